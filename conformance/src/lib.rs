@@ -1,0 +1,1 @@
+//! Black-box checks, load generators and fault drills against a running server.

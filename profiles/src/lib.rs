@@ -1,0 +1,1 @@
+//! StructureDefinitions as validators, and the R4 definitions themselves.

@@ -1,0 +1,9 @@
+//! FHIR R4 as pure knowledge: documents, primitives, the element model, FHIRPath and what
+//! search indexes of a resource. No I/O, no clock, no randomness.
+
+pub mod doc;
+pub mod index;
+pub mod model;
+pub mod outcome;
+
+pub use doc::{Doc, Value};

@@ -1,0 +1,5 @@
+//! Rotunda: a FHIR R4 and HL7 v2 interoperability server.
+
+pub mod access;
+pub mod search;
+pub mod store;

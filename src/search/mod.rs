@@ -1,0 +1,3 @@
+//! Search text -> typed query -> [`plan::Plan`]. No SQL here.
+
+pub mod plan;

@@ -1,0 +1,218 @@
+//! A search as conditions on index keys: what the compiler makes and the store runs.
+
+use resources::{index::ParamId, model::ResourceType};
+
+/// A compiled search: which resources, in which order, which page of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The types searched: one, or several for a system search.
+    pub types: Vec<ResourceType>,
+    /// What a resource must satisfy. Parameters of other types than the resource's never match.
+    pub filter: Clause,
+    /// The order; empty leaves it to the store (stable from page to page).
+    pub sort: Vec<Sort>,
+    /// The most hits to return.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub after: Option<Position>,
+    /// Whether and how to count.
+    pub total: TotalMode,
+}
+
+/// A condition on one resource.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Clause {
+    /// True if every part is; `All(vec![])` is true.
+    All(Vec<Clause>),
+    /// True if some part is; `Any(vec![])` is false.
+    Any(Vec<Clause>),
+    /// True if the part is not.
+    Not(Box<Clause>),
+    /// The resource has an index entry of `param` in one of `ranges`.
+    Keys {
+        /// The parameter (which implies the resource type).
+        param: ParamId,
+        /// The ranges, in any order, possibly overlapping.
+        ranges: Vec<KeyRange>,
+    },
+    /// The resource has any index entry of the parameter (`:missing=false`).
+    HasParam(ParamId),
+    /// The resource is of this type.
+    Type(ResourceType),
+    /// The resource has one of these logical ids.
+    Ids(Vec<String>),
+    /// `meta.lastUpdated` in `[from, to)`, milliseconds since 1970; `None` is open.
+    Updated {
+        /// First instant that matches.
+        from: Option<i64>,
+        /// First instant that no longer matches.
+        to: Option<i64>,
+    },
+    /// A chain: the resource refers by `param` to a `target` that satisfies `inner`.
+    Refers {
+        /// The reference parameter of the resource.
+        param: ParamId,
+        /// The type that it must point to.
+        target: ResourceType,
+        /// What the target must satisfy.
+        inner: Box<Clause>,
+    },
+    /// A reverse chain (`_has`, `_list`): a `source` that satisfies `inner` refers to the
+    /// resource by `param`.
+    ReferredBy {
+        /// The type of the referring resource.
+        source: ResourceType,
+        /// The reference parameter of the source.
+        param: ParamId,
+        /// What the source must satisfy.
+        inner: Box<Clause>,
+    },
+    /// Full-text search: every word occurs (a word ending in `*` is a prefix).
+    Text {
+        /// Which text.
+        part: TextPart,
+        /// Lower-case words; the inner list is alternatives, the outer one conditions.
+        words: Vec<Vec<String>>,
+    },
+}
+
+/// Which text of a resource a full-text search looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextPart {
+    /// `_text`: the narrative.
+    Narrative,
+    /// `_content`: every string of the resource, the narrative too.
+    Content,
+}
+
+/// A range of index keys, compared as bytes, with an optional test of each key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRange {
+    /// First key that matches.
+    pub low: Vec<u8>,
+    /// First key that no longer matches; `None` is the end of the parameter.
+    pub high: Option<Vec<u8>>,
+    /// What each key in the range must also satisfy.
+    pub test: Vec<KeyTest>,
+}
+
+/// A test of a part of a key. Offsets count bytes from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyTest {
+    /// The bytes from `offset`, as many as `bytes` has, are `>= bytes`.
+    AtLeast(usize, Vec<u8>),
+    /// The bytes from `offset`, as many as `bytes` has, are `< bytes`.
+    Below(usize, Vec<u8>),
+    /// The key ends in these bytes.
+    EndsWith(Vec<u8>),
+    /// These bytes occur somewhere from `offset` on.
+    Contains(usize, Vec<u8>),
+    /// The bytes at this distance from the key's end (`from_end`, then as many as `bytes` has)
+    /// equal `bytes`.
+    TailEquals {
+        /// Where the bytes begin, counted back from the key's end.
+        from_end: usize,
+        /// What must stand there.
+        bytes: Vec<u8>,
+    },
+}
+
+impl KeyRange {
+    /// The range that holds just `key`.
+    pub fn exact(key: Vec<u8>) -> Self {
+        let mut high = key.clone();
+        high.push(0);
+        Self {
+            low: key,
+            high: Some(high),
+            test: Vec::new(),
+        }
+    }
+
+    /// All keys that begin with `prefix`.
+    pub fn prefix(prefix: Vec<u8>) -> Self {
+        let high = successor(&prefix);
+        Self {
+            low: prefix,
+            high,
+            test: Vec::new(),
+        }
+    }
+
+    /// The keys in `[low, high)`.
+    pub fn between(low: Vec<u8>, high: Option<Vec<u8>>) -> Self {
+        Self {
+            low,
+            high,
+            test: Vec::new(),
+        }
+    }
+
+    /// The same range with one more test.
+    #[must_use]
+    pub fn with(mut self, test: KeyTest) -> Self {
+        self.test.push(test);
+        self
+    }
+
+    /// True if the range can hold one key only.
+    pub fn is_exact(&self) -> bool {
+        self.high.as_deref().is_some_and(|high| {
+            high.len() == self.low.len() + 1 && high.ends_with(&[0]) && high.starts_with(&self.low)
+        })
+    }
+}
+
+/// The first byte string after all those that begin with `prefix`.
+pub fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut next = prefix.to_vec();
+    while let Some(last) = next.pop() {
+        if last < 0xff {
+            next.push(last + 1);
+            return Some(next);
+        }
+    }
+    None
+}
+
+/// One criterion of the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sort {
+    /// What to order by.
+    pub by: SortKey,
+    /// Largest first.
+    pub descending: bool,
+}
+
+/// What a search can be ordered by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SortKey {
+    /// The logical id.
+    Id,
+    /// `meta.lastUpdated`.
+    Updated,
+    /// The smallest (largest, when descending) index key among those that begin with `space`.
+    /// Resources without one come last. For a search over several types, one id per type.
+    Keys {
+        /// The parameter, once per searched type that has it.
+        params: Vec<ParamId>,
+        /// First byte of the keys that carry the order.
+        space: u8,
+    },
+}
+
+/// Whether a search counts its matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TotalMode {
+    /// No count.
+    #[default]
+    None,
+    /// A count that may be off when it is large.
+    Estimate,
+    /// An exact count.
+    Accurate,
+}
+
+/// Where a page ended: bytes that only the store reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position(pub Vec<u8>);
