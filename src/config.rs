@@ -1,0 +1,292 @@
+//! The configuration: one struct, read from a TOML file, then the environment, then the command
+//! line. An unknown key is an error, and every error names file (or variable), line and key.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::Limits;
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use read::Sources;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The listeners.
+    pub http: Http,
+    /// Where the resources are kept.
+    pub store: Store,
+    /// What the REST API leaves to the server.
+    pub rest: Rest,
+    /// What is written to stderr.
+    pub log: Log,
+    /// Every bound.
+    pub limits: Limits,
+}
+
+/// The listeners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address of the FHIR API; port 0 takes a free port.
+    pub listen: SocketAddr,
+    /// Address of health and metrics; loopback only.
+    pub admin_listen: SocketAddr,
+    /// The base URL that clients see, if it is not `http://<listen>/fhir`; behind a proxy, for
+    /// instance `https://fhir.example.org/fhir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Serve without authentication; refused on any address but loopback.
+    pub open: bool,
+    /// Origins that browsers may call from (CORS), like `https://app.example.org`; `*` is any.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            base_url: None,
+            open: false,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+/// Where the resources are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    pub url: String,
+    /// A file that holds the URL, so that the password stands in no environment or command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_file: Option<PathBuf>,
+    /// Database connections (PostgreSQL) or readers (SQLite).
+    pub connections: u32,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            url: "sqlite:rotunda.db".to_owned(),
+            url_file: None,
+            connections: 16,
+        }
+    }
+}
+
+/// What the REST API leaves to the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rest {
+    /// PUT of an id that does not exist creates it.
+    pub update_create: bool,
+    /// A conditional delete removes all matches (up to `limits.conditional_delete`) instead of
+    /// refusing when there are several.
+    pub conditional_delete_multiple: bool,
+    /// Search parameters that the server does not know are ignored with a warning, even if the
+    /// client does not ask for `handling=lenient`.
+    pub lenient_search: bool,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self {
+            update_create: true,
+            conditional_delete_multiple: false,
+            lenient_search: false,
+        }
+    }
+}
+
+/// What is written to stderr.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+    /// Which messages, in the syntax of tracing's `EnvFilter`: `info`, `warn,rotunda::store=debug`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// The file with line, or the environment variable.
+    pub place: String,
+    /// The key, like `http.listen`; empty if the text is not TOML at all.
+    pub key: String,
+    /// What is wrong, and what to do.
+    pub reason: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            write!(f, "{}: {}", self.place, self.reason)
+        } else {
+            write!(f, "{}: {}: {}", self.place, self.key, self.reason)
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file` (if given) and the environment.
+    ///
+    /// # Errors
+    /// The first key that is unknown or has a value that does not fit.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            None => None,
+            Some(path) => Some((
+                path.display().to_string(),
+                std::fs::read_to_string(path).map_err(|error| ConfigError {
+                    place: path.display().to_string(),
+                    key: String::new(),
+                    reason: format!("cannot be read: {error}"),
+                })?,
+            )),
+        };
+        let sources = Sources {
+            file: text,
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        };
+        sources.read()
+    }
+
+    /// The database URL, from its file if one is named.
+    ///
+    /// # Errors
+    /// The file cannot be read or is empty.
+    pub fn store_url(&self) -> Result<String, ConfigError> {
+        let Some(path) = &self.store.url_file else {
+            return Ok(self.store.url.clone());
+        };
+        let refuse = |reason: String| ConfigError {
+            place: path.display().to_string(),
+            key: "store.url_file".to_owned(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        match text.trim() {
+            "" => Err(refuse("is empty; it must hold the database URL".to_owned())),
+            url => Ok(url.to_owned()),
+        }
+    }
+
+    /// What makes no sense as a whole, as key and sentence.
+    pub fn problems(&self) -> Vec<(String, String)> {
+        let mut found: Vec<(String, String)> = Vec::new();
+        let mut refuse = |key: &str, reason: &str| found.push((key.to_owned(), reason.to_owned()));
+        let url = &self.store.url;
+        if !(url.starts_with("sqlite:")
+            || url.starts_with("postgres://")
+            || url.starts_with("postgresql://"))
+        {
+            refuse(
+                "store.url",
+                "must be sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE",
+            );
+        }
+        if self.store.connections == 0 {
+            refuse("store.connections", "must be at least 1");
+        }
+        if !self.http.admin_listen.ip().is_loopback() {
+            refuse(
+                "http.admin_listen",
+                "must be a loopback address (127.0.0.1 or [::1]): metrics and health have no \
+                 authentication",
+            );
+        }
+        if self.http.open && !self.http.listen.ip().is_loopback() {
+            refuse(
+                "http.listen",
+                "must be a loopback address (127.0.0.1 or [::1]) while the server is open: \
+                 without authentication, anyone who reaches it reads and writes everything",
+            );
+        }
+        if let Some(base) = &self.http.base_url
+            && !(base.starts_with("http://") || base.starts_with("https://"))
+        {
+            refuse("http.base_url", "must begin with http:// or https://");
+        }
+        for (key, reason) in self.limits.problems() {
+            found.push((format!("limits.{key}"), reason));
+        }
+        found
+    }
+
+    /// The configuration as TOML, without passwords.
+    pub fn to_toml(&self) -> String {
+        let mut shown = self.clone();
+        shown.store.url = without_password(&shown.store.url);
+        toml::to_string_pretty(&shown).unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+/// A database URL with its password replaced by `***`.
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let (address, query) = match rest.split_once('?') {
+        Some((address, query)) => (address, Some(query)),
+        None => (rest, None),
+    };
+    let address = match address.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:***@{host}"),
+            None => address.to_owned(),
+        },
+        None => address.to_owned(),
+    };
+    match query {
+        None => format!("{scheme}://{address}"),
+        Some(query) => {
+            let kept: Vec<String> = query
+                .split('&')
+                .map(|pair| match pair.split_once('=') {
+                    Some((name, _)) if name.contains("password") => format!("{name}=***"),
+                    _ => pair.to_owned(),
+                })
+                .collect();
+            format!("{scheme}://{address}?{}", kept.join("&"))
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use super::*;
+
+fn read(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    Sources {
+        file: Some(("rotunda.toml".to_owned(), file.to_owned())),
+        environment: environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    }
+    .read()
+    .map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(read("", &[]), Ok(Config::default()));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let config = read(
+        "[store]\nurl = \"sqlite:a.db\"\nconnections = 3\n",
+        &[
+            ("ROTUNDA__STORE__URL", "postgres://u:p@h/d"),
+            ("ROTUNDA__LIMITS__PAGE_MAX", "77"),
+            ("ROTUNDA__HTTP__OPEN", "true"),
+            ("ROTUNDA__HTTP__CORS_ORIGINS", "[\"https://a.example\"]"),
+            ("HOME", "/root"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.store.url, "postgres://u:p@h/d");
+    assert_eq!(config.store.connections, 3);
+    assert_eq!(config.limits.page_max, 77);
+    assert!(config.http.open);
+    assert_eq!(config.http.cors_origins, ["https://a.example"]);
+}
+
+#[test]
+fn errors_name_file_line_and_key() {
+    for (file, begins) in [
+        (
+            "[http]\n\nlistn = \"127.0.0.1:1\"\n",
+            "rotunda.toml:3: http.listn: unknown field `listn`",
+        ),
+        (
+            "[limits]\npage_max = \"many\"\n",
+            "rotunda.toml:2: limits.page_max: invalid type",
+        ),
+        (
+            "[http]\nlisten = \"nowhere\"\n",
+            "rotunda.toml:2: http.listen: invalid socket address",
+        ),
+        (
+            "[sotre]\nurl = \"x\"\n",
+            "rotunda.toml:1: sotre: unknown field",
+        ),
+        ("[http\n", "rotunda.toml:1: http: "),
+    ] {
+        let error = read(file, &[]).unwrap_err();
+        assert!(error.starts_with(begins), "{error}");
+    }
+}
+
+#[test]
+fn errors_name_the_variable() {
+    for (name, value, begins) in [
+        (
+            "ROTUNDA__STORE__ULR",
+            "x",
+            "ROTUNDA__STORE__ULR: store.ulr: unknown field `ulr`",
+        ),
+        (
+            "ROTUNDA__LIMITS__PAGE_MAX",
+            "many",
+            "ROTUNDA__LIMITS__PAGE_MAX: limits.page_max: invalid type",
+        ),
+    ] {
+        let error = read("", &[(name, value)]).unwrap_err();
+        assert!(error.starts_with(begins), "{error}");
+    }
+}
+
+#[test]
+fn open_on_a_public_address_is_a_problem() {
+    let mut config = Config::default();
+    config.http.open = true;
+    config.http.listen = "0.0.0.0:80".parse().unwrap();
+    config.http.admin_listen = "192.0.2.1:80".parse().unwrap();
+    let keys: Vec<_> = config.problems().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["http.admin_listen", "http.listen"]);
+}
+
+#[test]
+fn passwords_are_never_printed() {
+    for (url, shown) in [
+        ("sqlite:a.db", "sqlite:a.db"),
+        ("postgres://u@h/d", "postgres://u@h/d"),
+        ("postgres://u:p@ss@h:1/d", "postgres://u:***@h:1/d"),
+        (
+            "postgres://h/d?password=x&sslmode=require",
+            "postgres://h/d?password=***&sslmode=require",
+        ),
+    ] {
+        assert_eq!(without_password(url), shown);
+    }
+    let mut config = Config::default();
+    config.store.url = "postgres://u:secret@h/d".to_owned();
+    assert!(!config.to_toml().contains("secret"));
+}
+
+#[test]
+fn what_is_printed_reads_back() {
+    assert_eq!(
+        read(&Config::default().to_toml(), &[]),
+        Ok(Config::default())
+    );
+}

@@ -1,0 +1,193 @@
+//! Every bound of the server in one place, with its reason.
+
+use std::time::Duration;
+
+use resources::doc::Bounds;
+use serde::{Deserialize, Serialize};
+
+/// What the server accepts and spends before it says no. Each bound has its own error; all of
+/// them can be changed in the configuration, section `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of a request body that holds one resource, after decompression. The largest clinical
+    /// documents (a scan inside a DocumentReference or Binary) stay below; more is memory taken
+    /// from other requests.
+    pub resource_bytes: usize,
+    /// Bytes of a Bundle, after decompression. 25,000 entries of a long patient record are about
+    /// 60 MB.
+    pub bundle_bytes: usize,
+    /// Objects and arrays inside one another. The deepest R4 example has 17 levels; every walk
+    /// over a document may use the stack this deep.
+    pub json_depth: usize,
+    /// JSON values in one body. A value costs 32 bytes while the body is looked at, whatever its
+    /// text, so that bytes alone do not bound memory.
+    pub json_values: usize,
+    /// Entries of a batch or transaction: one commit holds the writer for all of them.
+    pub bundle_entries: usize,
+    /// Bytes of path and query. What is longer belongs into `POST _search`.
+    pub url_bytes: usize,
+    /// Bytes of all request headers together.
+    pub header_bytes: usize,
+    /// Hits of a page if `_count` is not given.
+    pub page_default: usize,
+    /// Hits of a page at most; a larger `_count` is lowered to it, as the standard allows.
+    pub page_max: usize,
+    /// Parameters of one search. Each is at least one condition of the query.
+    pub search_params: usize,
+    /// Values separated by commas in one search parameter.
+    pub search_values: usize,
+    /// Links of a chain or nested `_has`: each is one more hop for every candidate.
+    pub chain_depth: usize,
+    /// Criteria of `_sort`.
+    pub sort_keys: usize,
+    /// `_include` and `_revinclude` of one search.
+    pub includes: usize,
+    /// Rounds of `:iterate`; cycles between resources end here.
+    pub include_rounds: usize,
+    /// Included resources of one page; the Bundle says so when it was reached.
+    pub included_max: usize,
+    /// Resources that one conditional delete may remove: it is one commit.
+    pub conditional_delete: usize,
+    /// Codes that a value set or a hierarchy may expand to in `:in`, `:above`, `:below`.
+    pub expansion_codes: usize,
+    /// Requests worked on at a time. More wait in the kernel or get 503: queueing them here
+    /// would only make all of them slow.
+    pub requests: usize,
+    /// Open connections. Each costs a file descriptor and some kilobytes.
+    pub connections: usize,
+    /// Milliseconds for the head of a request to arrive: slow senders hold no connection.
+    pub header_ms: u64,
+    /// Milliseconds for a whole request, body and answer included.
+    pub request_ms: u64,
+    /// Milliseconds for one database query; a search that needs more is answered with advice.
+    pub query_ms: u64,
+    /// Commits that wait for the writer before a write is answered with 503 and `Retry-After`.
+    pub commit_queue: usize,
+    /// Milliseconds that shutdown waits for requests in flight.
+    pub shutdown_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            resource_bytes: 16 << 20,
+            bundle_bytes: 128 << 20,
+            json_depth: 64,
+            json_values: 8_000_000,
+            bundle_entries: 30_000,
+            url_bytes: 16 << 10,
+            header_bytes: 32 << 10,
+            page_default: 20,
+            page_max: 1_000,
+            search_params: 64,
+            search_values: 500,
+            chain_depth: 5,
+            sort_keys: 5,
+            includes: 20,
+            include_rounds: 5,
+            included_max: 1_000,
+            conditional_delete: 1_000,
+            expansion_codes: 10_000,
+            requests: 512,
+            connections: 2_048,
+            header_ms: 10_000,
+            request_ms: 60_000,
+            query_ms: 10_000,
+            commit_queue: 4_096,
+            shutdown_ms: 30_000,
+        }
+    }
+}
+
+impl Limits {
+    /// The bounds of a body with one resource.
+    pub fn resource_bounds(&self) -> Bounds {
+        self.bounds(self.resource_bytes)
+    }
+
+    /// The bounds of a Bundle.
+    pub fn bundle_bounds(&self) -> Bounds {
+        self.bounds(self.bundle_bytes)
+    }
+
+    /// The time for a whole request.
+    pub fn request_time(&self) -> Duration {
+        Duration::from_millis(self.request_ms)
+    }
+
+    /// The time for one query.
+    pub fn query_time(&self) -> Duration {
+        Duration::from_millis(self.query_ms)
+    }
+
+    /// What contradicts itself, as key and sentence; empty if nothing does.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        for (key, value) in [
+            ("resource_bytes", self.resource_bytes),
+            ("bundle_bytes", self.bundle_bytes),
+            ("json_depth", self.json_depth),
+            ("json_values", self.json_values),
+            ("bundle_entries", self.bundle_entries),
+            ("page_default", self.page_default),
+            ("requests", self.requests),
+            ("connections", self.connections),
+            ("commit_queue", self.commit_queue),
+        ] {
+            if value == 0 {
+                found.push((key, "must be at least 1".to_owned()));
+            }
+        }
+        if self.page_default > self.page_max {
+            found.push((
+                "page_default",
+                format!(
+                    "{} is more than page_max, which is {}",
+                    self.page_default, self.page_max
+                ),
+            ));
+        }
+        if self.json_depth > 512 {
+            found.push((
+                "json_depth",
+                "more than 512 may exhaust the stack".to_owned(),
+            ));
+        }
+        if self.url_bytes < 1_024 {
+            found.push(("url_bytes", "must be at least 1024".to_owned()));
+        }
+        if self.bundle_bytes > u32::MAX as usize {
+            found.push(("bundle_bytes", "must be below 4 GiB".to_owned()));
+        }
+        found
+    }
+
+    fn bounds(&self, bytes: usize) -> Bounds {
+        Bounds {
+            bytes,
+            depth: self.json_depth,
+            nodes: self.json_values,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_consistent() {
+        assert_eq!(Limits::default().problems(), Vec::new());
+    }
+
+    #[test]
+    fn a_default_page_larger_than_the_largest_is_named() {
+        let limits = Limits {
+            page_default: 50,
+            page_max: 20,
+            ..Limits::default()
+        };
+        assert_eq!(limits.problems()[0].0, "page_default");
+    }
+}
