@@ -1,7 +1,9 @@
 //! Rotunda: a FHIR R4 and HL7 v2 interoperability server.
 
 pub mod access;
+pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod limits;
 pub mod search;
 pub mod store;
