@@ -202,6 +202,11 @@ impl ResourceType {
     /// `Group`
     pub const GROUP: Self = Self(58);
 
+    /// For the generated tables, which only hold numbers of the list.
+    pub(super) const fn from_table(number: u8) -> Self {
+        Self(number)
+    }
+
     /// The type with this name; names are case-sensitive.
     pub fn from_name(name: &str) -> Option<Self> {
         NAMES.binary_search(&name).ok().map(|at| Self(at as u8 + 1))
