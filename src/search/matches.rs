@@ -1,0 +1,169 @@
+//! A [`Clause`] evaluated in memory: the reference for what the store's SQL must answer, and the
+//! search over computed resources.
+
+use resources::{
+    index::{Entry, ParamId},
+    model::ResourceType,
+};
+
+use super::plan::{Clause, KeyRange, KeyTest, TextPart};
+
+/// What is known of one resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Its type.
+    pub kind: ResourceType,
+    /// Its logical id.
+    pub id: &'a str,
+    /// `meta.lastUpdated`, milliseconds since 1970.
+    pub updated: i64,
+    /// Its index entries, sorted.
+    pub entries: &'a [Entry],
+    /// Its words; `None` if it has no full text.
+    pub text: Option<&'a Words>,
+}
+
+/// The words of a resource, normalised as those of a search are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    narrative: Vec<String>,
+    content: Vec<String>,
+}
+
+impl Words {
+    /// The words of the narrative and of all strings.
+    pub fn new(narrative: &str, content: &str) -> Self {
+        let sorted = |text| {
+            let mut words: Vec<String> = super::words::words(text).collect();
+            words.sort_unstable();
+            words.dedup();
+            words
+        };
+        Self {
+            narrative: sorted(narrative),
+            content: sorted(content),
+        }
+    }
+
+    fn has(&self, part: TextPart, word: &str) -> bool {
+        let words = match part {
+            TextPart::Narrative => &self.narrative,
+            TextPart::Content => &self.content,
+        };
+        match word.strip_suffix('*') {
+            Some(prefix) => {
+                let at = words.partition_point(|known| known.as_str() < prefix);
+                words.get(at).is_some_and(|known| known.starts_with(prefix))
+            }
+            None => words
+                .binary_search_by(|known| known.as_str().cmp(word))
+                .is_ok(),
+        }
+    }
+}
+
+/// The other resources that chains lead to.
+pub trait Others {
+    /// True if some resource of type `target` with one of `ids` satisfies `inner`.
+    fn target(&self, target: ResourceType, ids: &[&str], inner: &Clause) -> bool;
+
+    /// True if some `source` that satisfies `inner` refers by `param` to `kind/id`.
+    fn source(
+        &self,
+        source: ResourceType,
+        param: ParamId,
+        kind: ResourceType,
+        id: &str,
+        inner: &Clause,
+    ) -> bool;
+}
+
+/// True if the resource satisfies the clause.
+pub fn matches(clause: &Clause, facts: &Facts<'_>, others: &impl Others) -> bool {
+    match clause {
+        Clause::All(parts) => parts.iter().all(|part| matches(part, facts, others)),
+        Clause::Any(parts) => parts.iter().any(|part| matches(part, facts, others)),
+        Clause::Not(part) => !matches(part, facts, others),
+        Clause::Keys { param, ranges } => {
+            keys(facts.entries, *param).any(|key| ranges.iter().any(|range| range.holds(key)))
+        }
+        Clause::HasParam(param) => keys(facts.entries, *param).next().is_some(),
+        Clause::Type(kind) => facts.kind == *kind,
+        Clause::Ids(ids) => ids.iter().any(|id| id == facts.id),
+        Clause::Updated { from, to } => {
+            from.is_none_or(|from| facts.updated >= from) && to.is_none_or(|to| facts.updated < to)
+        }
+        Clause::Refers {
+            param,
+            target,
+            inner,
+        } => {
+            let ids: Vec<&str> = keys(facts.entries, *param)
+                .filter_map(|key| local_reference(key, *target))
+                .collect();
+            !ids.is_empty() && others.target(*target, &ids, inner)
+        }
+        Clause::ReferredBy {
+            source,
+            param,
+            inner,
+        } => others.source(*source, *param, facts.kind, facts.id, inner),
+        Clause::Text { part, words } => facts.text.is_some_and(|text| {
+            words
+                .iter()
+                .all(|choice| choice.iter().any(|word| text.has(*part, word)))
+        }),
+    }
+}
+
+/// The keys of one parameter among sorted entries.
+pub(super) fn keys(entries: &[Entry], param: ParamId) -> impl Iterator<Item = &[u8]> {
+    let from = entries.partition_point(|entry| entry.param < param);
+    entries[from..]
+        .iter()
+        .take_while(move |entry| entry.param == param)
+        .map(|entry| entry.key.as_slice())
+}
+
+/// The logical id in a key of space 0x30 that points to a `target`.
+fn local_reference(key: &[u8], target: ResourceType) -> Option<&str> {
+    let [0x30, high, low, id @ ..] = key else {
+        return None;
+    };
+    (i64::from(u16::from_be_bytes([*high, *low])) == target.number())
+        .then(|| std::str::from_utf8(id).ok())
+        .flatten()
+}
+
+impl KeyRange {
+    /// True if `key` lies in the range and passes its tests.
+    pub fn holds(&self, key: &[u8]) -> bool {
+        key >= self.low.as_slice()
+            && self.high.as_deref().is_none_or(|high| key < high)
+            && self.test.iter().all(|test| test.passes(key))
+    }
+}
+
+impl KeyTest {
+    /// True if `key` passes. A key too short for the test does not.
+    pub fn passes(&self, key: &[u8]) -> bool {
+        let at = |offset: usize, len: usize| key.get(offset..offset.checked_add(len)?);
+        match self {
+            Self::AtLeast(offset, bytes) => {
+                at(*offset, bytes.len()).is_some_and(|part| part >= bytes.as_slice())
+            }
+            Self::Below(offset, bytes) => {
+                at(*offset, bytes.len()).is_some_and(|part| part < bytes.as_slice())
+            }
+            Self::EndsWith(bytes) => key.ends_with(bytes),
+            Self::Contains(offset, bytes) => key.get(*offset..).is_some_and(|part| {
+                bytes.is_empty() || part.windows(bytes.len()).any(|window| window == bytes)
+            }),
+            Self::TailEquals { from_end, bytes } => key
+                .len()
+                .checked_sub(*from_end)
+                .and_then(|offset| at(offset, bytes.len()))
+                .is_some_and(|part| part == bytes.as_slice()),
+        }
+    }
+}
