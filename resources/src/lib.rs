@@ -5,5 +5,6 @@ pub mod doc;
 pub mod index;
 pub mod model;
 pub mod outcome;
+pub mod primitive;
 
 pub use doc::{Doc, Value};

@@ -1,5 +1,7 @@
 //! What search indexes of a resource: parameters, and the keys that they give.
 
+pub mod key;
+
 /// A search parameter of one resource type. Built-in numbers are `type << 8 | n`, where `n` is
 /// the code's place, from 1, in the sorted list of R4's codes of that type; they are stored.
 /// Numbers of parameters that users post begin at `1 << 20`.

@@ -1,0 +1,504 @@
+//! Index keys: the one place that knows their layout.
+//!
+//! Extraction builds keys here and search builds the bounds of its ranges here, so that both
+//! agree. The first byte of a key is its [`space`]; the rest compares with memcmp in the order of
+//! the values. Keys are stored: a change of any layout needs a reindex of every database.
+
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+use crate::{
+    model::ResourceType,
+    primitive::{DateRange, Decimal},
+};
+
+/// The first byte of a key: what the rest of it is.
+pub mod space {
+    /// Date: `lo` `hi`.
+    pub const DATE: u8 = 0x10;
+    /// Date, for ranges wider than [`super::WIDE_DATE`] only: `hi` `lo`.
+    pub const DATE_WIDE: u8 = 0x11;
+    /// Token: code `00` system.
+    pub const TOKEN: u8 = 0x20;
+    /// Normalised text of a token.
+    pub const TOKEN_TEXT: u8 = 0x21;
+    /// Identifier by type: type's system `00` type's code `00` value.
+    pub const TOKEN_OF_TYPE: u8 = 0x22;
+    /// Local reference: type number (two bytes) and id.
+    pub const REFERENCE: u8 = 0x30;
+    /// Any other reference: URL `00` version.
+    pub const REFERENCE_URL: u8 = 0x31;
+    /// Logical reference: identifier's value `00` system.
+    pub const REFERENCE_IDENTIFIER: u8 = 0x32;
+    /// String: normalised text `00` text.
+    pub const STRING: u8 = 0x40;
+    /// URI.
+    pub const URI: u8 = 0x50;
+    /// Number: decimal.
+    pub const NUMBER: u8 = 0x60;
+    /// Quantity as written: decimal, hash of code, of unit text, of system.
+    pub const QUANTITY: u8 = 0x61;
+    /// Quantity in canonical UCUM units: hash of the unit, decimal.
+    pub const QUANTITY_CANONICAL: u8 = 0x62;
+    /// Composite: hash of the first component's code, key of the second, hash of the first
+    /// component's system.
+    pub const COMPOSITE: u8 = 0x70;
+    /// Position: Morton code.
+    pub const NEAR: u8 = 0x80;
+}
+
+/// Ranges of dates wider than this many milliseconds (25 hours: a day in any zone is not) have a
+/// key in [`space::DATE_WIDE`] too.
+pub const WIDE_DATE: i64 = 25 * 3_600_000;
+
+/// The longest normalised or original text in a string's key, in bytes.
+pub const MAX_STRING: usize = 200;
+/// The longest code, system, value or identifier part in a key, in bytes.
+pub const MAX_PART: usize = 256;
+/// The longest URI in a key, in bytes.
+pub const MAX_URI: usize = 512;
+
+/// FNV-1a with 64 bits over the text's bytes, big-endian. It is stored in keys, so it is frozen.
+pub fn hash8(text: &str) -> [u8; 8] {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    hash.to_be_bytes()
+}
+
+/// A signed number as eight bytes that compare like it.
+pub fn ordered_i64(number: i64) -> [u8; 8] {
+    ((number as u64) ^ (1 << 63)).to_be_bytes()
+}
+
+/// The inverse of [`ordered_i64`], of the first eight bytes.
+pub fn read_i64(bytes: &[u8]) -> Option<i64> {
+    let first: [u8; 8] = bytes.get(..8)?.try_into().ok()?;
+    Some((u64::from_be_bytes(first) ^ (1 << 63)) as i64)
+}
+
+/// A date; an open start is `i64::MIN`, an open end `i64::MAX`.
+pub fn date(range: DateRange) -> Vec<u8> {
+    pair(space::DATE, range.lo, range.hi)
+}
+
+/// A date's second key, if its range is wide enough to need one.
+pub fn date_wide(range: DateRange) -> Option<Vec<u8>> {
+    let width = range.hi.saturating_sub(range.lo);
+    (width > WIDE_DATE).then(|| pair(space::DATE_WIDE, range.hi, range.lo))
+}
+
+fn pair(space: u8, first: i64, second: i64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(17);
+    key.push(space);
+    key.extend(ordered_i64(first));
+    key.extend(ordered_i64(second));
+    key
+}
+
+/// A code and its system; no system is the empty one.
+pub fn token(code: &str, system: &str) -> Vec<u8> {
+    joined(space::TOKEN, &[code, system])
+}
+
+/// What the keys of a code in any system begin with.
+pub fn token_prefix(code: &str) -> Vec<u8> {
+    joined(space::TOKEN, &[code, ""])
+}
+
+/// What the keys of any code in a system end in.
+pub fn token_suffix(system: &str) -> Vec<u8> {
+    let mut suffix = vec![0];
+    push_part(&mut suffix, system, MAX_PART);
+    suffix
+}
+
+/// The text of a coded value or an identifier's type, for `:text`: normalised, cut.
+pub fn token_text(text: &str) -> Vec<u8> {
+    let mut key = vec![space::TOKEN_TEXT];
+    key.extend(cut(&normalise(text), MAX_STRING).as_bytes());
+    key
+}
+
+/// An identifier with a coding of its type, for `:of-type`.
+pub fn token_of_type(type_system: &str, type_code: &str, value: &str) -> Vec<u8> {
+    joined(space::TOKEN_OF_TYPE, &[type_system, type_code, value])
+}
+
+/// A reference to a resource of this server.
+pub fn reference(kind: ResourceType, id: &str) -> Vec<u8> {
+    let mut key = reference_prefix(kind);
+    key.extend(id.as_bytes());
+    key
+}
+
+/// What the keys of local references to a type begin with.
+pub fn reference_prefix(kind: ResourceType) -> Vec<u8> {
+    let mut key = Vec::with_capacity(40);
+    key.push(space::REFERENCE);
+    key.extend((kind.number() as u16).to_be_bytes());
+    key
+}
+
+/// The type and id in a key of [`reference`]; `None` for keys of other spaces.
+pub fn read_reference(key: &[u8]) -> Option<(ResourceType, &str)> {
+    let (head, id) = key.split_at_checked(3)?;
+    if head[0] != space::REFERENCE {
+        return None;
+    }
+    let number = u16::from_be_bytes([head[1], head[2]]);
+    let kind = ResourceType::from_number(i64::from(number))?;
+    Some((kind, std::str::from_utf8(id).ok()?))
+}
+
+/// A canonical (`url` and version, the empty one if it has none), or any other URL or URN that
+/// is not local (with the empty version).
+pub fn reference_url(url: &str, version: &str) -> Vec<u8> {
+    let mut key = reference_url_prefix(url);
+    push_part(&mut key, version, MAX_PART);
+    key
+}
+
+/// What the keys of all versions of a canonical begin with.
+pub fn reference_url_prefix(url: &str) -> Vec<u8> {
+    let mut key = vec![space::REFERENCE_URL];
+    push_part(&mut key, url, MAX_URI);
+    key.push(0);
+    key
+}
+
+/// A canonical's URL and its version; the fragment (`#…`) is no part of either.
+pub fn split_canonical(text: &str) -> (&str, &str) {
+    let text = text.split_once('#').map_or(text, |(head, _)| head);
+    text.split_once('|').unwrap_or((text, ""))
+}
+
+/// The identifier of a logical reference.
+pub fn reference_identifier(value: &str, system: &str) -> Vec<u8> {
+    joined(space::REFERENCE_IDENTIFIER, &[value, system])
+}
+
+/// What the keys of logical references by a value in any system begin with.
+pub fn reference_identifier_prefix(value: &str) -> Vec<u8> {
+    joined(space::REFERENCE_IDENTIFIER, &[value, ""])
+}
+
+/// A string: to be found by the beginning of its normalised text, or exactly.
+pub fn string(text: &str) -> Vec<u8> {
+    let normalised = normalise(text);
+    let mut key = Vec::with_capacity(2 + normalised.len() + text.len());
+    key.push(space::STRING);
+    key.extend(cut(&normalised, MAX_STRING).as_bytes());
+    key.extend(string_exact_suffix(text));
+    key
+}
+
+/// What the keys of strings begin with whose normalised text begins with that of `text`.
+pub fn string_prefix(text: &str) -> Vec<u8> {
+    let mut key = vec![space::STRING];
+    key.extend(cut(&normalise(text), MAX_STRING).as_bytes());
+    key
+}
+
+/// What the keys of strings end in that are exactly `text`.
+pub fn string_exact_suffix(text: &str) -> Vec<u8> {
+    let mut suffix = Vec::with_capacity(1 + text.len());
+    suffix.push(0);
+    push_part(&mut suffix, text, MAX_STRING);
+    suffix
+}
+
+/// A URI. One that is longer than [`MAX_URI`] keeps its beginning and its hash.
+pub fn uri(text: &str) -> Vec<u8> {
+    let mut key = vec![space::URI];
+    push_part(&mut key, text, MAX_URI);
+    key
+}
+
+/// A number.
+pub fn number(value: &Decimal) -> Vec<u8> {
+    let mut key = vec![space::NUMBER];
+    value.write_key(&mut key);
+    key
+}
+
+/// A quantity as written; what it lacks is empty.
+pub fn quantity(value: &Decimal, code: &str, unit: &str, system: &str) -> Vec<u8> {
+    let mut key = quantity_bound(value);
+    key.extend(hash8(code));
+    key.extend(hash8(unit));
+    key.extend(hash8(system));
+    key
+}
+
+/// What the keys of quantities with this value begin with, whatever the unit; as the bound of a
+/// range it stands before all of them.
+pub fn quantity_bound(value: &Decimal) -> Vec<u8> {
+    let mut key = Vec::with_capacity(40);
+    key.push(space::QUANTITY);
+    value.write_key(&mut key);
+    key
+}
+
+/// A quantity after canonicalisation by UCUM.
+pub fn quantity_canonical(value: &Decimal, unit: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(24);
+    key.push(space::QUANTITY_CANONICAL);
+    key.extend(hash8(unit));
+    value.write_key(&mut key);
+    key
+}
+
+/// A composite: its first component as code and system (see [`composite_first`] for components
+/// that are no tokens), then the keys of the others, one after the other.
+pub fn composite(code: &str, system: &str, rest: &[u8]) -> Vec<u8> {
+    let mut key = composite_prefix(code);
+    key.extend(rest);
+    key.extend(hash8(system));
+    key
+}
+
+/// What the keys of composites with this first component begin with.
+pub fn composite_prefix(code: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(64);
+    key.push(space::COMPOSITE);
+    key.extend(hash8(code));
+    key
+}
+
+/// The two texts that stand for the first component of a composite: of a token its code and
+/// system; of any other key its bytes in hexadecimal, and nothing.
+pub fn composite_first(key: &[u8]) -> (String, String) {
+    if let [space::TOKEN, rest @ ..] = key {
+        let end = rest.iter().position(|byte| *byte == 0);
+        let (code, system) = rest.split_at(end.unwrap_or(rest.len()));
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        return (text(code), text(system.get(1..).unwrap_or_default()));
+    }
+    let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    (hex, String::new())
+}
+
+/// A position in degrees.
+pub fn near(latitude: f64, longitude: f64) -> Vec<u8> {
+    let mut key = vec![space::NEAR];
+    key.extend(morton(latitude, longitude).to_be_bytes());
+    key
+}
+
+/// The Morton code of a position: the bits of latitude and longitude in turns, latitude first.
+pub fn morton(latitude: f64, longitude: f64) -> u64 {
+    let scale = |degrees: f64, half: f64| {
+        let part = ((degrees + half) / (2.0 * half)).clamp(0.0, 1.0);
+        (part * f64::from(u32::MAX)) as u32
+    };
+    spread(scale(latitude, 90.0)) << 1 | spread(scale(longitude, 180.0))
+}
+
+/// The inverse of [`morton`], to within its precision (about a centimetre).
+pub fn read_morton(code: u64) -> (f64, f64) {
+    let scale = |part: u32, half: f64| f64::from(part) / f64::from(u32::MAX) * 2.0 * half - half;
+    (scale(gather(code >> 1), 90.0), scale(gather(code), 180.0))
+}
+
+fn spread(number: u32) -> u64 {
+    (0..32).fold(0, |out, bit| {
+        out | (u64::from(number) >> bit & 1) << (2 * bit)
+    })
+}
+
+fn gather(code: u64) -> u32 {
+    (0..32).fold(0, |out, bit| out | ((code >> (2 * bit) & 1) as u32) << bit)
+}
+
+fn joined(space: u8, parts: &[&str]) -> Vec<u8> {
+    let length: usize = parts.iter().map(|part| part.len() + 1).sum();
+    let mut key = Vec::with_capacity(length.min(4 * MAX_PART));
+    key.push(space);
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            key.push(0);
+        }
+        push_part(&mut key, part, MAX_PART);
+    }
+    key
+}
+
+/// Appends a part of a key. What is longer than `max` keeps its beginning and the hash of the
+/// whole. A zero byte, which ends a part, becomes a blank; no FHIR string may hold one.
+fn push_part(key: &mut Vec<u8>, part: &str, max: usize) {
+    let from = key.len();
+    if part.len() <= max {
+        key.extend(part.as_bytes());
+    } else {
+        key.extend(cut(part, max - 16).as_bytes());
+        key.extend(hash8(part).iter().flat_map(|byte| {
+            [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
+        }));
+    }
+    for byte in &mut key[from..] {
+        if *byte == 0 {
+            *byte = b' ';
+        }
+    }
+}
+
+/// The beginning of `text` that has at most `max` bytes and ends between characters.
+fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// Text as searches compare it: lower case, without accents, white space folded to single
+/// blanks, none at the ends.
+pub fn normalise(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    if text.is_ascii() {
+        text.bytes()
+            .for_each(|byte| push_folded(&mut out, byte.to_ascii_lowercase() as char));
+    } else {
+        for c in text.nfkd().filter(|c| !is_combining_mark(*c)) {
+            for lower in c.to_lowercase() {
+                match base_letter(lower) {
+                    Some(letters) => out.push_str(letters),
+                    None if is_combining_mark(lower) => {}
+                    None => push_folded(&mut out, lower),
+                }
+            }
+        }
+    }
+    if out.ends_with(' ') {
+        out.pop();
+    }
+    out
+}
+
+fn push_folded(out: &mut String, c: char) {
+    if !c.is_whitespace() && !c.is_control() {
+        out.push(c);
+    } else if !out.is_empty() && !out.ends_with(' ') {
+        out.push(' ');
+    }
+}
+
+/// Letters that carry their accent without Unicode's decomposition saying so.
+fn base_letter(c: char) -> Option<&'static str> {
+    Some(match c {
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        'ø' => "o",
+        'ł' => "l",
+        'đ' | 'ð' => "d",
+        'þ' => "th",
+        'ı' => "i",
+        'ς' => "σ",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hash8_is_frozen() {
+        assert_eq!(hash8(""), 0xcbf2_9ce4_8422_2325u64.to_be_bytes());
+        assert_eq!(hash8("a"), 0xaf63_dc4c_8601_ec8cu64.to_be_bytes());
+        assert_eq!(hash8("foobar"), 0x8594_4171_f739_67e8u64.to_be_bytes());
+    }
+
+    #[test]
+    fn layouts_are_frozen() {
+        let patient = ResourceType::from_name("Patient").unwrap();
+        let number = patient.number() as u8;
+        assert_eq!(token("c", "s"), b"\x20c\0s");
+        assert_eq!(token("c", ""), token_prefix("c"));
+        assert!(token("c", "s").ends_with(&token_suffix("s")));
+        assert_eq!(token_of_type("s", "MR", "12"), b"\x22s\0MR\x0012");
+        assert_eq!(token_text(" Élan  Vital "), b"\x21elan vital");
+        assert_eq!(reference(patient, "1"), [0x30, 0, number, b'1']);
+        assert_eq!(reference_url("u", "2"), b"\x31u\x002");
+        assert_eq!(reference_identifier("v", "s"), b"\x32v\0s");
+        assert_eq!(string("Ärzte"), "\u{40}arzte\0Ärzte".as_bytes());
+        assert_eq!(uri("urn:x"), b"\x50urn:x");
+        assert_eq!(number_hex("-12.5"), "607e7ffdf2ccff");
+        assert_eq!(number_hex("0.00"), "6080");
+        assert_eq!(number_hex("12.50"), "608180020d3300");
+        let day = DateRange::parse("1970-01-01").unwrap();
+        assert_eq!(date(day)[..9], [0x10, 0x80, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(date_wide(day), None);
+        assert!(date_wide(DateRange::parse("1970").unwrap()).is_some());
+    }
+
+    fn number_hex(text: &str) -> String {
+        let key = number(&Decimal::parse(text).unwrap());
+        key.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn references_are_read_back() {
+        let patient = ResourceType::from_name("Patient").unwrap();
+        assert_eq!(
+            read_reference(&reference(patient, "a.b-1")),
+            Some((patient, "a.b-1"))
+        );
+        assert_eq!(read_reference(b"\x31\x00\x01x"), None);
+        assert_eq!(read_reference(b"\x30\xff\xffx"), None);
+        assert_eq!(read_reference(b"\x30"), None);
+    }
+
+    #[test]
+    fn text_is_compared_without_case_accents_and_spaces() {
+        for (text, normalised) in [
+            ("Müller", "muller"),
+            ("MU\u{308}LLER", "muller"),
+            ("  van\t der\n Berg ", "van der berg"),
+            ("Łukasz Ørsted Straße", "lukasz orsted strasse"),
+            ("İstanbul", "istanbul"),
+            ("ﬁ Ⅷ", "fi viii"),
+            ("日本語", "日本語"),
+            ("", ""),
+        ] {
+            assert_eq!(normalise(text), normalised, "{text}");
+        }
+    }
+
+    #[test]
+    fn long_parts_stay_distinct_and_bounded() {
+        let long = "x".repeat(5000);
+        let longer = "x".repeat(5001);
+        assert_ne!(token(&long, "s"), token(&longer, "s"));
+        assert_ne!(uri(&long), uri(&longer));
+        assert_ne!(string(&long), string(&longer));
+        assert!(token_of_type(&long, &long, &long).len() < 1000);
+        assert!(string(&"ä".repeat(5000)).len() <= 2 + 2 * MAX_STRING);
+        assert_eq!(uri(&long).len(), 1 + MAX_URI);
+    }
+
+    #[test]
+    fn a_zero_byte_cannot_forge_a_system() {
+        assert_ne!(token("c\0s", ""), token("c", "s"));
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(text in "\\PC{0,20}") {
+            let once = normalise(&text);
+            prop_assert_eq!(normalise(&once), once);
+        }
+
+        #[test]
+        fn dates_compare_by_their_start(a in any::<i64>(), b in any::<i64>()) {
+            let key = |lo| date(DateRange { lo, hi: i64::MAX });
+            prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+            prop_assert_eq!(read_i64(&key(a)[1..]), Some(a));
+        }
+
+        #[test]
+        fn positions_are_read_back(latitude in -90.0..90.0f64, longitude in -180.0..180.0f64) {
+            let (lat, lon) = read_morton(morton(latitude, longitude));
+            prop_assert!((lat - latitude).abs() < 1e-6 && (lon - longitude).abs() < 1e-6);
+        }
+    }
+}
