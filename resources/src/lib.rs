@@ -2,6 +2,7 @@
 //! search indexes of a resource. No I/O, no clock, no randomness.
 
 pub mod doc;
+pub mod fhirpath;
 pub mod index;
 pub mod model;
 pub mod outcome;
