@@ -21,6 +21,8 @@ pub struct TypeDef {
     /// Its elements in the standard's order, inherited ones (`id`, `extension`, `meta`, …) included.
     /// A primitive type has those that its `_name` object may have.
     pub elements: &'static [Element],
+    /// Which of `elements` must be there, as bits by place (no type has more than 128 elements).
+    pub required: u128,
 }
 
 /// The kinds of type.

@@ -3,10 +3,20 @@
 use super::{Binding, Element, Primitive, ResourceType, TypeDef, TypeKind, TypeUse};
 
 const fn t(name: &'static str, kind: TypeKind, elements: &'static [Element]) -> TypeDef {
+    assert!(elements.len() <= 128);
+    let mut required = 0;
+    let mut at = 0;
+    while at < elements.len() {
+        if elements[at].min > 0 {
+            required |= 1 << at;
+        }
+        at += 1;
+    }
     TypeDef {
         name,
         kind,
         elements,
+        required,
     }
 }
 
