@@ -152,7 +152,13 @@ impl From<StoreError> for Error {
                 "the page token does not belong to this search; start from the first page",
                 None,
             ),
-            StoreError::Damaged(_) => (
+            StoreError::NotSupported(_) => (
+                ErrorKind::NotSupported,
+                "not-supported",
+                "the server does not support this search",
+                None,
+            ),
+            StoreError::Damaged(_) | StoreError::Open(_) | StoreError::Failed(_) => (
                 ErrorKind::Internal,
                 "exception",
                 "the server cannot read its own data; its operator must look at it",
@@ -161,6 +167,8 @@ impl From<StoreError> for Error {
         };
         match error {
             StoreError::Damaged(reason)
+            | StoreError::Open(reason)
+            | StoreError::Failed(reason)
             | StoreError::Storage(reason)
             | StoreError::Unavailable(reason) => {
                 tracing::error!(%reason, "the store failed");

@@ -1,199 +1,194 @@
 //! Resources, their versions and their index on disk: the only module with SQL.
+//!
+//! Two databases, one behaviour: what differs is how a commit is made (`sqlite`, `postgres`);
+//! what reads is written once, over [`session::Session`].
 
-use bytes::Bytes;
-use resources::{
-    index::{Entry, ParamId},
-    model::ResourceType,
-};
+mod error;
+mod hash;
+mod migration;
+mod options;
+mod query;
+mod read;
+mod session;
+mod sql;
+mod sqlite;
+mod types;
+mod view;
 
-use crate::{
-    access::Access,
-    search::plan::{Clause, Plan, Position},
-};
+use std::path::Path;
 
-/// The current state of a resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// The resource's number: its type in the bits from 44 up, a sequence below.
-    pub rid: i64,
-    /// Its type.
-    pub kind: ResourceType,
-    /// Its logical id.
-    pub id: String,
-    /// Its version, from 1.
-    pub version: i64,
-    /// The version's place in the log.
-    pub vid: i64,
-    /// `meta.lastUpdated`, milliseconds since 1970.
-    pub updated: i64,
-    /// The newest version is a deletion.
-    pub deleted: bool,
+use resources::model::ResourceType;
+
+pub use error::StoreError;
+pub use options::Options;
+pub use types::*;
+
+use crate::{access::Access, search::plan::Plan};
+use sqlite::{Sqlite, now};
+use view::View;
+
+/// Names in one call that are still looked up on the caller's thread (SQLite).
+const FEW: usize = 32;
+
+/// An open database.
+#[derive(Debug)]
+pub struct Store {
+    backend: Backend,
 }
 
-/// A resource with its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// Which resource, which version.
-    pub head: Head,
-    /// The text as it is served; empty for a deletion.
-    pub body: Bytes,
+#[derive(Debug)]
+enum Backend {
+    Sqlite(Sqlite),
 }
 
-/// What made a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// POST, or an update that created.
-    Create,
-    /// PUT or PATCH.
-    Update,
-    /// DELETE.
-    Delete,
-}
+impl Store {
+    /// Opens `sqlite:PATH` or `postgres://…`, making or migrating what is there.
+    pub async fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
+        let backend = if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = Path::new(path).to_owned();
+            let options = options.clone();
+            let opened = tokio::task::spawn_blocking(move || Sqlite::open(&path, &options)).await;
+            Backend::Sqlite(opened.map_err(|error| StoreError::Open(error.to_string()))??)
+        } else {
+            return Err(StoreError::Open(
+                "the address must begin with sqlite: or postgres://".to_owned(),
+            ));
+        };
+        Ok(Self { backend })
+    }
 
-/// One entry of the version log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEntry {
-    /// The version: `head.version`, `head.vid` and `head.updated` are the version's own.
-    pub stored: Stored,
-    /// What made it.
-    pub change: Change,
-}
+    fn view(&self, access: &Access) -> View {
+        View::new(access)
+    }
 
-/// A set of changes that happen together or not at all.
-#[derive(Debug, Clone, Default)]
-pub struct Commit {
-    /// The changes; no two of the same resource.
-    pub writes: Vec<Write>,
-    /// What must hold at the moment of the commit.
-    pub guards: Vec<Guard>,
-}
+    /// The current state of each resource, in the order of `keys`; deletions included, with an
+    /// empty text. `None` for what does not exist or is out of reach.
+    pub async fn current(
+        &self,
+        keys: &[(ResourceType, &str)],
+        access: &Access,
+    ) -> Result<Vec<Option<Stored>>, StoreError> {
+        let view = self.view(access);
+        match &self.backend {
+            Backend::Sqlite(sqlite) if keys.len() <= FEW => {
+                sqlite.read(|handle| now(read::current(handle, keys, &view)))
+            }
+            Backend::Sqlite(sqlite) => {
+                let owned: Vec<(ResourceType, String)> = keys
+                    .iter()
+                    .map(|(kind, id)| (*kind, (*id).to_owned()))
+                    .collect();
+                let query = move |handle: &mut sqlite::Handle<'_>| {
+                    let keys: Vec<(ResourceType, &str)> = owned
+                        .iter()
+                        .map(|(kind, id)| (*kind, id.as_str()))
+                        .collect();
+                    now(read::current(handle, &keys, &view))
+                };
+                sqlite.scan(query).await
+            }
+        }
+    }
 
-/// One new version.
-#[derive(Debug, Clone)]
-pub struct Write {
-    /// The resource's type.
-    pub kind: ResourceType,
-    /// Its logical id.
-    pub id: String,
-    /// What must be there now: `None` nothing (never existed), `Some(head)` this version.
-    pub expect: Option<Expected>,
-    /// What the version is.
-    pub change: Change,
-    /// The new version's number: 1 for a resource that never was, else the expected one + 1.
-    pub version: i64,
-    /// `meta.lastUpdated`, milliseconds since 1970.
-    pub updated: i64,
-    /// The text with `id` and `meta` in place; empty for a deletion.
-    pub body: String,
-    /// Index entries to add (sorted, no duplicates).
-    pub add: Vec<Entry>,
-    /// Index entries to remove (sorted, no duplicates).
-    pub remove: Vec<Entry>,
-}
+    /// One version of a resource, deletions included. Old versions are not indexed: access is
+    /// decided by what is indexed of the newest, so whoever may not see all must also look at
+    /// the old text.
+    pub async fn version(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        version: i64,
+        access: &Access,
+    ) -> Result<Option<LogEntry>, StoreError> {
+        let view = self.view(access);
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite.read(|handle| now(read::version(handle, (kind, id), version, &view)))
+            }
+        }
+    }
 
-/// The head that a [`Write`] was computed from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
-    /// The resource's number.
-    pub rid: i64,
-    /// Its version.
-    pub version: i64,
-}
+    /// Makes all changes or none; they are on disk when this returns `Ok`. `access` limits what
+    /// the guards see; whether the caller may write the resources is the engine's decision.
+    pub async fn commit(&self, commit: Commit, access: &Access) -> Result<Committed, StoreError> {
+        let view = self.view(access);
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.commit(commit, view).await,
+        }
+    }
 
-/// A condition that the store checks inside the commit, against everything committed before.
-#[derive(Debug, Clone)]
-pub struct Guard {
-    /// The types looked at.
-    pub kind: ResourceType,
-    /// The condition.
-    pub clause: Clause,
-    /// The number of the one resource that must match now; `None` if none may.
-    pub matches: Option<i64>,
-}
+    /// Runs a search.
+    pub async fn search(&self, plan: &Plan, access: &Access) -> Result<Page, StoreError> {
+        let view = self.view(access);
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                let plan = plan.clone();
+                sqlite
+                    .search(move |handle| now(query::search(handle, &plan, &view)))
+                    .await
+            }
+        }
+    }
 
-/// What a commit made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// The new heads, in the order of [`Commit::writes`].
-    pub heads: Vec<Head>,
-}
+    /// A part of the log, newest first. For access see [`Store::version`].
+    pub async fn log(
+        &self,
+        filter: &LogFilter,
+        limit: usize,
+        access: &Access,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let view = self.view(access);
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                let filter = filter.clone();
+                sqlite
+                    .search(move |handle| now(read::log(handle, &filter, limit, &view)))
+                    .await
+            }
+        }
+    }
 
-/// Why the store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The write with this index was computed from a head that is no longer the newest.
-    #[error("write {0} was computed from a version that is no longer the newest")]
-    Conflict(usize),
-    /// The guard with this index does not hold.
-    #[error("guard {0} of the commit does not hold")]
-    Guard(usize),
-    /// The database does not answer; it may later. Whether a commit happened is not known.
-    #[error("the database is not available: {0}")]
-    Unavailable(String),
-    /// The queue of waiting commits is full.
-    #[error("too many writes are waiting")]
-    Busy,
-    /// The query took longer than allowed.
-    #[error("the query took longer than {0} ms")]
-    Timeout(u64),
-    /// The disk is full or refuses writes.
-    #[error("the storage refuses writes: {0}")]
-    Storage(String),
-    /// The page position is not one of this store's.
-    #[error("not a page position of this search")]
-    Position,
-    /// What is stored contradicts itself; needs an operator.
-    #[error("the store is damaged: {0}")]
-    Damaged(String),
-}
+    /// The log after a position, oldest first, for followers: what is left out now will not
+    /// appear later before what is returned.
+    pub async fn log_after(
+        &self,
+        vid: i64,
+        limit: usize,
+        access: &Access,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        if !access.is_unrestricted() {
+            return Err(StoreError::NotSupported(
+                "following the log with limited access",
+            ));
+        }
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                let query = move |handle: &mut sqlite::Handle<'_>| {
+                    now(read::log_between(handle, vid, i64::MAX, limit))
+                };
+                sqlite.search(query).await
+            }
+        }
+    }
 
-/// One hit of a search.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Hit {
-    /// The resource, with its text unless the plan asked for none.
-    pub stored: Stored,
-    /// The values of the sort criteria, in their order; `None` where the resource has none.
-    pub sort: Vec<Option<Vec<u8>>>,
-    /// Where the page would end if this were its last hit.
-    pub position: Position,
-}
+    /// Whether the database answers.
+    pub async fn health(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(|_| Ok(())).await,
+        }
+    }
 
-/// A page of hits.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Page {
-    /// The hits in order.
-    pub hits: Vec<Hit>,
-    /// True if there are more after the last one.
-    pub more: bool,
-    /// The count, if it was asked for, and whether it is exact.
-    pub total: Option<(u64, bool)>,
-    /// How the page was found, for `_explain`.
-    pub explain: Vec<String>,
-}
+    /// Refreshes statistics and writes back what waits; after bulk loads.
+    pub async fn optimize(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.optimize().await,
+        }
+    }
 
-/// Which part of the log.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogFilter {
-    /// Only this type.
-    pub kind: Option<ResourceType>,
-    /// Only this resource.
-    pub rid: Option<i64>,
-    /// Only versions at or after this instant (milliseconds).
-    pub since: Option<i64>,
-    /// Only versions before this instant.
-    pub before: Option<i64>,
-    /// Continue below this log position (newest first).
-    pub below: Option<i64>,
+    /// Finishes what waits and closes the database.
+    pub async fn close(self) {
+        match self.backend {
+            Backend::Sqlite(sqlite) => sqlite.close().await,
+        }
+    }
 }
-
-/// A parameter's index entries of one resource, for `verify` and `reindex`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Indexed {
-    /// The resource.
-    pub stored: Stored,
-    /// Its entries, sorted.
-    pub entries: Vec<Entry>,
-}
-
-#[expect(unused_imports, reason = "the signatures that the store will have")]
-use {Access as _, ParamId as _, Plan as _};

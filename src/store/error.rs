@@ -1,0 +1,39 @@
+//! Why the store could not do what was asked.
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The write with this index was computed from a head that is no longer the newest.
+    #[error("write {0} was computed from a version that is no longer the newest")]
+    Conflict(usize),
+    /// The guard with this index does not hold.
+    #[error("guard {0} of the commit does not hold")]
+    Guard(usize),
+    /// The database does not answer; it may later. Whether a commit happened is not known.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The queue of waiting commits is full.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The query took longer than allowed.
+    #[error("the query took longer than {0} ms")]
+    Timeout(u64),
+    /// The disk is full or refuses writes.
+    #[error("the storage refuses writes: {0}")]
+    Storage(String),
+    /// The page position is not one of this store's.
+    #[error("not a page position of this search")]
+    Position,
+    /// What is stored contradicts itself; needs an operator.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// The store cannot do this (yet); the text says what.
+    #[error("the store does not support {0}")]
+    NotSupported(&'static str),
+    /// The database cannot be opened; the text says what to do about it.
+    #[error("cannot open the database: {0}")]
+    Open(String),
+    /// The database refused a statement of ours: a defect of this program.
+    #[error("the database refused a statement: {0}")]
+    Failed(String),
+}

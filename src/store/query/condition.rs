@@ -1,0 +1,328 @@
+//! Clauses as SQL conditions on one candidate.
+//!
+//! Each condition is a scalar subquery with `LIMIT 1`, which neither planner turns into a join:
+//! the candidate comes first, then one index probe per condition, whatever the statistics say.
+
+use resources::model::ResourceType;
+
+use super::super::{
+    error::StoreError,
+    sql::{Dialect, Sql, Value, rid_range},
+    view::View,
+};
+use crate::search::plan::{Clause, KeyRange, KeyTest};
+
+/// Appends what says that the resource of type `kind` whose number is the SQL expression `rid`
+/// satisfies `clause`. Never null.
+pub(crate) fn push(
+    sql: &mut Sql,
+    clause: &Clause,
+    kind: ResourceType,
+    rid: &str,
+    view: &View,
+) -> Result<(), StoreError> {
+    match clause {
+        Clause::All(parts) => push_list(sql, parts, (" AND ", "1=1"), kind, rid, view)?,
+        Clause::Any(parts) => push_list(sql, parts, (" OR ", "1=0"), kind, rid, view)?,
+        Clause::Not(part) => {
+            sql.push("NOT (");
+            push(sql, part, kind, rid, view)?;
+            sql.push(")");
+        }
+        Clause::Keys { param, ranges } => push_keys(sql, param.0, ranges, rid),
+        Clause::HasParam(param) => {
+            let e = sql.alias('e');
+            sql.push(&format!(
+                "(SELECT 1 FROM {} WHERE {e}.rid={rid} AND {e}.param=",
+                by_rid(sql, &e)
+            ));
+            sql.bind(Value::Param(param.0))
+                .push(" LIMIT 1) IS NOT NULL");
+        }
+        Clause::Type(wanted) => {
+            sql.push(if *wanted == kind { "1=1" } else { "1=0" });
+        }
+        Clause::Ids(ids) => {
+            let r = sql.alias('r');
+            sql.push(&format!(
+                "(SELECT 1 FROM resource {r} WHERE {r}.rid={rid} AND {r}.id"
+            ));
+            sql.in_texts(ids).push(" LIMIT 1) IS NOT NULL");
+        }
+        Clause::Updated { from, to } => {
+            let r = sql.alias('r');
+            sql.push(&format!("(SELECT 1 FROM resource {r} WHERE {r}.rid={rid}"));
+            push_updated(sql, &r, *from, *to);
+            sql.push(" LIMIT 1) IS NOT NULL");
+        }
+        Clause::Refers {
+            param,
+            target,
+            inner,
+        } => {
+            push_refers(sql, param.0, *target, inner, rid, view)?;
+        }
+        Clause::ReferredBy {
+            source,
+            param,
+            inner,
+        } => {
+            push_referred_by(sql, (*source, param.0, inner), kind, rid, view)?;
+        }
+        Clause::Text { .. } => return Err(StoreError::NotSupported("full-text search")),
+    }
+    Ok(())
+}
+
+/// Appends ` AND` the view's own condition on a resource of type `kind`.
+pub(crate) fn push_access(
+    sql: &mut Sql,
+    kind: ResourceType,
+    rid: &str,
+    view: &View,
+) -> Result<(), StoreError> {
+    if let Some(clause) = view.clause(kind) {
+        sql.push(" AND ");
+        push(sql, &clause, kind, rid, view)?;
+    }
+    Ok(())
+}
+
+fn push_list(
+    sql: &mut Sql,
+    parts: &[Clause],
+    (joint, empty): (&str, &str),
+    kind: ResourceType,
+    rid: &str,
+    view: &View,
+) -> Result<(), StoreError> {
+    if parts.is_empty() {
+        sql.push(empty);
+        return Ok(());
+    }
+    sql.push("(");
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            sql.push(joint);
+        }
+        push(sql, part, kind, rid, view)?;
+    }
+    sql.push(")");
+    Ok(())
+}
+
+/// `entry` under an alias, read by resource.
+fn by_rid(sql: &Sql, alias: &str) -> String {
+    match sql.dialect {
+        Dialect::Sqlite => format!("entry {alias} INDEXED BY entry_rid"),
+        Dialect::Postgres => format!("entry {alias}"),
+    }
+}
+
+fn push_keys(sql: &mut Sql, param: u32, ranges: &[KeyRange], rid: &str) {
+    let e = sql.alias('e');
+    if let [only] = ranges
+        && only.is_exact()
+        && only.test.is_empty()
+    {
+        sql.push(&format!("(SELECT 1 FROM entry {e} WHERE {e}.param="));
+        sql.bind(Value::Param(param))
+            .push(&format!(" AND {e}.key="))
+            .bytes(&only.low);
+        sql.push(&format!(" AND {e}.rid={rid} LIMIT 1) IS NOT NULL"));
+        return;
+    }
+    sql.push(&format!(
+        "(SELECT 1 FROM {} WHERE {e}.rid={rid} AND {e}.param=",
+        by_rid(sql, &e)
+    ));
+    sql.bind(Value::Param(param)).push(" AND ");
+    push_ranges(sql, &e, ranges);
+    sql.push(" LIMIT 1) IS NOT NULL");
+}
+
+/// Appends what says that the key of `alias` is in one of the ranges.
+pub(crate) fn push_ranges(sql: &mut Sql, alias: &str, ranges: &[KeyRange]) {
+    if let [only] = ranges {
+        push_range(sql, alias, only);
+        return;
+    }
+    let exact = |range: &&KeyRange| range.is_exact() && range.test.is_empty();
+    sql.push("(");
+    let mut joint = "";
+    if ranges.iter().any(|range| exact(&range)) {
+        // The plus keeps SQLite from one index probe for each alternative.
+        let plus = if sql.dialect == Dialect::Sqlite {
+            "+"
+        } else {
+            ""
+        };
+        sql.push(&format!("{plus}{alias}.key"));
+        sql.in_keys(
+            ranges
+                .iter()
+                .filter(exact)
+                .map(|range| range.low.as_slice()),
+        );
+        joint = " OR ";
+    }
+    for range in ranges.iter().filter(|range| !exact(range)) {
+        sql.push(joint).push("(");
+        push_range(sql, alias, range);
+        sql.push(")");
+        joint = " OR ";
+    }
+    if joint.is_empty() {
+        sql.push("1=0");
+    }
+    sql.push(")");
+}
+
+/// Appends what says that the key of `alias` is in the range and passes its tests.
+pub(crate) fn push_range(sql: &mut Sql, alias: &str, range: &KeyRange) {
+    if range.is_exact() {
+        sql.push(&format!("{alias}.key=")).bytes(&range.low);
+    } else {
+        sql.push(&format!("{alias}.key>=")).bytes(&range.low);
+        if let Some(high) = &range.high {
+            sql.push(&format!(" AND {alias}.key<")).bytes(high);
+        }
+    }
+    for test in &range.test {
+        sql.push(" AND ");
+        push_test(sql, alias, test);
+    }
+}
+
+fn push_test(sql: &mut Sql, alias: &str, test: &KeyTest) {
+    let sqlite = sql.dialect == Dialect::Sqlite;
+    match test {
+        KeyTest::AtLeast(offset, bytes) => {
+            sql.push(&format!(
+                "substr({alias}.key,{},{})>=",
+                offset + 1,
+                bytes.len()
+            ))
+            .bytes(bytes);
+        }
+        KeyTest::Below(offset, bytes) => {
+            sql.push(&format!(
+                "substr({alias}.key,{},{})<",
+                offset + 1,
+                bytes.len()
+            ))
+            .bytes(bytes);
+        }
+        KeyTest::EndsWith(bytes) => push_tail(sql, alias, bytes.len(), bytes),
+        KeyTest::TailEquals { from_end, bytes } => push_tail(sql, alias, *from_end, bytes),
+        KeyTest::Contains(offset, bytes) if sqlite => {
+            sql.push(&format!("instr(substr({alias}.key,{}),", offset + 1))
+                .bytes(bytes);
+            sql.push(")>0");
+        }
+        KeyTest::Contains(offset, bytes) => {
+            sql.push("position(").bytes(bytes);
+            sql.push(&format!("::bytea in substr({alias}.key,{}))>0", offset + 1));
+        }
+    }
+}
+
+fn push_tail(sql: &mut Sql, alias: &str, from_end: usize, bytes: &[u8]) {
+    let length = bytes.len();
+    sql.push(&format!(
+        "(length({alias}.key)>={from_end} AND substr({alias}.key,length({alias}.key)-{from_end}+1,{length})="
+    ));
+    sql.bytes(bytes).push(")");
+}
+
+/// Appends ` AND` bounds of `updated`.
+pub(crate) fn push_updated(sql: &mut Sql, alias: &str, from: Option<i64>, to: Option<i64>) {
+    if let Some(from) = from {
+        sql.push(&format!(" AND {alias}.updated>=")).int(from);
+    }
+    if let Some(to) = to {
+        sql.push(&format!(" AND {alias}.updated<")).int(to);
+    }
+}
+
+/// First byte of the keys of local references: then the type's number (u16, big end first) and
+/// the logical id.
+const REFERENCE: u8 = 0x30;
+
+/// What the keys of all references to resources of a type begin with.
+pub(crate) fn reference_prefix(target: ResourceType) -> Vec<u8> {
+    let number = target.number() as u16;
+    let [high, low] = number.to_be_bytes();
+    vec![REFERENCE, high, low]
+}
+
+/// The logical id in the reference key of `alias`.
+pub(crate) fn id_of_reference(dialect: Dialect, alias: &str) -> String {
+    match dialect {
+        Dialect::Sqlite => format!("CAST(substr({alias}.key,4) AS TEXT)"),
+        Dialect::Postgres => format!("convert_from(substr({alias}.key,4),'UTF8')"),
+    }
+}
+
+/// The key of a reference to the resource of type `kind` in `alias`.
+pub(crate) fn reference_to(dialect: Dialect, kind: ResourceType, alias: &str) -> String {
+    let prefix: String = reference_prefix(kind)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    match dialect {
+        Dialect::Sqlite => format!("CAST(x'{prefix}'||{alias}.id AS BLOB)"),
+        Dialect::Postgres => format!("('\\x{prefix}'::bytea||convert_to({alias}.id,'UTF8'))"),
+    }
+}
+
+fn push_refers(
+    sql: &mut Sql,
+    param: u32,
+    target: ResourceType,
+    inner: &Clause,
+    rid: &str,
+    view: &View,
+) -> Result<(), StoreError> {
+    let (e, t) = (sql.alias('e'), sql.alias('t'));
+    let all = KeyRange::prefix(reference_prefix(target));
+    sql.push(&format!(
+        "(SELECT 1 FROM {} CROSS JOIN resource {t} WHERE {e}.rid={rid} AND {e}.param=",
+        by_rid(sql, &e)
+    ));
+    sql.bind(Value::Param(param)).push(" AND ");
+    push_range(sql, &e, &all);
+    sql.push(&format!(
+        " AND {t}.type={} AND {t}.id={} AND {t}.deleted=0 AND ",
+        target.number(),
+        id_of_reference(sql.dialect, &e)
+    ));
+    push(sql, inner, target, &format!("{t}.rid"), view)?;
+    push_access(sql, target, &format!("{t}.rid"), view)?;
+    sql.push(" LIMIT 1) IS NOT NULL");
+    Ok(())
+}
+
+fn push_referred_by(
+    sql: &mut Sql,
+    (source, param, inner): (ResourceType, u32, &Clause),
+    kind: ResourceType,
+    rid: &str,
+    view: &View,
+) -> Result<(), StoreError> {
+    let (h, e) = (sql.alias('h'), sql.alias('e'));
+    sql.push(&format!(
+        "(SELECT 1 FROM resource {h} CROSS JOIN entry {e} WHERE {h}.rid={rid} AND {e}.param="
+    ));
+    sql.bind(Value::Param(param));
+    sql.push(&format!(
+        " AND {e}.key={}",
+        reference_to(sql.dialect, kind, &h)
+    ));
+    let (low, high) = rid_range(source);
+    sql.push(&format!(" AND {e}.rid>={low} AND {e}.rid<{high} AND "));
+    push(sql, inner, source, &format!("{e}.rid"), view)?;
+    push_access(sql, source, &format!("{e}.rid"), view)?;
+    sql.push(" LIMIT 1) IS NOT NULL");
+    Ok(())
+}

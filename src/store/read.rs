@@ -1,0 +1,268 @@
+//! Reading resources and the log.
+
+use bytes::Bytes;
+use resources::model::ResourceType;
+
+use super::{
+    error::StoreError,
+    query::condition,
+    session::Session,
+    sql::{Dialect, HEAD, Row, Sql, Value, kind_of},
+    types::{Change, Head, LogEntry, LogFilter, Stored},
+    view::View,
+};
+
+/// The current state of each resource named.
+pub(super) async fn current<S: Session>(
+    session: &mut S,
+    keys: &[(ResourceType, &str)],
+    view: &View,
+) -> Result<Vec<Option<Stored>>, StoreError> {
+    match (session.dialect(), keys) {
+        (Dialect::Sqlite, _) | (_, [_]) => {
+            let mut found = Vec::with_capacity(keys.len());
+            for (kind, id) in keys {
+                found.push(current_one(session, *kind, id, view).await?);
+            }
+            Ok(found)
+        }
+        (Dialect::Postgres, _) => current_many(session, keys, view).await,
+    }
+}
+
+async fn current_one<S: Session>(
+    session: &mut S,
+    kind: ResourceType,
+    id: &str,
+    view: &View,
+) -> Result<Option<Stored>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(HEAD);
+    sql.push(", v.body FROM resource r CROSS JOIN version v WHERE v.vid=r.vid AND r.type=");
+    sql.int(kind.number())
+        .push(" AND r.id=")
+        .bind(Value::Text(id.to_owned()));
+    condition::push_access(&mut sql, kind, "r.rid", view)?;
+    let mut rows = session.rows(&sql).await?;
+    rows.pop().map(|mut row| row.stored()).transpose()
+}
+
+async fn current_many<S: Session>(
+    session: &mut S,
+    keys: &[(ResourceType, &str)],
+    view: &View,
+) -> Result<Vec<Option<Stored>>, StoreError> {
+    let mut found: Vec<Option<Stored>> = vec![None; keys.len()];
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_unstable_by_key(|&at| keys[at]);
+    for group in order.chunk_by(|&a, &b| keys[a].0 == keys[b].0) {
+        let kind = keys[group[0]].0;
+        let ids: Vec<String> = group.iter().map(|&at| keys[at].1.to_owned()).collect();
+        let mut sql = Sql::new(session.dialect(), "SELECT ");
+        sql.push(HEAD);
+        sql.push(", v.body FROM resource r CROSS JOIN version v WHERE v.vid=r.vid AND r.type=");
+        sql.int(kind.number()).push(" AND r.id").in_texts(&ids);
+        condition::push_access(&mut sql, kind, "r.rid", view)?;
+        for mut row in session.rows(&sql).await? {
+            let stored = row.stored()?;
+            let from = group.partition_point(|&at| keys[at].1 < stored.head.id.as_str());
+            for &at in group[from..]
+                .iter()
+                .take_while(|&&at| keys[at].1 == stored.head.id)
+            {
+                found[at] = Some(stored.clone());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The columns of a log entry, of `version` as `v` and `resource` as `r`.
+const LOG: &str = "r.rid, r.id, v.ver, v.vid, v.ts, v.op, v.body";
+
+fn log_entry(mut row: Row) -> Result<LogEntry, StoreError> {
+    let rid = row.int()?;
+    let mut head = Head {
+        rid,
+        kind: kind_of(rid)?,
+        id: row.text()?,
+        version: row.int()?,
+        vid: row.int()?,
+        updated: row.int()?,
+        deleted: false,
+    };
+    let change = match row.int()? {
+        0 => Change::Create,
+        1 => Change::Update,
+        2 => Change::Delete,
+        other => {
+            return Err(StoreError::Damaged(format!(
+                "a version with change {other}"
+            )));
+        }
+    };
+    head.deleted = change == Change::Delete;
+    Ok(LogEntry {
+        stored: Stored {
+            head,
+            body: Bytes::from(row.text()?),
+        },
+        change,
+    })
+}
+
+/// The number that stands for a change in the log.
+pub(super) fn change_number(change: Change) -> i64 {
+    match change {
+        Change::Create => 0,
+        Change::Update => 1,
+        Change::Delete => 2,
+    }
+}
+
+/// One version of a resource.
+pub(super) async fn version<S: Session>(
+    session: &mut S,
+    (kind, id): (ResourceType, &str),
+    version: i64,
+    view: &View,
+) -> Result<Option<LogEntry>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(LOG);
+    sql.push(" FROM resource r CROSS JOIN version v WHERE v.rid=r.rid AND r.type=");
+    sql.int(kind.number())
+        .push(" AND r.id=")
+        .bind(Value::Text(id.to_owned()));
+    sql.push(" AND v.ver=").int(version);
+    condition::push_access(&mut sql, kind, "r.rid", view)?;
+    session.rows(&sql).await?.pop().map(log_entry).transpose()
+}
+
+/// A part of the log, newest first.
+pub(super) async fn log<S: Session>(
+    session: &mut S,
+    filter: &LogFilter,
+    limit: usize,
+    view: &View,
+) -> Result<Vec<LogEntry>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(LOG)
+        .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid");
+    let kind = match filter.rid {
+        Some(rid) => Some(kind_of(rid)?),
+        None => filter.kind,
+    };
+    if let Some(rid) = filter.rid {
+        sql.push(" AND v.rid=").int(rid);
+        if let Some(wanted) = filter.kind.filter(|&wanted| Some(wanted) != kind) {
+            return Err(StoreError::Failed(format!(
+                "resource {rid} is not of type {wanted}"
+            )));
+        }
+    } else if let Some(kind) = filter.kind {
+        sql.push(" AND (v.rid >> 44)=").int(kind.number());
+    }
+    if let Some(below) = filter.below {
+        sql.push(" AND v.vid<").int(below);
+    }
+    if let Some(since) = filter.since {
+        if filter.rid.is_none() {
+            let from = first_since(session, since).await?;
+            sql.push(" AND v.vid>=").int(from);
+        }
+        sql.push(" AND v.ts>=").int(since);
+    }
+    if let Some(before) = filter.before {
+        sql.push(" AND v.ts<").int(before);
+    }
+    push_log_access(&mut sql, kind, view)?;
+    // Versions of one resource follow each other in the log as their numbers do.
+    sql.push(if filter.rid.is_some() {
+        " ORDER BY v.ver DESC"
+    } else {
+        " ORDER BY v.vid DESC"
+    });
+    sql.push(" LIMIT ").int(limit as i64);
+    session
+        .rows(&sql)
+        .await?
+        .into_iter()
+        .map(log_entry)
+        .collect()
+}
+
+fn push_log_access(
+    sql: &mut Sql,
+    kind: Option<ResourceType>,
+    view: &View,
+) -> Result<(), StoreError> {
+    if let Some(kind) = kind {
+        return condition::push_access(sql, kind, "r.rid", view);
+    }
+    if view.is_unrestricted() {
+        return Ok(());
+    }
+    sql.push(" AND (1=0");
+    for kind in ResourceType::all() {
+        sql.push(&format!(" OR (r.type={}", kind.number()));
+        condition::push_access(sql, kind, "r.rid", view)?;
+        sql.push(")");
+    }
+    sql.push(")");
+    Ok(())
+}
+
+/// Clocks of several nodes may differ by this much without `_since` missing a version.
+const CLOCK_SLACK: i64 = 60 * 60 * 1000;
+
+/// A log position such that no version before it is as new as `since`: found by halving, since
+/// the log is, up to [`CLOCK_SLACK`], in the order of time.
+async fn first_since<S: Session>(session: &mut S, since: i64) -> Result<i64, StoreError> {
+    let bound = since.saturating_sub(CLOCK_SLACK);
+    let sql = Sql::new(
+        session.dialect(),
+        "SELECT coalesce(max(vid),0) FROM version",
+    );
+    let newest = match session.rows(&sql).await?.pop() {
+        Some(mut row) => row.int()?,
+        None => 0,
+    };
+    let (mut low, mut high) = (0, newest + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let mut sql = Sql::new(session.dialect(), "SELECT vid, ts FROM version WHERE vid>=");
+        sql.int(middle).push(" ORDER BY vid LIMIT 1");
+        match session.rows(&sql).await?.pop() {
+            None => high = middle,
+            Some(mut row) => {
+                let vid = row.int()?;
+                if row.int()? >= bound {
+                    high = middle;
+                } else {
+                    low = vid + 1;
+                }
+            }
+        }
+    }
+    Ok(low)
+}
+
+/// The log after a position and up to another, oldest first.
+pub(super) async fn log_between<S: Session>(
+    session: &mut S,
+    after: i64,
+    up_to: i64,
+    limit: usize,
+) -> Result<Vec<LogEntry>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(LOG)
+        .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid AND v.vid>");
+    sql.int(after).push(" AND v.vid<=").int(up_to);
+    sql.push(" ORDER BY v.vid LIMIT ").int(limit as i64);
+    session
+        .rows(&sql)
+        .await?
+        .into_iter()
+        .map(log_entry)
+        .collect()
+}

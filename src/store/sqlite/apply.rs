@@ -1,0 +1,201 @@
+//! One commit inside the writer's transaction: first all checks, then all writes.
+
+use std::collections::HashMap;
+
+use resources::index::Entry;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{
+    super::{
+        error::StoreError,
+        hash::Hash,
+        query,
+        read::change_number,
+        sql::rid_range,
+        types::{Change, Committed, Head, Write},
+    },
+    session::{Handle, failure, now},
+    writer::Waiting,
+};
+
+/// What the writer knows from one commit to the next.
+pub(super) struct Applier {
+    /// The next position in the log.
+    vid: i64,
+    /// The next number of each type that has been written.
+    next: HashMap<i64, i64>,
+}
+
+impl Applier {
+    pub fn new(connection: &Connection) -> Result<Self, StoreError> {
+        let newest: i64 = connection
+            .query_row("SELECT coalesce(max(vid),0) FROM version", [], |row| {
+                row.get(0)
+            })
+            .map_err(failure)?;
+        Ok(Self {
+            vid: newest + 1,
+            next: HashMap::new(),
+        })
+    }
+
+    /// Whether the commit may happen. Changes nothing.
+    pub fn check(&self, connection: &Connection, waiting: &Waiting) -> Result<(), StoreError> {
+        for (at, write) in waiting.commit.writes.iter().enumerate() {
+            if !is_expected(connection, write).map_err(failure)? {
+                return Err(StoreError::Conflict(at));
+            }
+        }
+        for (at, guard) in waiting.commit.guards.iter().enumerate() {
+            if !now(query::guard_holds(
+                &mut Handle(connection),
+                guard,
+                &waiting.view,
+            ))? {
+                return Err(StoreError::Guard(at));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes everything. An error leaves part of it behind: the transaction must go.
+    pub fn write(
+        &mut self,
+        connection: &Connection,
+        waiting: &Waiting,
+    ) -> Result<Committed, StoreError> {
+        let mut heads = Vec::with_capacity(waiting.commit.writes.len());
+        for (at, (write, hash)) in waiting
+            .commit
+            .writes
+            .iter()
+            .zip(&waiting.hashes)
+            .enumerate()
+        {
+            let head = self.head(connection, write).map_err(failure)?;
+            put(connection, write, &head, hash).map_err(|error| {
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
+                    StoreError::Conflict(at)
+                } else {
+                    failure(error)
+                }
+            })?;
+            heads.push(head);
+        }
+        Ok(Committed { heads })
+    }
+
+    fn head(&mut self, connection: &Connection, write: &Write) -> rusqlite::Result<Head> {
+        let rid = match write.expect {
+            Some(expected) => expected.rid,
+            None => self.number(connection, write)?,
+        };
+        let vid = self.vid;
+        self.vid += 1;
+        Ok(Head {
+            rid,
+            kind: write.kind,
+            id: write.id.clone(),
+            version: write.version,
+            vid,
+            updated: write.updated,
+            deleted: write.change == Change::Delete,
+        })
+    }
+
+    fn number(&mut self, connection: &Connection, write: &Write) -> rusqlite::Result<i64> {
+        let (low, high) = rid_range(write.kind);
+        let next = match self.next.get(&low) {
+            Some(&next) => next,
+            None => connection.query_row(
+                "SELECT coalesce(max(rid),?1)+1 FROM resource WHERE rid>=?1 AND rid<?2",
+                (low, high),
+                |row| row.get(0),
+            )?,
+        };
+        self.next.insert(low, next + 1);
+        Ok(next)
+    }
+}
+
+fn is_expected(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
+    if let Some(expected) = write.expect {
+        let version: Option<i64> = connection
+            .prepare_cached("SELECT ver FROM resource WHERE rid=?1")?
+            .query_row([expected.rid], |row| row.get(0))
+            .optional()?;
+        Ok(version == Some(expected.version))
+    } else {
+        let exists = connection
+            .prepare_cached("SELECT 1 FROM resource WHERE type=?1 AND id=?2")?
+            .exists((write.kind.number(), &write.id))?;
+        Ok(!exists)
+    }
+}
+
+fn put(connection: &Connection, write: &Write, head: &Head, hash: &Hash) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO version (vid, rid, ver, ts, op, hash, body) VALUES (?1,?2,?3,?4,?5,?6,?7)",
+        )?
+        .execute((
+            head.vid,
+            head.rid,
+            head.version,
+            head.updated,
+            change_number(write.change),
+            hash.as_slice(),
+            &write.body,
+        ))?;
+    if write.expect.is_some() {
+        connection
+            .prepare_cached(
+                "UPDATE resource SET ver=?2, vid=?3, updated=?4, deleted=?5 WHERE rid=?1",
+            )?
+            .execute((head.rid, head.version, head.vid, head.updated, head.deleted))?;
+    } else {
+        connection
+            .prepare_cached(
+                "INSERT INTO resource (rid, type, id, ver, vid, updated, deleted)
+                 VALUES (?1,?2,?3,?4,?5,?6,?7)",
+            )?
+            .execute((
+                head.rid,
+                head.kind.number(),
+                &head.id,
+                head.version,
+                head.vid,
+                head.updated,
+                head.deleted,
+            ))?;
+    }
+    if write.change == Change::Delete {
+        connection
+            .prepare_cached("DELETE FROM entry WHERE rid=?1")?
+            .execute([head.rid])?;
+        return Ok(());
+    }
+    change_entries(connection, head.rid, &write.remove, &write.add)
+}
+
+/// Takes index entries of a resource away and adds others.
+pub(super) fn change_entries(
+    connection: &Connection,
+    rid: i64,
+    remove: &[Entry],
+    add: &[Entry],
+) -> rusqlite::Result<()> {
+    if !remove.is_empty() {
+        let mut delete =
+            connection.prepare_cached("DELETE FROM entry WHERE param=?1 AND key=?2 AND rid=?3")?;
+        for entry in remove {
+            delete.execute((entry.param.0, &entry.key, rid))?;
+        }
+    }
+    let mut insert = connection
+        .prepare_cached("INSERT OR IGNORE INTO entry (param, key, rid) VALUES (?1,?2,?3)")?;
+    for entry in add {
+        insert.execute((entry.param.0, &entry.key, rid))?;
+    }
+    Ok(())
+}

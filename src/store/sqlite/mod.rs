@@ -1,0 +1,171 @@
+//! SQLite: one writer thread with group commit, many readers.
+
+mod apply;
+mod reader;
+mod session;
+mod writer;
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    error::StoreError,
+    migration,
+    options::Options,
+    sql::Dialect,
+    types::{Commit, Committed},
+    view::View,
+};
+use reader::Readers;
+use session::failure;
+use writer::Writer;
+
+pub(super) use session::{Handle, now};
+
+/// An open SQLite database. No other process may open it.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    writer: Writer,
+    readers: Arc<Readers>,
+    /// Held as long as the database is open.
+    _lock: File,
+}
+
+impl Sqlite {
+    /// Opens or makes the database at `path`.
+    pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
+        let mut connection = connect(path, options.writer_cache, true)?;
+        migrate(&mut connection)?;
+        let readers = Readers::open(path, options)?;
+        Ok(Self {
+            writer: Writer::start(connection, options)?,
+            readers: Arc::new(readers),
+            _lock: lock,
+        })
+    }
+
+    /// Commits; returns when it is on disk.
+    pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
+        self.writer.commit(commit, view).await
+    }
+
+    /// Runs `task` on the writer's connection, in a transaction of its own.
+    pub async fn write<T, F>(&self, task: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.task(task).await
+    }
+
+    /// Runs a short query on the calling thread.
+    pub fn read<T>(
+        &self,
+        query: impl FnOnce(&mut Handle<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.readers.short(query)
+    }
+
+    /// Runs a query of unknown length: on this thread while it is short, else on another.
+    pub async fn search<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match self.readers.try_short(&query) {
+            Err(StoreError::Timeout(_)) => self.readers.long(query).await,
+            done => done,
+        }
+    }
+
+    /// Runs a query that is known to be long on another thread.
+    pub async fn scan<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.readers.long(query).await
+    }
+
+    /// Statistics, and the log written back.
+    pub async fn optimize(&self) -> Result<(), StoreError> {
+        self.writer.optimize().await
+    }
+
+    /// Finishes what waits and closes.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+}
+
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let shown = name.display();
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|error| StoreError::Open(format!("{shown}: {error}")))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Open(format!(
+            "another process has {} open; stop it first",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(StoreError::Open(format!("{shown}: {error}"))),
+    }
+}
+
+fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreError> {
+    let mode = if write {
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+    } else {
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+    };
+    let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| StoreError::Open(format!("{}: {error}", path.display())))?;
+    let settings = format!(
+        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;"
+    );
+    connection.execute_batch(&settings).map_err(failure)?;
+    if !write {
+        connection
+            .execute_batch("PRAGMA query_only = ON")
+            .map_err(failure)?;
+    }
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let step = connection
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .map_err(failure)?;
+    step.execute_batch(migration::TABLE).map_err(failure)?;
+    let applied: Vec<i64> = step
+        .prepare("SELECT number FROM migration")
+        .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+        .map_err(failure)?;
+    step.commit().map_err(failure)?;
+    for migration in migration::missing(Dialect::Sqlite, &applied)? {
+        let step = connection.transaction().map_err(failure)?;
+        step.execute_batch(migration.text).map_err(failure)?;
+        step.execute(
+            "INSERT INTO migration (number, name) VALUES (?1, ?2)",
+            (migration.number, migration.name),
+        )
+        .map_err(failure)?;
+        step.commit().map_err(failure)?;
+    }
+    Ok(())
+}

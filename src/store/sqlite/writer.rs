@@ -1,0 +1,294 @@
+//! The writer thread: takes what waits, up to a bound, into one transaction.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
+    thread::JoinHandle,
+};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{
+    super::{
+        error::StoreError,
+        hash::{self, Hash},
+        options::Options,
+        types::{Commit, Committed},
+        view::View,
+    },
+    apply::Applier,
+    session::{Handle, failure},
+};
+
+type Reply = oneshot::Sender<Result<Committed, StoreError>>;
+type Task = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A commit that waits.
+pub(super) struct Waiting {
+    pub commit: Commit,
+    pub view: View,
+    /// Of the texts of `commit.writes`.
+    pub hashes: Vec<Hash>,
+    reply: Reply,
+}
+
+enum Job {
+    Commit(Box<Waiting>),
+    Task(Task),
+}
+
+/// The way to the writer thread.
+pub(super) struct Writer {
+    queue: Mutex<Option<SyncSender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    pub fn start(connection: Connection, options: &Options) -> Result<Self, StoreError> {
+        connection
+            .pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)
+            .map_err(failure)?;
+        let (sender, queue) = mpsc::sync_channel(options.queue_commits);
+        let applier = Applier::new(&connection)?;
+        let (commits, bytes) = (options.batch_commits, options.batch_bytes);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                Thread {
+                    connection,
+                    applier,
+                    commits,
+                    bytes,
+                }
+                .run(&queue)
+            })
+            .map_err(|error| StoreError::Open(error.to_string()))?;
+        Ok(Self {
+            queue: Mutex::new(Some(sender)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    fn send(&self, job: Job) -> Result<(), StoreError> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        match queue.as_ref().map(|queue| queue.try_send(job)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(_))) => Err(StoreError::Busy),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(closed()),
+        }
+    }
+
+    pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
+        let hashes = commit
+            .writes
+            .iter()
+            .map(|write| hash::of(&write.body))
+            .collect();
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Commit(Box::new(Waiting {
+            commit,
+            view,
+            hashes,
+            reply,
+        })))?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    pub async fn task<T, F>(&self, task: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.with_connection(move |connection| {
+            connection
+                .execute_batch("BEGIN IMMEDIATE")
+                .map_err(failure)?;
+            let done = task(&mut Handle(connection)).and_then(|value| {
+                connection.execute_batch("COMMIT").map_err(failure)?;
+                Ok(value)
+            });
+            if done.is_err() {
+                roll_back(connection);
+            }
+            done
+        })
+        .await
+    }
+
+    pub async fn optimize(&self) -> Result<(), StoreError> {
+        self.with_connection(|connection| {
+            connection
+                .execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")
+                .and_then(|()| {
+                    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                })
+                .map_err(failure)
+        })
+        .await
+    }
+
+    async fn with_connection<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(move |connection: &Connection| {
+            // Nobody waits any more if this fails.
+            let _ = reply.send(work(connection));
+        });
+        self.send(Job::Task(task))?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Lets the thread finish what waits, then ends it.
+    pub async fn close(&self) {
+        drop(
+            self.queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // A panic of the thread has been reported where it happened.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+fn roll_back(connection: &Connection) {
+    if connection.is_autocommit() {
+        return;
+    }
+    if let Err(error) = connection.execute_batch("ROLLBACK") {
+        tracing::error!(%error, "the writer could not roll back");
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    applier: Applier,
+    commits: usize,
+    bytes: usize,
+}
+
+impl Thread {
+    fn run(mut self, queue: &Receiver<Job>) {
+        while let Ok(job) = queue.recv() {
+            match job {
+                Job::Task(task) => task(&self.connection),
+                Job::Commit(first) => {
+                    let task = self.batch(*first, queue);
+                    if let Some(task) = task {
+                        task(&self.connection);
+                    }
+                }
+            }
+        }
+        if let Err(error) = self.connection.execute_batch("PRAGMA optimize") {
+            tracing::warn!(%error, "statistics could not be refreshed");
+        }
+        if let Err((_, error)) = self.connection.close() {
+            tracing::error!(%error, "the database could not be closed");
+        }
+    }
+
+    /// Commits `first` and what waits behind it, up to a task, which is given back.
+    fn batch(&mut self, first: Waiting, queue: &Receiver<Job>) -> Option<Task> {
+        let mut bytes = first.size();
+        let mut batch = vec![first];
+        let mut task = None;
+        while batch.len() < self.commits && bytes < self.bytes {
+            match queue.try_recv() {
+                Ok(Job::Commit(next)) => {
+                    bytes += next.size();
+                    batch.push(*next);
+                }
+                Ok(Job::Task(next)) => {
+                    task = Some(next);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        match self.together(&batch) {
+            Ok(results) => reply(batch, results),
+            Err(error) if batch.len() == 1 => reply(batch, vec![Err(error)]),
+            Err(error) => {
+                tracing::warn!(%error, commits = batch.len(), "a batch failed; each goes alone");
+                for waiting in batch {
+                    let result = self.together(std::slice::from_ref(&waiting));
+                    let result = result.map_or_else(|error| vec![Err(error)], |results| results);
+                    reply(vec![waiting], result);
+                }
+            }
+        }
+        task
+    }
+
+    /// One transaction. A commit that may not happen has its own error and leaves no trace; any
+    /// other failure undoes all.
+    fn together(
+        &mut self,
+        batch: &[Waiting],
+    ) -> Result<Vec<Result<Committed, StoreError>>, StoreError> {
+        self.connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(failure)?;
+        let mut results = Vec::with_capacity(batch.len());
+        for waiting in batch {
+            let result = match self.applier.check(&self.connection, waiting) {
+                Ok(()) => match self.applier.write(&self.connection, waiting) {
+                    Ok(committed) => Ok(committed),
+                    Err(error) => {
+                        roll_back(&self.connection);
+                        return Err(error);
+                    }
+                },
+                Err(refused) => Err(refused),
+            };
+            results.push(result);
+        }
+        if let Err(error) = self.connection.execute_batch("COMMIT") {
+            roll_back(&self.connection);
+            return Err(failure(error));
+        }
+        Ok(results)
+    }
+}
+
+impl Waiting {
+    fn size(&self) -> usize {
+        self.commit
+            .writes
+            .iter()
+            .map(|write| write.body.len() + 512)
+            .sum()
+    }
+}
+
+fn reply(batch: Vec<Waiting>, results: Vec<Result<Committed, StoreError>>) {
+    for (waiting, result) in batch.into_iter().zip(results) {
+        // A caller that has gone away does not undo its commit.
+        let _ = waiting.reply.send(result);
+    }
+}

@@ -1,0 +1,161 @@
+//! What goes into the store and what comes out of it.
+
+use bytes::Bytes;
+use resources::{index::Entry, model::ResourceType};
+
+use crate::search::plan::{Clause, Position};
+
+/// The current state of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The resource's number: its type in the bits from 44 up, a sequence below.
+    pub rid: i64,
+    /// Its type.
+    pub kind: ResourceType,
+    /// Its logical id.
+    pub id: String,
+    /// Its version, from 1.
+    pub version: i64,
+    /// The version's place in the log.
+    pub vid: i64,
+    /// `meta.lastUpdated`, milliseconds since 1970.
+    pub updated: i64,
+    /// The newest version is a deletion.
+    pub deleted: bool,
+}
+
+/// A resource with its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Which resource, which version.
+    pub head: Head,
+    /// The text as it is served; empty for a deletion.
+    pub body: Bytes,
+}
+
+/// What made a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// POST, or an update that created.
+    Create,
+    /// PUT or PATCH.
+    Update,
+    /// DELETE.
+    Delete,
+}
+
+/// One entry of the version log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The version: `head.version`, `head.vid` and `head.updated` are the version's own.
+    pub stored: Stored,
+    /// What made it.
+    pub change: Change,
+}
+
+/// A set of changes that happen together or not at all.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// The changes; no two of the same resource.
+    pub writes: Vec<Write>,
+    /// What must hold at the moment of the commit.
+    pub guards: Vec<Guard>,
+}
+
+/// One new version.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// The resource's type.
+    pub kind: ResourceType,
+    /// Its logical id.
+    pub id: String,
+    /// What must be there now: `None` nothing (never existed), `Some(head)` this version.
+    pub expect: Option<Expected>,
+    /// What the version is.
+    pub change: Change,
+    /// The new version's number: 1 for a resource that never was, else the expected one + 1.
+    pub version: i64,
+    /// `meta.lastUpdated`, milliseconds since 1970.
+    pub updated: i64,
+    /// The text with `id` and `meta` in place; empty for a deletion.
+    pub body: String,
+    /// Index entries to add (sorted, no duplicates).
+    pub add: Vec<Entry>,
+    /// Index entries to remove (sorted, no duplicates).
+    pub remove: Vec<Entry>,
+}
+
+/// The head that a [`Write`] was computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// The resource's number.
+    pub rid: i64,
+    /// Its version.
+    pub version: i64,
+}
+
+/// A condition that the store checks inside the commit, against everything committed before.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// The types looked at.
+    pub kind: ResourceType,
+    /// The condition.
+    pub clause: Clause,
+    /// The number of the one resource that must match now; `None` if none may.
+    pub matches: Option<i64>,
+}
+
+/// What a commit made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The new heads, in the order of [`Commit::writes`].
+    pub heads: Vec<Head>,
+}
+
+/// One hit of a search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// The resource, with its text unless the plan asked for none.
+    pub stored: Stored,
+    /// The values of the sort criteria, in their order; `None` where the resource has none.
+    pub sort: Vec<Option<Vec<u8>>>,
+    /// Where the page would end if this were its last hit.
+    pub position: Position,
+}
+
+/// A page of hits.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// The hits in order.
+    pub hits: Vec<Hit>,
+    /// True if there are more after the last one.
+    pub more: bool,
+    /// The count, if it was asked for, and whether it is exact.
+    pub total: Option<(u64, bool)>,
+    /// How the page was found, for `_explain`.
+    pub explain: Vec<String>,
+}
+
+/// Which part of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogFilter {
+    /// Only this type.
+    pub kind: Option<ResourceType>,
+    /// Only this resource.
+    pub rid: Option<i64>,
+    /// Only versions at or after this instant (milliseconds).
+    pub since: Option<i64>,
+    /// Only versions before this instant.
+    pub before: Option<i64>,
+    /// Continue below this log position (newest first).
+    pub below: Option<i64>,
+}
+
+/// A parameter's index entries of one resource, for `verify` and `reindex`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Indexed {
+    /// The resource.
+    pub stored: Stored,
+    /// Its entries, sorted.
+    pub entries: Vec<Entry>,
+}
