@@ -5,6 +5,7 @@
 
 mod error;
 mod hash;
+mod maintain;
 mod migration;
 mod options;
 mod query;
@@ -171,6 +172,114 @@ impl Store {
         }
     }
 
+    /// The resources after a number, not deleted, by number, each with its index entries.
+    pub async fn indexed(
+        &self,
+        after_rid: i64,
+        limit: usize,
+        access: &Access,
+    ) -> Result<Vec<Indexed>, StoreError> {
+        whole(access)?;
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .scan(move |handle| now(maintain::indexed(handle, after_rid, limit)))
+                    .await
+            }
+        }
+    }
+
+    /// Contradictions between heads, log and index among the resources after a number, and how
+    /// far it looked; `None` if there is nothing after the number.
+    pub async fn defects(
+        &self,
+        after_rid: i64,
+        limit: usize,
+        access: &Access,
+    ) -> Result<(Vec<String>, Option<i64>), StoreError> {
+        whole(access)?;
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .scan(move |handle| now(maintain::defects(handle, after_rid, limit)))
+                    .await
+            }
+        }
+    }
+
+    /// How many index entries belong to no resource. Reads the whole index.
+    pub async fn orphans(&self) -> Result<u64, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .scan(move |handle| now(maintain::orphans(handle)))
+                    .await
+            }
+        }
+    }
+
+    /// Changes index entries; how many resources were still at the version given.
+    pub async fn reindex(&self, changes: Vec<Reindex>) -> Result<usize, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .write(move |handle| now(maintain::reindex(handle, &changes)))
+                    .await
+            }
+        }
+    }
+
+    /// All search parameters that users posted.
+    pub async fn parameters(&self) -> Result<Vec<Parameter>, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(|handle| now(maintain::parameters(handle))),
+        }
+    }
+
+    /// Adds or replaces a search parameter.
+    pub async fn put_parameter(&self, parameter: Parameter) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .write(move |handle| now(maintain::put_parameter(handle, &parameter)))
+                    .await
+            }
+        }
+    }
+
+    /// A small value: how far a follower or an import is, a secret.
+    pub async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.read(|handle| now(maintain::setting(handle, key))),
+        }
+    }
+
+    /// Sets a small value.
+    pub async fn set_setting(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.write_setting(key, value, true).await
+    }
+
+    /// The value that is there, or else `value`, which then is: the same for all nodes.
+    pub async fn setting_or(&self, key: &str, value: &[u8]) -> Result<Vec<u8>, StoreError> {
+        if let Some(found) = self.setting(key).await? {
+            return Ok(found);
+        }
+        self.write_setting(key, value, false).await?;
+        let lost = || StoreError::Failed(format!("the setting {key} was not kept"));
+        self.setting(key).await?.ok_or_else(lost)
+    }
+
+    async fn write_setting(&self, key: &str, value: &[u8], over: bool) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                let (key, value) = (key.to_owned(), value.to_vec());
+                sqlite
+                    .write(move |handle| now(maintain::set_setting(handle, &key, &value, over)))
+                    .await
+            }
+        }
+    }
+
     /// Whether the database answers.
     pub async fn health(&self) -> Result<(), StoreError> {
         match &self.backend {
@@ -191,4 +300,19 @@ impl Store {
             Backend::Sqlite(sqlite) => sqlite.close().await,
         }
     }
+}
+
+/// The hash that is stored beside a text.
+pub fn text_hash(text: &str) -> [u8; 16] {
+    hash::of(text)
+}
+
+/// Refuses what makes no sense for a part of the resources.
+fn whole(access: &Access) -> Result<(), StoreError> {
+    if access.is_unrestricted() {
+        return Ok(());
+    }
+    Err(StoreError::NotSupported(
+        "internal work with limited access",
+    ))
 }

@@ -1,7 +1,10 @@
 //! What goes into the store and what comes out of it.
 
 use bytes::Bytes;
-use resources::{index::Entry, model::ResourceType};
+use resources::{
+    index::{Entry, ParamId},
+    model::ResourceType,
+};
 
 use crate::search::plan::{Clause, Position};
 
@@ -151,11 +154,54 @@ pub struct LogFilter {
     pub below: Option<i64>,
 }
 
-/// A parameter's index entries of one resource, for `verify` and `reindex`.
+/// A resource with its index entries, for `verify` and `reindex`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Indexed {
     /// The resource.
     pub stored: Stored,
+    /// The stored hash of its text, to compare with [`crate::store::text_hash`].
+    pub hash: Vec<u8>,
     /// Its entries, sorted.
     pub entries: Vec<Entry>,
+}
+
+/// A change of the index entries of a resource that itself stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reindex {
+    /// The resource.
+    pub rid: i64,
+    /// The version that the change was computed from; if there is a newer one, nothing happens.
+    pub version: i64,
+    /// Entries to add.
+    pub add: Vec<Entry>,
+    /// Entries to remove.
+    pub remove: Vec<Entry>,
+}
+
+/// A search parameter that a user posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its number, from `1 << 20`.
+    pub id: ParamId,
+    /// The resource type.
+    pub base: ResourceType,
+    /// Its code.
+    pub code: String,
+    /// The SearchParameter resource as JSON.
+    pub definition: String,
+    /// Whether it can be searched.
+    pub state: ParameterState,
+    /// While it is being indexed: the number of the last resource that is done.
+    pub done: i64,
+}
+
+/// Whether a parameter can be searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParameterState {
+    /// Not all resources are indexed.
+    Indexing,
+    /// All are.
+    Ready,
+    /// It is no longer there; its number is not used again.
+    Retired,
 }

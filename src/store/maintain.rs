@@ -1,0 +1,260 @@
+//! What verify, reindex and followers keep and look at.
+
+use resources::{
+    index::{Entry, ParamId},
+    model::ResourceType,
+};
+
+use super::{
+    error::StoreError,
+    session::Session,
+    sql::{Dialect, HEAD, Sql, Value},
+    types::{Indexed, Parameter, ParameterState, Reindex},
+};
+
+/// Resources that are not deleted, by number, each with all its entries.
+pub(super) async fn indexed<S: Session>(
+    session: &mut S,
+    after_rid: i64,
+    limit: usize,
+) -> Result<Vec<Indexed>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(HEAD).push(
+        ", v.body, v.hash FROM resource r CROSS JOIN version v
+          WHERE v.vid=r.vid AND r.deleted=0 AND r.rid>",
+    );
+    sql.int(after_rid)
+        .push(" ORDER BY r.rid LIMIT ")
+        .int(limit as i64);
+    let mut found = Vec::new();
+    for mut row in session.rows(&sql).await? {
+        found.push(Indexed {
+            stored: row.stored()?,
+            hash: row.bytes()?,
+            entries: Vec::new(),
+        });
+    }
+    let (Some(first), Some(last)) = (found.first(), found.last()) else {
+        return Ok(found);
+    };
+    let mut sql = Sql::new(
+        session.dialect(),
+        "SELECT rid, param, key FROM entry WHERE rid>=",
+    );
+    sql.int(first.stored.head.rid)
+        .push(" AND rid<=")
+        .int(last.stored.head.rid);
+    sql.push(" ORDER BY rid, param, key");
+    let mut at = 0;
+    for mut row in session.rows(&sql).await? {
+        let rid = row.int()?;
+        while found
+            .get(at)
+            .is_some_and(|indexed| indexed.stored.head.rid < rid)
+        {
+            at += 1;
+        }
+        let param = ParamId(row.int()? as u32);
+        let key = row.bytes()?;
+        if let Some(indexed) = found
+            .get_mut(at)
+            .filter(|found| found.stored.head.rid == rid)
+        {
+            indexed.entries.push(Entry { param, key });
+        }
+    }
+    Ok(found)
+}
+
+/// What is wrong among the resources after a number: heads without their version, gaps in the
+/// versions, entries of what is not there. Gives how far it looked, `None` at the end.
+pub(super) async fn defects<S: Session>(
+    session: &mut S,
+    after_rid: i64,
+    limit: usize,
+) -> Result<(Vec<String>, Option<i64>), StoreError> {
+    let mut sql = Sql::new(
+        session.dialect(),
+        "SELECT r.rid, r.ver, r.deleted, coalesce(v.rid,-1), coalesce(v.ver,-1), coalesce(v.op,-1),
+                (SELECT count(*) FROM version w WHERE w.rid=r.rid),
+                (SELECT count(*) FROM entry e WHERE e.rid=r.rid)
+         FROM resource r LEFT JOIN version v ON v.vid=r.vid WHERE r.rid>",
+    );
+    sql.int(after_rid)
+        .push(" ORDER BY r.rid LIMIT ")
+        .int(limit as i64);
+    let mut defects = Vec::new();
+    let mut last = None;
+    for mut row in session.rows(&sql).await? {
+        let (rid, version, deleted) = (row.int()?, row.int()?, row.int()? != 0);
+        let newest = (row.int()?, row.int()?);
+        let (op, versions, entries) = (row.int()?, row.int()?, row.int()?);
+        last = Some(rid);
+        if newest != (rid, version) {
+            defects.push(format!(
+                "resource {rid}: the log does not hold its version {version}"
+            ));
+        } else if (op == 2) != deleted {
+            defects.push(format!(
+                "resource {rid}: head and log disagree about its deletion"
+            ));
+        }
+        if versions != version {
+            defects.push(format!(
+                "resource {rid}: {versions} of {version} versions in the log"
+            ));
+        }
+        if deleted && entries > 0 {
+            defects.push(format!(
+                "resource {rid}: deleted, but {entries} index entries are left"
+            ));
+        }
+    }
+    Ok((defects, last))
+}
+
+/// How many index entries belong to no resource.
+pub(super) async fn orphans<S: Session>(session: &mut S) -> Result<u64, StoreError> {
+    let sql = Sql::new(
+        session.dialect(),
+        "SELECT count(*) FROM entry e
+         WHERE (SELECT 1 FROM resource r WHERE r.rid=e.rid LIMIT 1) IS NULL",
+    );
+    match session.rows(&sql).await?.pop() {
+        Some(mut row) => Ok(row.int()? as u64),
+        None => Ok(0),
+    }
+}
+
+/// Changes the entries of resources whose version is still the one that they were computed
+/// from; how many. Needs a transaction around it.
+pub(super) async fn reindex<S: Session>(
+    session: &mut S,
+    changes: &[Reindex],
+) -> Result<usize, StoreError> {
+    let mut done = 0;
+    for change in changes {
+        let mut sql = Sql::new(
+            session.dialect(),
+            "SELECT 1 FROM resource WHERE deleted=0 AND rid=",
+        );
+        sql.int(change.rid).push(" AND ver=").int(change.version);
+        if sql.dialect == Dialect::Postgres {
+            sql.push(" FOR UPDATE");
+        }
+        if session.rows(&sql).await?.is_empty() {
+            continue;
+        }
+        for entry in &change.remove {
+            let mut sql = Sql::new(session.dialect(), "DELETE FROM entry WHERE param=");
+            sql.bind(Value::Param(entry.param.0))
+                .push(" AND key=")
+                .bytes(&entry.key);
+            sql.push(" AND rid=").int(change.rid);
+            session.execute(&sql).await?;
+        }
+        for entry in &change.add {
+            let mut sql = Sql::new(
+                session.dialect(),
+                "INSERT INTO entry (param, key, rid) VALUES (",
+            );
+            sql.bind(Value::Param(entry.param.0))
+                .push(",")
+                .bytes(&entry.key)
+                .push(",");
+            sql.int(change.rid).push(") ON CONFLICT DO NOTHING");
+            session.execute(&sql).await?;
+        }
+        done += 1;
+    }
+    Ok(done)
+}
+
+/// All search parameters that users posted.
+pub(super) async fn parameters<S: Session>(session: &mut S) -> Result<Vec<Parameter>, StoreError> {
+    let sql = Sql::new(
+        session.dialect(),
+        "SELECT param, base, code, definition, state, done FROM parameter ORDER BY param",
+    );
+    let mut found = Vec::new();
+    for mut row in session.rows(&sql).await? {
+        let damaged = || StoreError::Damaged("a row of the table parameter".to_owned());
+        found.push(Parameter {
+            id: ParamId(u32::try_from(row.int()?).map_err(|_| damaged())?),
+            base: ResourceType::from_number(row.int()?).ok_or_else(damaged)?,
+            code: row.text()?,
+            definition: row.text()?,
+            state: match row.int()? {
+                0 => ParameterState::Indexing,
+                1 => ParameterState::Ready,
+                2 => ParameterState::Retired,
+                _ => return Err(damaged()),
+            },
+            done: row.int()?,
+        });
+    }
+    Ok(found)
+}
+
+/// Adds or replaces a search parameter.
+pub(super) async fn put_parameter<S: Session>(
+    session: &mut S,
+    parameter: &Parameter,
+) -> Result<(), StoreError> {
+    let mut sql = Sql::new(
+        session.dialect(),
+        "INSERT INTO parameter (param, base, code, definition, state, done) VALUES (",
+    );
+    sql.int(parameter.id.0.into())
+        .push(",")
+        .int(parameter.base.number())
+        .push(",");
+    sql.bind(Value::Text(parameter.code.clone())).push(",");
+    sql.bind(Value::Text(parameter.definition.clone()))
+        .push(",");
+    sql.int(match parameter.state {
+        ParameterState::Indexing => 0,
+        ParameterState::Ready => 1,
+        ParameterState::Retired => 2,
+    });
+    sql.push(",").int(parameter.done).push(
+        ") ON CONFLICT (param) DO UPDATE SET base=excluded.base, code=excluded.code,
+           definition=excluded.definition, state=excluded.state, done=excluded.done",
+    );
+    session.execute(&sql).await.map(drop)
+}
+
+/// A small value.
+pub(super) async fn setting<S: Session>(
+    session: &mut S,
+    key: &str,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT value FROM setting WHERE key=");
+    sql.bind(Value::Text(key.to_owned()));
+    session
+        .rows(&sql)
+        .await?
+        .pop()
+        .map(|mut row| row.bytes())
+        .transpose()
+}
+
+/// Sets a small value, or, unless `replace`, leaves what is there.
+pub(super) async fn set_setting<S: Session>(
+    session: &mut S,
+    key: &str,
+    value: &[u8],
+    replace: bool,
+) -> Result<(), StoreError> {
+    let mut sql = Sql::new(
+        session.dialect(),
+        "INSERT INTO setting (key, value) VALUES (",
+    );
+    sql.bind(Value::Text(key.to_owned())).push(",").bytes(value);
+    sql.push(if replace {
+        ") ON CONFLICT (key) DO UPDATE SET value=excluded.value"
+    } else {
+        ") ON CONFLICT DO NOTHING"
+    });
+    session.execute(&sql).await.map(drop)
+}

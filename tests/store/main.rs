@@ -1,0 +1,7 @@
+//! The store from outside: each behaviour on SQLite and on PostgreSQL.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod behaviour;
+mod fixture;
