@@ -1,5 +1,6 @@
 //! StructureDefinitions as validators, and the R4 definitions themselves.
 
+pub mod definitions;
 mod structure;
 
 pub use structure::{MAX_ISSUES, validate, validate_value};

@@ -12,9 +12,9 @@ pub fn is_id(text: &str) -> bool {
 
 /// `code`: no white space at the ends, and single blanks within.
 pub fn is_code(text: &str) -> bool {
-    !text.is_empty()
+    is_string(text)
         && text
-            .split(|c: char| c.is_whitespace())
+            .split(|c: char| c.is_ascii_whitespace())
             .all(|word| !word.is_empty())
 }
 
@@ -35,7 +35,7 @@ fn is_text(text: &str) -> bool {
 
 /// `uri`, `url`, `canonical`: not empty, no white space.
 pub fn is_uri(text: &str) -> bool {
-    !text.is_empty() && !text.chars().any(char::is_whitespace) && is_text(text)
+    !text.is_empty() && text.bytes().all(|byte| byte > b' ')
 }
 
 /// `oid`: `urn:oid:` and a dotted number that begins with 0, 1 or 2.
@@ -126,7 +126,7 @@ mod tests {
                 &["1", "a-B.9", &long_id],
                 &["", "a_b", "ä", "a b", &too_long_id],
             ),
-            (is_code, &["a", "a b"], &["", " a", "a ", "a  b"]),
+            (is_code, &["a", "a b"], &["", " a", "a ", "a  b", "a\0"]),
             (is_string, &["a", " ", "a\nb"], &["", "a\u{1}b", "\0"]),
             (is_markdown, &["# a\n"], &["", " \n"]),
             (is_uri, &["http://a.b/c", "urn:x:1", "a"], &["", "a b"]),
