@@ -4,6 +4,7 @@ pub mod access;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod http;
 pub mod limits;
 pub mod search;
 pub mod store;

@@ -1,0 +1,92 @@
+//! Health and metrics, on an address of their own.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::engine::Engine;
+
+/// The process's metrics, in the form that Prometheus reads.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+/// How often histograms that nobody reads are folded together.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+impl Metrics {
+    /// Begins to keep the metrics of the process. Must be called once, inside the runtime, and
+    /// before anything is counted.
+    ///
+    /// # Errors
+    /// They are kept already.
+    pub fn install() -> Result<Self, BuildError> {
+        const SECONDS: [f64; 14] = [
+            0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+            5.0, 30.0,
+        ];
+        const BYTES: [f64; 8] = [0.0, 256.0, 1e3, 4e3, 16e3, 64e3, 1e6, 16e6];
+        let handle = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+            .set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), &BYTES)?
+            .install_recorder()?;
+        let upkeep = handle.clone();
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(UPKEEP);
+            loop {
+                ticks.tick().await;
+                upkeep.run_upkeep();
+            }
+        });
+        Ok(Self(handle))
+    }
+}
+
+#[derive(Clone)]
+struct Admin {
+    engine: Arc<Engine>,
+    metrics: Option<Metrics>,
+}
+
+/// `/health/live`, `/health/ready` and `/metrics`.
+pub fn admin_router(engine: Arc<Engine>, metrics: Option<Metrics>) -> Router {
+    Router::new()
+        .route("/health/live", get(async || "alive\n"))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(scrape))
+        .with_state(Admin { engine, metrics })
+}
+
+/// Ready means that the store answers.
+async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
+    let health = tokio::time::timeout(Duration::from_secs(2), admin.engine.health()).await;
+    match health {
+        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
+        Ok(Err(_)) | Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the database does not answer\n",
+        ),
+    }
+}
+
+async fn scrape(State(admin): State<Admin>) -> impl IntoResponse {
+    const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    match &admin.metrics {
+        Some(Metrics(handle)) => (
+            StatusCode::OK,
+            [(header::CONTENT_TYPE, TEXT)],
+            handle.render(),
+        ),
+        None => (
+            StatusCode::NOT_FOUND,
+            [(header::CONTENT_TYPE, TEXT)],
+            "metrics are not kept\n".to_owned(),
+        ),
+    }
+}

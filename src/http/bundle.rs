@@ -1,0 +1,20 @@
+//! batch and transaction.
+
+use axum::body::Body;
+
+use super::{Reply, body, dispatch::Call, failure::Failure, negotiate::BodyType, write::JSON};
+use crate::engine::BundleOptions;
+
+/// `POST [base]`
+pub async fn bundle(call: &Call<'_>, body: Body) -> Result<Reply, Failure> {
+    call.expect_body(&[BodyType::Json], JSON)?;
+    let limits = &call.engine().settings().limits;
+    let bytes = body::read(body, call.headers(), limits.bundle_bytes).await?;
+    let doc = body::parse(bytes, limits.bundle_bounds()).await?;
+    let options = BundleOptions {
+        prefer: call.prefer.answer,
+        strict: call.strict(),
+    };
+    let answer = call.engine().bundle(doc, &options, &call.access).await?;
+    Ok(call.ok(answer))
+}

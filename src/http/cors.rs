@@ -1,0 +1,104 @@
+//! Cross-origin requests of browsers: refused unless the configuration names the origin.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// The origins that may read answers.
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    any: bool,
+    listed: Vec<String>,
+}
+
+impl Origins {
+    /// Origins as `https://app.example.org`; `*` stands for all.
+    pub fn new(origins: &[String]) -> Self {
+        Self {
+            any: origins.iter().any(|origin| origin == "*"),
+            listed: origins
+                .iter()
+                .map(|origin| origin.trim_end_matches('/').to_owned())
+                .collect(),
+        }
+    }
+
+    /// What `Access-Control-Allow-Origin` says to this request.
+    fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        let origin = request.get(header::ORIGIN)?;
+        if self.any {
+            return Some(HeaderValue::from_static("*"));
+        }
+        let listed = self.listed.iter().any(|known| origin == known.as_str());
+        listed.then(|| origin.clone())
+    }
+
+    /// Adds to `answer` what lets the browser hand it to a page of an allowed origin. Cookies
+    /// and other credentials of the browser are never allowed.
+    pub fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        if self.listed.is_empty() {
+            return;
+        }
+        if !self.any {
+            answer.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+        let Some(origin) = self.allowed(request) else {
+            return;
+        };
+        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        answer.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(
+                "etag, location, content-location, last-modified, retry-after, x-request-id",
+            ),
+        );
+        if request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+            answer.insert(
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
+            );
+            answer.insert(
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static(
+                    "accept, authorization, content-type, if-match, if-modified-since, \
+                     if-none-exist, if-none-match, prefer, x-request-id",
+                ),
+            );
+            answer.insert(
+                header::ACCESS_CONTROL_MAX_AGE,
+                HeaderValue::from_static("600"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(origins: &[&str], origin: &'static str) -> Option<String> {
+        let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let value = HeaderValue::from_static(origin);
+        let request = HeaderMap::from_iter([(header::ORIGIN, value)]);
+        let mut answer = HeaderMap::new();
+        Origins::new(&origins).apply(&request, &mut answer);
+        assert!(!answer.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+        let value = answer.get(header::ACCESS_CONTROL_ALLOW_ORIGIN)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn only_configured_origins_are_let_in() {
+        let app = "https://app.example.org";
+        assert_eq!(allowed(&[], app), None);
+        assert_eq!(allowed(&[app], app).as_deref(), Some(app));
+        assert_eq!(
+            allowed(&["https://app.example.org/"], app).as_deref(),
+            Some(app)
+        );
+        assert_eq!(allowed(&[app], "https://evil.example"), None);
+        assert_eq!(allowed(&[app], "null"), None);
+        assert_eq!(
+            allowed(&["*"], "https://evil.example").as_deref(),
+            Some("*")
+        );
+    }
+}

@@ -1,0 +1,439 @@
+//! From a request's head to the interaction that it asks for.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+};
+use resources::{model::ResourceType, outcome::Issue};
+
+use super::{
+    BASE_PATH, Reply, Server, binary, bundle,
+    failure::Failure,
+    headers::{Handling, Prefer},
+    metadata,
+    negotiate::{self, BodyType, Format, quoted},
+    observe::Interaction,
+    operation,
+    query::{self, Pairs},
+    read, search,
+    target::{NoTarget, Target},
+    write,
+};
+use crate::{
+    access::Access,
+    engine::{self, Engine, HistoryScope, Scope},
+};
+
+/// What was found out about a request on the way; the answer needs it whatever comes of it.
+#[derive(Debug)]
+pub struct Seen {
+    /// What the request turned out to be.
+    pub interaction: Interaction,
+    /// The resource type of the address.
+    pub kind: Option<ResourceType>,
+    /// The format of the answer.
+    pub format: Format,
+    /// `_pretty=true`
+    pub pretty: bool,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            interaction: Interaction::None,
+            kind: None,
+            format: Format::default(),
+            pretty: false,
+        }
+    }
+}
+
+/// A request whose head was understood.
+pub struct Call<'r> {
+    /// What all requests share.
+    pub server: &'r Server,
+    /// The head.
+    pub parts: &'r Parts,
+    /// The query, decoded.
+    pub pairs: Pairs,
+    /// The format of the answer.
+    pub format: Format,
+    /// The client's preferences.
+    pub prefer: Prefer,
+    /// What the client may see and do.
+    pub access: Access,
+}
+
+impl Call<'_> {
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.server.engine
+    }
+
+    /// The headers of the request.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// Unknown parameters are errors.
+    pub fn strict(&self) -> bool {
+        match self.prefer.handling {
+            Some(handling) => handling == Handling::Strict,
+            None => !self.server.settings.lenient_search,
+        }
+    }
+
+    /// What the body is; refuses what is neither of `wanted`.
+    pub fn expect_body(&self, wanted: &[BodyType], names: &str) -> Result<BodyType, Failure> {
+        let content_type = self.headers().get(header::CONTENT_TYPE);
+        let refuse = |issue| Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, issue);
+        let sent = negotiate::body_type(content_type).map_err(refuse)?;
+        if wanted.contains(&sent) {
+            return Ok(sent);
+        }
+        Err(refuse(negotiate::unsupported_body(content_type, names)))
+    }
+
+    /// 200 with a JSON body.
+    pub fn ok(&self, body: impl Into<Bytes>) -> Reply {
+        let mut reply = Reply::new(body.into());
+        let content_type = self.format.content_type();
+        reply
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, content_type);
+        reply
+    }
+}
+
+/// Answers one request.
+///
+/// # Errors
+/// Whatever is wrong with it, ready to be answered with.
+pub async fn dispatch(
+    server: &Server,
+    parts: &Parts,
+    body: Body,
+    seen: &mut Seen,
+) -> Result<Reply, Failure> {
+    check_sizes(server, parts)?;
+    let target = find_target(parts)?;
+    seen.kind = target.resource_type();
+    let mut pairs = Pairs::new();
+    if let Some(text) = parts.uri.query() {
+        query::read(text, &mut pairs)?;
+        check_controls(&pairs)?;
+        seen.pretty = query::last(&pairs, "_pretty").is_some_and(query::is_true);
+    }
+    let format = format(parts, &pairs);
+    seen.format = format.unwrap_or_default();
+    if let Some(methods) = preflight(parts, &target) {
+        seen.interaction = Interaction::Options;
+        return Ok(methods);
+    }
+    let call = Call {
+        server,
+        parts,
+        pairs,
+        format: seen.format,
+        prefer: Prefer::read(&parts.headers),
+        access: Access::system("the server is open to all"),
+    };
+    if format.is_none() {
+        return without_json(call, target, seen).await;
+    }
+    interact(call, target, body, seen).await
+}
+
+/// Bounds of the head.
+fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    let limits = &server.engine.settings().limits;
+    let uri = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    if uri > limits.url_bytes {
+        return Err(Failure::new(
+            StatusCode::URI_TOO_LONG,
+            "too-long",
+            format!(
+                "The URL has {uri} bytes; the server takes {}. Send a long search as POST \
+                 …/_search with the parameters in the body.",
+                limits.url_bytes
+            ),
+        ));
+    }
+    let size: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if size > limits.header_bytes {
+        return Err(Failure::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "too-long",
+            format!(
+                "The headers have {size} bytes; the server takes {}.",
+                limits.header_bytes
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn find_target(parts: &Parts) -> Result<Target, Failure> {
+    let not_found = |diagnostics| Failure::new(StatusCode::NOT_FOUND, "not-found", diagnostics);
+    let path = parts.uri.path();
+    let under_base = path
+        .strip_prefix(BASE_PATH)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .ok_or_else(|| {
+            not_found(format!(
+                "There is nothing at this address. The FHIR base is {BASE_PATH}; begin with \
+                 {BASE_PATH}/metadata."
+            ))
+        })?;
+    Target::parse(under_base).map_err(|reason| match reason {
+        NoTarget::UnknownType(name) => not_found(format!(
+            "{} is not a resource type of FHIR R4. Names are case-sensitive, as in Patient; \
+             {BASE_PATH}/metadata lists them.",
+            quoted(&name)
+        )),
+        NoTarget::BadId(id) => not_found(format!(
+            "{} is not a logical id: 1 to 64 characters out of A-Z, a-z, 0-9, '-' and '.'.",
+            quoted(&id)
+        )),
+        NoTarget::Unknown => not_found(format!(
+            "There is nothing of this shape under {BASE_PATH}. {BASE_PATH}/metadata lists what \
+             the server can do."
+        )),
+        NoTarget::Malformed => Failure::bad_request(
+            "The path has an empty segment, a dot segment, or characters that no FHIR path has.",
+        ),
+    })
+}
+
+/// Parameters that are wrong wherever they stand.
+fn check_controls(pairs: &Pairs) -> Result<(), Failure> {
+    if pairs.iter().any(|(name, _)| name == "access_token") {
+        return Err(Failure::bad_request(
+            "An access token must not stand in the URL, where logs keep it. Send it in the \
+             Authorization header.",
+        ));
+    }
+    match query::last(pairs, "_pretty") {
+        None | Some("true" | "false" | "") => Ok(()),
+        Some(_) => Err(Failure::bad_request("_pretty must be true or false.")),
+    }
+}
+
+/// What the client wants, `_format` first; `None` if that is nothing that the server writes.
+fn format(parts: &Parts, pairs: &Pairs) -> Option<Format> {
+    match query::last(pairs, "_format") {
+        Some(value) => negotiate::from_parameter(value),
+        None => negotiate::accepted(parts.headers.get(header::ACCEPT)),
+    }
+}
+
+/// The raw content of a Binary is the one thing that is not JSON.
+async fn without_json(call: Call<'_>, target: Target, seen: &mut Seen) -> Result<Reply, Failure> {
+    let reads = matches!(call.parts.method, Method::GET | Method::HEAD);
+    let from_header = query::last(&call.pairs, "_format").is_none();
+    match target {
+        Target::Instance(ResourceType::BINARY, id) if reads && from_header => {
+            seen.interaction = Interaction::Read;
+            binary::read(&call, &id, None).await
+        }
+        Target::Version(ResourceType::BINARY, id, version) if reads && from_header => {
+            seen.interaction = Interaction::Vread;
+            binary::read(&call, &id, Some(&version)).await
+        }
+        _ => {
+            let accept = call.headers().get(header::ACCEPT);
+            let asked = query::last(&call.pairs, "_format")
+                .or_else(|| accept.and_then(|value| value.to_str().ok()))
+                .unwrap_or("?");
+            Err(Failure::of(
+                StatusCode::NOT_ACCEPTABLE,
+                negotiate::not_acceptable(asked),
+            ))
+        }
+    }
+}
+
+/// The answer to OPTIONS: which methods there are. CORS headers are added to all answers.
+fn preflight(parts: &Parts, target: &Target) -> Option<Reply> {
+    if parts.method != Method::OPTIONS {
+        return None;
+    }
+    let mut reply = Reply::new(Bytes::new());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    let allow = HeaderValue::from_static(methods(target));
+    reply.headers_mut().insert(header::ALLOW, allow);
+    Some(reply)
+}
+
+/// The methods of an address, as `Allow` lists them.
+fn methods(target: &Target) -> &'static str {
+    match target {
+        Target::Base => "GET, HEAD, POST, OPTIONS",
+        Target::Metadata
+        | Target::SystemHistory
+        | Target::TypeHistory(_)
+        | Target::InstanceHistory(..)
+        | Target::Version(..)
+        | Target::Compartment { search: false, .. } => "GET, HEAD, OPTIONS",
+        Target::SystemSearch | Target::TypeSearch(_) | Target::Compartment { search: true, .. } => {
+            "POST, OPTIONS"
+        }
+        Target::Type(_) => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        Target::Instance(..) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+        Target::Operation(_, name) => operation::methods(name),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    /// GET and HEAD: hyper leaves the body of an answer to HEAD away.
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+fn verb(method: &Method) -> Option<Verb> {
+    match *method {
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        Method::POST => Some(Verb::Post),
+        Method::PUT => Some(Verb::Put),
+        Method::PATCH => Some(Verb::Patch),
+        Method::DELETE => Some(Verb::Delete),
+        _ => None,
+    }
+}
+
+/// Calls the interaction that method and target name.
+async fn interact(
+    call: Call<'_>,
+    target: Target,
+    body: Body,
+    seen: &mut Seen,
+) -> Result<Reply, Failure> {
+    let allowed = methods(&target);
+    let Some(verb) = verb(&call.parts.method) else {
+        return Err(Failure::method(allowed));
+    };
+    let interaction = &mut seen.interaction;
+    match (verb, target) {
+        (Verb::Get, Target::Instance(kind, id)) => {
+            *interaction = Interaction::Read;
+            read::read(&call, kind, &id).await
+        }
+        (Verb::Get, Target::Version(kind, id, version)) => {
+            *interaction = Interaction::Vread;
+            read::vread(&call, kind, &id, &version).await
+        }
+        (Verb::Get, Target::Metadata) => {
+            *interaction = Interaction::Capabilities;
+            metadata::capabilities(&call)
+        }
+        (Verb::Get, Target::Base) => {
+            *interaction = Interaction::SearchSystem;
+            search::by_query(call, Scope::System).await
+        }
+        (Verb::Get, Target::Type(kind)) => {
+            *interaction = Interaction::SearchType;
+            search::by_query(call, Scope::Type(kind)).await
+        }
+        (Verb::Post, Target::SystemSearch) => {
+            *interaction = Interaction::SearchSystem;
+            search::by_form(call, Scope::System, body).await
+        }
+        (Verb::Post, Target::TypeSearch(kind)) => {
+            *interaction = Interaction::SearchType;
+            search::by_form(call, Scope::Type(kind), body).await
+        }
+        (
+            _,
+            Target::Compartment {
+                kind,
+                id,
+                member,
+                search: by_form,
+            },
+        ) if verb == if by_form { Verb::Post } else { Verb::Get } => {
+            *interaction = Interaction::SearchCompartment;
+            let scope = search::compartment(kind, id, member)?;
+            if by_form {
+                search::by_form(call, scope, body).await
+            } else {
+                search::by_query(call, scope).await
+            }
+        }
+        (Verb::Get, Target::SystemHistory) => {
+            *interaction = Interaction::HistorySystem;
+            search::history(call, HistoryScope::System).await
+        }
+        (Verb::Get, Target::TypeHistory(kind)) => {
+            *interaction = Interaction::HistoryType;
+            search::history(call, HistoryScope::Type(kind)).await
+        }
+        (Verb::Get, Target::InstanceHistory(kind, id)) => {
+            *interaction = Interaction::HistoryInstance;
+            search::history(call, HistoryScope::Instance(kind, id)).await
+        }
+        (Verb::Post, Target::Base) => {
+            *interaction = Interaction::Bundle;
+            bundle::bundle(&call, body).await
+        }
+        (Verb::Get | Verb::Post, Target::Operation(level, name)) => {
+            *interaction = Interaction::Operation;
+            operation::call(call, level, &name, verb == Verb::Post, body).await
+        }
+        (Verb::Post, Target::Type(kind)) => {
+            *interaction = Interaction::Create;
+            write::create(&call, kind, body).await
+        }
+        (Verb::Put | Verb::Patch | Verb::Delete, Target::Type(kind)) => {
+            let query = write::condition(&call)?;
+            change(
+                &call,
+                verb,
+                kind,
+                engine::Target::Search(query),
+                body,
+                interaction,
+            )
+            .await
+        }
+        (Verb::Put | Verb::Patch | Verb::Delete, Target::Instance(kind, id)) => {
+            change(&call, verb, kind, engine::Target::Id(id), body, interaction).await
+        }
+        _ => Err(Failure::method(allowed)),
+    }
+}
+
+async fn change(
+    call: &Call<'_>,
+    verb: Verb,
+    kind: ResourceType,
+    target: engine::Target,
+    body: Body,
+    interaction: &mut Interaction,
+) -> Result<Reply, Failure> {
+    match verb {
+        Verb::Put => {
+            *interaction = Interaction::Update;
+            write::update(call, kind, target, body).await
+        }
+        Verb::Patch => {
+            *interaction = Interaction::Patch;
+            write::patch(call, kind, target, body).await
+        }
+        Verb::Delete => {
+            *interaction = Interaction::Delete;
+            write::delete(call, kind, target).await
+        }
+        Verb::Get | Verb::Post => Err(Failure::of(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Issue::error("not-supported", "Not a change."),
+        )),
+    }
+}

@@ -1,0 +1,130 @@
+//! Every answer that is not a success: an OperationOutcome and its status.
+
+use axum::{
+    body::Bytes,
+    http::{HeaderValue, StatusCode, header},
+};
+use resources::{
+    doc::{ParseError, ParseErrorKind},
+    outcome::{Issue, Severity, operation_outcome},
+};
+
+use super::{Reply, negotiate::Format};
+use crate::engine::{Error, ErrorKind};
+
+/// Why a request is not answered as it wanted.
+#[derive(Debug)]
+pub struct Failure {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// What the OperationOutcome says.
+    pub issues: Vec<Issue>,
+    /// Seconds after which a retry makes sense.
+    pub retry_after: Option<u32>,
+    /// The methods of the path, for 405.
+    pub allow: Option<&'static str>,
+}
+
+impl Failure {
+    /// A failure with one issue.
+    pub fn of(status: StatusCode, issue: Issue) -> Self {
+        Self {
+            status,
+            issues: vec![issue],
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// A failure with one issue of this code and sentence.
+    pub fn new(status: StatusCode, code: &'static str, diagnostics: impl Into<String>) -> Self {
+        Self::of(status, Issue::error(code, diagnostics))
+    }
+
+    /// A request that cannot be understood.
+    pub fn bad_request(diagnostics: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", diagnostics)
+    }
+
+    /// A method that the path does not have.
+    pub fn method(allow: &'static str) -> Self {
+        Self {
+            allow: Some(allow),
+            ..Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "not-supported",
+                format!("This address has the methods {allow}."),
+            )
+        }
+    }
+
+    /// The answer, in the format that the client wants if that is known.
+    pub fn reply(self, format: Format) -> Reply {
+        let mut reply = Reply::new(Bytes::from(operation_outcome(&self.issues)));
+        *reply.status_mut() = self.status;
+        let headers = reply.headers_mut();
+        headers.insert(header::CONTENT_TYPE, format.content_type());
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        reply
+    }
+}
+
+/// The only place where a failure of the engine becomes a status.
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::Forbidden | ErrorKind::TooCostly => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Gone => StatusCode::GONE,
+        ErrorKind::PreconditionFailed | ErrorKind::MultipleMatches => {
+            StatusCode::PRECONDITION_FAILED
+        }
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Busy => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::NotSupported => StatusCode::NOT_IMPLEMENTED,
+        ErrorKind::Unavailable | ErrorKind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = status(error.kind);
+        let must_name_a_time = matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
+        Self {
+            status,
+            issues: error.issues,
+            retry_after: error.retry_after.or(must_name_a_time.then_some(5)),
+            allow: (status == StatusCode::METHOD_NOT_ALLOWED).then_some("GET, HEAD"),
+        }
+    }
+}
+
+impl From<ParseError> for Failure {
+    fn from(error: ParseError) -> Self {
+        let status = match error.kind {
+            ParseErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let code = match error.kind {
+            ParseErrorKind::TooLarge => "too-long",
+            _ => "structure",
+        };
+        let issue = Issue {
+            severity: Severity::Fatal,
+            ..Issue::error(code, format!("The body is not acceptable JSON: {error}."))
+        };
+        Self::of(status, issue)
+    }
+}

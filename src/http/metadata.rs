@@ -1,0 +1,288 @@
+//! The CapabilityStatement: written from the tables that the server works by.
+
+use std::{
+    fmt::Write,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::OnceLock,
+};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderValue, StatusCode, header},
+};
+use resources::{
+    doc::write_json_string,
+    model::{ResourceType, search_parameters},
+};
+
+use super::{Reply, dispatch::Call, failure::Failure, headers::value, operation::KNOWN, query};
+use crate::engine::Settings;
+
+/// When what the statement says last changed.
+const DATE: &str = "2026-11-20";
+
+/// The statement as text, written once.
+#[derive(Default)]
+pub struct Cache(OnceLock<(Bytes, HeaderValue)>);
+
+/// `GET metadata`
+pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
+    let settings = call.engine().settings();
+    match query::last(&call.pairs, "mode") {
+        None | Some("full" | "normative") => {}
+        Some("terminology") => return Ok(call.ok(terminology(settings))),
+        Some(_) => {
+            return Err(Failure::bad_request(
+                "mode must be full, normative or terminology.",
+            ));
+        }
+    }
+    let cors = !call.server.settings.cors_origins.is_empty();
+    let (text, tag) = call.server.metadata.0.get_or_init(|| {
+        let text = statement(settings, cors);
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let tag = value(format!("W/\"{:016x}\"", hasher.finish()));
+        (Bytes::from(text), tag)
+    });
+    let held = call.headers().get(header::IF_NONE_MATCH);
+    let mut reply = if held == Some(tag) {
+        let mut reply = Reply::default();
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        reply
+    } else {
+        call.ok(text.clone())
+    };
+    let headers = reply.headers_mut();
+    headers.insert(header::ETAG, tag.clone());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(reply)
+}
+
+fn head(resource_type: &str, settings: &Settings) -> String {
+    let mut out = format!(
+        r#"{{"resourceType":"{resource_type}","status":"active","date":"{DATE}","publisher":"Rotunda","kind":"instance","software":{{"name":"Rotunda","version":"{}"}},"implementation":{{"description":"Rotunda, a FHIR R4 server","url":"#,
+        env!("CARGO_PKG_VERSION"),
+    );
+    write_json_string(&mut out, &settings.base_url);
+    out.push('}');
+    out
+}
+
+/// What the server says of its terminology: value sets and code systems are resources that
+/// searches use; there are no terminology operations.
+fn terminology(settings: &Settings) -> String {
+    let mut out = head("TerminologyCapabilities", settings);
+    out.push('}');
+    out
+}
+
+fn statement(settings: &Settings, cors: bool) -> String {
+    let mut out = head("CapabilityStatement", settings);
+    out.reserve(1 << 20);
+    out.push_str(
+        r#","fhirVersion":"4.0.1","format":["application/fhir+json","json"],"patchFormat":["application/json-patch+json"],"rest":[{"mode":"server","security":{"cors":"#,
+    );
+    out.push_str(if cors { "true" } else { "false" });
+    out.push_str(r#"},"resource":["#);
+    let reverse = ReverseIncludes::new();
+    for (i, kind) in ResourceType::all().filter(is_stored).enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        write_resource(&mut out, kind, settings, &reverse);
+    }
+    out.push_str(r#"],"interaction":["#);
+    write_codes(
+        &mut out,
+        &["transaction", "batch", "search-system", "history-system"],
+    );
+    out.push_str(r#"],"searchParam":["#);
+    write_system_params(&mut out);
+    out.push_str(r#"],"operation":["#);
+    write_operations(&mut out, &["versions", "meta"]);
+    out.push_str(r#"],"compartment":["#);
+    for (i, name) in [
+        "patient",
+        "encounter",
+        "practitioner",
+        "relatedPerson",
+        "device",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let comma = if i > 0 { "," } else { "" };
+        let _ = write!(
+            out,
+            r#"{comma}"http://hl7.org/fhir/CompartmentDefinition/{name}""#
+        );
+    }
+    out.push_str("]}]}");
+    out
+}
+
+/// Parameters is the one type that R4 gives no endpoint: it only travels.
+fn is_stored(kind: &ResourceType) -> bool {
+    *kind != ResourceType::PARAMETERS
+}
+
+fn write_resource(
+    out: &mut String,
+    kind: ResourceType,
+    settings: &Settings,
+    reverse: &ReverseIncludes,
+) {
+    let _ = write!(
+        out,
+        r#"{{"type":"{kind}","profile":"http://hl7.org/fhir/StructureDefinition/{kind}","interaction":["#
+    );
+    write_codes(
+        out,
+        &[
+            "read",
+            "vread",
+            "update",
+            "patch",
+            "delete",
+            "history-instance",
+            "history-type",
+            "create",
+            "search-type",
+        ],
+    );
+    let _ = write!(
+        out,
+        r#"],"versioning":"versioned-update","readHistory":true,"updateCreate":{},"conditionalCreate":true,"conditionalRead":"full-support","conditionalUpdate":true,"conditionalDelete":"{}","#,
+        settings.update_create,
+        if settings.conditional_delete_multiple {
+            "multiple"
+        } else {
+            "single"
+        },
+    );
+    out.push_str(r#""referencePolicy":["literal","logical"],"searchInclude":["*""#);
+    let params = search_parameters::of(kind);
+    for param in params.iter().filter(|param| param.kind == "reference") {
+        let _ = write!(out, r#","{kind}:{}""#, param.code);
+    }
+    out.push(']');
+    reverse.write(out, kind);
+    out.push_str(r#","searchParam":["#);
+    for (i, param) in params.iter().enumerate() {
+        write_param(out, i > 0, param);
+    }
+    out.push_str(r#"],"operation":["#);
+    let mut operations = vec!["meta", "meta-add", "meta-delete", "validate"];
+    if matches!(kind, ResourceType::PATIENT | ResourceType::ENCOUNTER) {
+        operations.push("everything");
+    }
+    write_operations(out, &operations);
+    out.push_str("]}");
+}
+
+fn write_codes(out: &mut String, codes: &[&str]) {
+    for (i, code) in codes.iter().enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        let _ = write!(out, r#"{comma}{{"code":"{code}"}}"#);
+    }
+}
+
+fn write_param(out: &mut String, comma: bool, param: &search_parameters::Definition) {
+    let comma = if comma { "," } else { "" };
+    let _ = write!(
+        out,
+        r#"{comma}{{"name":"{}","definition":"{}","type":"{}"}}"#,
+        param.code, param.url, param.kind
+    );
+}
+
+/// The parameters that every type has are those of a search over all types.
+fn write_system_params(out: &mut String) {
+    let everywhere = search_parameters::of(ResourceType::PATIENT)
+        .iter()
+        .filter(|param| param.code.starts_with('_'));
+    for (i, param) in everywhere.enumerate() {
+        write_param(out, i > 0, param);
+    }
+}
+
+fn write_operations(out: &mut String, names: &[&str]) {
+    let listed = KNOWN.iter().filter(|known| names.contains(&known.name));
+    for (i, known) in listed.enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        let _ = write!(
+            out,
+            r#"{comma}{{"name":"{}","definition":"{}"}}"#,
+            known.name, known.definition
+        );
+    }
+}
+
+/// `Observation:subject` under Patient. Parameters that may point to anything are left out:
+/// they would be most of the text, and `_revinclude` takes them all the same.
+struct ReverseIncludes(Vec<(ResourceType, String)>);
+
+/// A parameter with more targets than this points to anything.
+const ANYTHING: usize = 100;
+
+impl ReverseIncludes {
+    fn new() -> Self {
+        let mut rows: Vec<(ResourceType, String)> = search_parameters::all()
+            .iter()
+            .filter(|param| param.targets.len() < ANYTHING)
+            .flat_map(|param| {
+                let name = format!("{}:{}", param.base, param.code);
+                param
+                    .targets
+                    .iter()
+                    .map(move |target| (*target, name.clone()))
+            })
+            .collect();
+        rows.sort();
+        rows.dedup();
+        Self(rows)
+    }
+
+    fn write(&self, out: &mut String, kind: ResourceType) {
+        let from = self.0.partition_point(|(target, _)| *target < kind);
+        let to = self.0.partition_point(|(target, _)| *target <= kind);
+        if from == to {
+            return;
+        }
+        out.push_str(r#","searchRevInclude":["#);
+        for (i, (_, name)) in self.0[from..to].iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            let _ = write!(out, r#"{comma}"{name}""#);
+        }
+        out.push(']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resources::Doc;
+
+    use super::*;
+
+    #[test]
+    fn the_statement_is_json_and_lists_what_there_is() {
+        let text = statement(&Settings::default(), false);
+        let doc = Doc::parse(text).unwrap();
+        let rest = doc.root().get("rest").unwrap().items().next().unwrap();
+        let resources = rest.get("resource").unwrap();
+        assert_eq!(resources.items().count(), ResourceType::all().len() - 1);
+        let patient = resources
+            .items()
+            .find(|item| item.get("type").unwrap().plain_str() == Some("Patient"))
+            .unwrap();
+        let params = patient.get("searchParam").unwrap();
+        let names: Vec<&str> = params
+            .items()
+            .filter_map(|param| param.get("name")?.plain_str())
+            .collect();
+        assert!(names.contains(&"identifier") && names.contains(&"_lastUpdated"));
+        let reverse = patient.get("searchRevInclude").unwrap().raw();
+        assert!(reverse.contains("Observation:subject"));
+    }
+}

@@ -1,0 +1,219 @@
+//! The FHIR REST API: HTTP requests become calls of the engine, its answers become responses.
+//!
+//! A request passes through [`handle`] once: identity, bounds, then [`dispatch`], which finds
+//! out what the path names and calls the interaction. Interactions return `Result<Reply,
+//! Failure>`; nothing else writes a status. Answers are bytes that the engine made.
+
+mod admin;
+mod binary;
+mod body;
+mod bundle;
+mod compress;
+mod cors;
+mod dispatch;
+mod failure;
+mod headers;
+mod metadata;
+mod negotiate;
+mod observe;
+mod operation;
+mod query;
+mod read;
+mod request_id;
+mod search;
+mod serve;
+mod stall;
+mod target;
+mod write;
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::Response,
+};
+use futures_util::FutureExt;
+use resources::Doc;
+
+pub use admin::{Metrics, admin_router};
+pub use serve::{Connections, serve};
+
+use crate::engine::Engine;
+use compress::Coding;
+use dispatch::Seen;
+use failure::Failure;
+use headers::X_REQUEST_ID;
+use observe::Meters;
+
+/// The path of the FHIR base on this server.
+pub const BASE_PATH: &str = "/fhir";
+
+/// An answer whose body is there as a whole.
+type Reply = axum::http::Response<Bytes>;
+
+/// What an operator decides about the HTTP side. Addresses and bounds are the engine's.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Origins that browsers may call from; `*` is any.
+    pub cors_origins: Vec<String>,
+    /// Search parameters that are not known are ignored unless the client asks for
+    /// `handling=strict`.
+    pub lenient_search: bool,
+    /// Clients may ask how a search was run (`_explain=true`).
+    pub explain: bool,
+}
+
+/// What all requests share.
+struct Server {
+    engine: Arc<Engine>,
+    settings: Settings,
+    origins: cors::Origins,
+    ids: request_id::RequestIds,
+    meters: Meters,
+    metadata: metadata::Cache,
+}
+
+/// The FHIR API of `engine`, under [`BASE_PATH`].
+pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
+    let server = Server {
+        origins: cors::Origins::new(&settings.cors_origins),
+        engine,
+        settings,
+        ids: request_id::RequestIds::default(),
+        meters: Meters::default(),
+        metadata: metadata::Cache::default(),
+    };
+    Router::new().fallback(handle).with_state(Arc::new(server))
+}
+
+/// One request from head to answer. This is all the middleware there is.
+async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let id = server.ids.of(&parts.headers);
+    let bytes_in = body.size_hint().lower();
+    let mut seen = Seen::default();
+
+    let reply = answer(&server, &parts, body, &mut seen).await;
+    let reply = finish(&server, &parts, reply, &seen, &id).await;
+
+    server.meters.record(&observe::Request {
+        method: &parts.method,
+        interaction: seen.interaction,
+        kind: seen.kind,
+        id: id.to_str().unwrap_or("-"),
+        bytes_in,
+        bytes_out: reply.body().len(),
+        status: reply.status(),
+        took: started.elapsed(),
+    });
+    reply.map(Body::from)
+}
+
+/// The answer, within the bounds of number and time. A panic is an answer too.
+async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> Reply {
+    let limits = &server.engine.settings().limits;
+    let Some(_in_flight) = server.meters.enter(limits.requests) else {
+        return overloaded().reply(seen.format);
+    };
+    let work = dispatch::dispatch(server, parts, body, seen);
+    let guarded = AssertUnwindSafe(work).catch_unwind();
+    let result = match tokio::time::timeout(limits.request_time(), guarded).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => Err(Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "exception",
+            "The server failed on this request. Its operator finds the request by its \
+             X-Request-Id.",
+        )),
+        Err(_elapsed) => Err(too_slow(limits.request_time())),
+    };
+    result.unwrap_or_else(|failure| failure.reply(seen.format))
+}
+
+fn overloaded() -> Failure {
+    Failure {
+        retry_after: Some(1),
+        ..Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "throttled",
+            "The server works on as many requests as it takes at a time. Send the request again \
+             after the time in Retry-After.",
+        )
+    }
+}
+
+fn too_slow(allowed: Duration) -> Failure {
+    Failure {
+        retry_after: Some(5),
+        ..Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            format!(
+                "The request took longer than the {} seconds that the server allows. If it was a \
+                 write, read whether it happened before you send it again.",
+                allowed.as_secs()
+            ),
+        )
+    }
+}
+
+/// What every answer gets, success or not.
+async fn finish(
+    server: &Server,
+    parts: &Parts,
+    mut reply: Reply,
+    seen: &Seen,
+    id: &HeaderValue,
+) -> Reply {
+    if seen.pretty {
+        make_pretty(&mut reply);
+    }
+    let headers = reply.headers_mut();
+    headers.insert(X_REQUEST_ID, id.clone());
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    server.origins.apply(&parts.headers, headers);
+    match Coding::wanted(&parts.headers) {
+        Some(coding) => compress::apply(reply, coding).await,
+        None => reply,
+    }
+}
+
+/// Health data is for nobody's cache.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+fn make_pretty(reply: &mut Reply) {
+    if !is_json(reply.headers()) {
+        return;
+    }
+    let Ok(doc) = std::str::from_utf8(reply.body())
+        .map(str::to_owned)
+        .map(Doc::parse)
+    else {
+        return;
+    };
+    if let Ok(doc) = doc {
+        let mut text = String::with_capacity(doc.text().len() * 2);
+        doc.root().write_pretty(&mut text, 0);
+        text.push('\n');
+        *reply.body_mut() = Bytes::from(text);
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| text.contains("json"))
+}

@@ -1,0 +1,223 @@
+//! Connections: accepted up to a bound, dropped when they hang, finished when the server stops.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, watch},
+    time::timeout,
+};
+use tower::Service;
+
+use super::stall::StallBound;
+use crate::limits::Limits;
+
+/// The bounds of a listener.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// Open connections. When all are taken, the oldest idle one makes room.
+    pub most: usize,
+    /// Time for the head of a request to arrive; also the time that a connection may be idle.
+    pub header_time: Duration,
+    /// Bytes of a head at which the connection is cut off. The bound that the client is told of
+    /// is lower.
+    pub head_bytes: usize,
+    /// Time that a client may take nothing of an answer that waits for it.
+    pub stall_time: Duration,
+    /// Time that requests in flight get when the server stops.
+    pub shutdown_time: Duration,
+}
+
+impl From<&Limits> for Connections {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            most: limits.connections,
+            header_time: Duration::from_millis(limits.header_ms),
+            head_bytes: 2 * (limits.url_bytes + limits.header_bytes) + 8_192,
+            stall_time: Duration::from_millis(limits.request_ms.min(30_000)),
+            shutdown_time: Duration::from_millis(limits.shutdown_ms),
+        }
+    }
+}
+
+/// What the acceptor and all connections share.
+struct Shared {
+    router: Router,
+    http: http1::Builder,
+    stall_time: Duration,
+    open: AtomicUsize,
+    /// Asks an idle connection to close, the oldest first.
+    make_room: Notify,
+    stop: watch::Receiver<bool>,
+}
+
+/// Serves `router` on `listener` until `shutdown` is done, then finishes what is in flight.
+/// Gives the number of connections that had to be cut off.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Connections,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
+    let (stop, stopped) = watch::channel(false);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(bounds.header_time)
+        .max_header_size(bounds.head_bytes)
+        .max_buf_size(bounds.head_bytes.max(64 << 10));
+    let shared = Arc::new(Shared {
+        router,
+        http,
+        stall_time: bounds.stall_time,
+        open: AtomicUsize::new(0),
+        make_room: Notify::new(),
+        stop: stopped,
+    });
+    tokio::select! {
+        () = accept_all(&listener, &shared, bounds.most) => {}
+        () = shutdown => {}
+    }
+    drop(listener);
+    let _ = stop.send(true);
+    let all_closed = async {
+        while shared.open.load(Ordering::Acquire) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let _ = timeout(bounds.shutdown_time, all_closed).await;
+    shared.open.load(Ordering::Acquire)
+}
+
+async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                let open = shared.open.fetch_add(1, Ordering::AcqRel) + 1;
+                let counted = Open(shared.clone());
+                tokio::spawn(connection(counted, stream));
+                if open > most {
+                    shared.make_room.notify_one();
+                }
+                if open > most + most / 4 {
+                    // They do not close fast enough: let new ones wait in the kernel.
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            }
+            Err(error) if is_about_the_client(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                shared.make_room.notify_one();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn is_about_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Counts a connection while it is open.
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What a connection does at the moment.
+#[derive(Default)]
+struct Activity {
+    requests: AtomicUsize,
+    in_flight: AtomicBool,
+    /// The latest answer refused the request, whose body may still be on its way.
+    refused: AtomicBool,
+}
+
+async fn connection(open: Open, stream: TcpStream) {
+    let shared = &open.0;
+    let activity = Activity::default();
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let mut router = shared.router.clone();
+        activity.requests.fetch_add(1, Ordering::Relaxed);
+        activity.in_flight.store(true, Ordering::Relaxed);
+        let activity = &activity;
+        Box::pin(async move {
+            let answer = router.call(request.map(Body::new)).await;
+            activity.in_flight.store(false, Ordering::Relaxed);
+            let refused = answer
+                .as_ref()
+                .is_ok_and(|answer| !answer.status().is_success());
+            activity.refused.store(refused, Ordering::Relaxed);
+            answer
+        })
+    });
+    let io = TokioIo::new(StallBound::new(stream, shared.stall_time));
+    let mut http = shared.http.serve_connection(io, service);
+    let mut stop = shared.stop.clone();
+    let mut closing = false;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => break ended,
+            () = shared.make_room.notified(), if !closing => {
+                if activity.in_flight.load(Ordering::Relaxed) {
+                    shared.make_room.notify_one();
+                    continue;
+                }
+            }
+            _ = stop.wait_for(|stop| *stop), if !closing => {}
+        }
+        if activity.requests.load(Ordering::Relaxed) == 0 {
+            // hyper would wait for a first request.
+            return;
+        }
+        closing = true;
+        Pin::new(&mut http).graceful_shutdown();
+    };
+    if ended.is_err() || activity.refused.load(Ordering::Relaxed) {
+        let stream = http.into_parts().io.into_inner().into_inner();
+        linger(stream).await;
+    }
+}
+
+/// Closes in such a way that a client that still sends gets the answer: without this, the kernel
+/// resets the connection, and the answer is lost on the way.
+async fn linger(mut stream: TcpStream) {
+    const TIME: Duration = Duration::from_secs(1);
+    const BYTES: usize = 4 << 20;
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let drain = async {
+        let mut waste = vec![0; 16 << 10];
+        let mut drained = 0;
+        while drained < BYTES {
+            match stream.read(&mut waste).await {
+                Ok(0) | Err(_) => return,
+                Ok(read) => drained += read,
+            }
+        }
+    };
+    let _ = timeout(TIME, drain).await;
+}
