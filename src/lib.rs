@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod import;
 pub mod limits;
 pub mod search;
 pub mod store;
