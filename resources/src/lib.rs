@@ -7,5 +7,6 @@ pub mod index;
 pub mod model;
 pub mod outcome;
 pub mod primitive;
+pub mod ucum;
 
 pub use doc::{Doc, Value};

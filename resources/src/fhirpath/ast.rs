@@ -41,6 +41,26 @@ pub enum Expr {
 #[derive(Debug, Clone, Copy)]
 pub struct TypeName(pub &'static TypeDef);
 
+impl TypeName {
+    /// The type's name.
+    pub fn name(self) -> &'static str {
+        self.0.name
+    }
+
+    /// Whether the type has one text, at most, of this name.
+    pub fn has_single_text(self, member: &str) -> bool {
+        let element = self.0.elements.iter().find(|e| e.name == member);
+        element.is_some_and(|element| {
+            !element.choice
+                && !element.repeats()
+                && element
+                    .types
+                    .iter()
+                    .all(|ty| super::is_a(ty.name, "string") || super::is_a(ty.name, "uri"))
+        })
+    }
+}
+
 impl PartialEq for TypeName {
     fn eq(&self, other: &Self) -> bool {
         self.0.name == other.0.name

@@ -16,7 +16,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use ast::{Expr, Literal};
+pub use ast::{Expr, Literal, TypeName};
 pub use eval::{Environment, Item, Node};
 pub use path::{Path, Start, Step, Typed, paths};
 pub use types::is_a;

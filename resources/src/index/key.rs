@@ -239,7 +239,7 @@ pub fn quantity_bound(value: &Decimal) -> Vec<u8> {
     key
 }
 
-/// A quantity after canonicalisation by UCUM.
+/// A quantity after [`crate::ucum::canonicalise`].
 pub fn quantity_canonical(value: &Decimal, unit: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(24);
     key.push(space::QUANTITY_CANONICAL);
@@ -253,15 +253,30 @@ pub fn quantity_canonical(value: &Decimal, unit: &str) -> Vec<u8> {
 pub fn composite(code: &str, system: &str, rest: &[u8]) -> Vec<u8> {
     let mut key = composite_prefix(code);
     key.extend(rest);
-    key.extend(hash8(system));
+    key.extend(composite_suffix(system));
     key
+}
+
+/// What the keys of composites end in whose first component has this system.
+pub fn composite_suffix(system: &str) -> [u8; 8] {
+    part_hash(system)
+}
+
+/// The hash of a part as it stands in a token's key, where long parts are cut.
+fn part_hash(part: &str) -> [u8; 8] {
+    if part.len() <= MAX_PART {
+        return hash8(part);
+    }
+    let mut cut = Vec::new();
+    push_part(&mut cut, part, MAX_PART);
+    hash8(&String::from_utf8_lossy(&cut))
 }
 
 /// What the keys of composites with this first component begin with.
 pub fn composite_prefix(code: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(64);
     key.push(space::COMPOSITE);
-    key.extend(hash8(code));
+    key.extend(part_hash(code));
     key
 }
 

@@ -1,0 +1,156 @@
+//! Search parameters as values.
+
+use crate::model::{ResourceType, search_parameters};
+
+/// A search parameter of one resource type. Built-in numbers are `type << 8 | n`, where `n` is
+/// the code's place, from 1, in the sorted list of R4's codes of that type; they are stored.
+/// Numbers of parameters that users post begin at `1 << 20`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParamId(pub u32);
+
+impl ParamId {
+    /// The first number of a parameter that a user posts.
+    pub const FIRST_CUSTOM: Self = Self(1 << 20);
+
+    pub(super) fn built_in(base: ResourceType, place: usize) -> Self {
+        Self((base.number() as u32) << 8 | (place as u32 + 1))
+    }
+
+    /// Whether a user has posted the parameter.
+    pub fn is_custom(self) -> bool {
+        self >= Self::FIRST_CUSTOM
+    }
+}
+
+/// One row of the search index, apart from the resource that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Entry {
+    /// The parameter.
+    pub param: ParamId,
+    /// The key; its bytes compare in the order of the values.
+    pub key: Vec<u8>,
+}
+
+/// The types of search parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the names are FHIR's")]
+pub enum Kind {
+    Number,
+    Date,
+    String,
+    Token,
+    Reference,
+    Composite,
+    Quantity,
+    Uri,
+    Special,
+}
+
+impl Kind {
+    const CODES: [(Self, &'static str); 9] = [
+        (Self::Number, "number"),
+        (Self::Date, "date"),
+        (Self::String, "string"),
+        (Self::Token, "token"),
+        (Self::Reference, "reference"),
+        (Self::Composite, "composite"),
+        (Self::Quantity, "quantity"),
+        (Self::Uri, "uri"),
+        (Self::Special, "special"),
+    ];
+
+    /// The kind with this code of the value set search-param-type.
+    pub fn from_code(code: &str) -> Option<Self> {
+        let (kind, _) = Self::CODES.iter().find(|(_, known)| *known == code)?;
+        Some(*kind)
+    }
+
+    /// The code as it stands in `SearchParameter.type`.
+    pub fn code(self) -> &'static str {
+        match Self::CODES.iter().find(|(kind, _)| *kind == self) {
+            Some((_, code)) => code,
+            None => "special",
+        }
+    }
+}
+
+/// A search parameter of one resource type.
+#[derive(Debug, Clone)]
+pub struct Param {
+    /// Its number.
+    pub id: ParamId,
+    /// The type whose resources it finds.
+    pub base: ResourceType,
+    /// Its name in a search.
+    pub code: String,
+    /// Canonical URL of the SearchParameter.
+    pub url: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// FHIRPath of the values; empty for those that are no part of the index.
+    pub expression: String,
+    /// The types that a reference may point to; empty if any.
+    pub targets: Vec<ResourceType>,
+    /// The parts of a composite, in order.
+    pub components: Vec<Component>,
+}
+
+/// A part of a composite parameter.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Code of the parameter of the same type that the part is like.
+    pub code: String,
+    /// Canonical URL of that parameter.
+    pub url: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// FHIRPath of the values, relative to the composite's.
+    pub expression: String,
+    /// The types that a reference may point to; empty if any.
+    pub targets: Vec<ResourceType>,
+}
+
+/// R4 gives the components of this parameter each other's definitions.
+const SWAPPED_COMPONENTS: &str =
+    "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship";
+
+/// The parameters that R4 defines for a type, by code.
+pub(super) fn built_in(base: ResourceType) -> Vec<Param> {
+    let rows = search_parameters::of(base);
+    let param = |(place, row): (usize, &search_parameters::Definition)| Param {
+        id: ParamId::built_in(base, place),
+        base,
+        code: row.code.into(),
+        url: row.url.into(),
+        kind: Kind::from_code(row.kind).unwrap_or(Kind::Special),
+        expression: row.expression.into(),
+        targets: row.targets.to_vec(),
+        components: components(row, rows),
+    };
+    rows.iter().enumerate().map(param).collect()
+}
+
+fn components(
+    row: &search_parameters::Definition,
+    rows: &[search_parameters::Definition],
+) -> Vec<Component> {
+    let expressions = row.components.iter().map(|(_, expression)| *expression);
+    let mut urls: Vec<_> = row.components.iter().map(|(url, _)| *url).collect();
+    if row.url == SWAPPED_COMPONENTS {
+        urls.reverse();
+    }
+    let definition = |url: &str| rows.iter().find(|row| row.url == url);
+    urls.into_iter()
+        .zip(expressions)
+        .filter_map(|(url, expression)| {
+            let part = definition(url)?;
+            Some(Component {
+                code: part.code.into(),
+                url: part.url.into(),
+                kind: Kind::from_code(part.kind)?,
+                expression: expression.into(),
+                targets: part.targets.to_vec(),
+            })
+        })
+        .collect()
+}
