@@ -2,7 +2,7 @@
 //! search over computed resources.
 
 use resources::{
-    index::{Entry, ParamId},
+    index::{Entry, ParamId, key},
     model::ResourceType,
 };
 
@@ -125,14 +125,11 @@ pub(super) fn keys(entries: &[Entry], param: ParamId) -> impl Iterator<Item = &[
         .map(|entry| entry.key.as_slice())
 }
 
-/// The logical id in a key of space 0x30 that points to a `target`.
+/// The logical id in a key that points to a `target` of this server.
 fn local_reference(key: &[u8], target: ResourceType) -> Option<&str> {
-    let [0x30, high, low, id @ ..] = key else {
-        return None;
-    };
-    (i64::from(u16::from_be_bytes([*high, *low])) == target.number())
-        .then(|| std::str::from_utf8(id).ok())
-        .flatten()
+    key::read_reference(key)
+        .filter(|(kind, _)| *kind == target)
+        .map(|(_, id)| id)
 }
 
 impl KeyRange {

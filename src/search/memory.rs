@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::HashMap};
 
 use resources::{
-    index::{Entry, ParamId},
+    index::{Entry, ParamId, key},
     model::ResourceType,
 };
 
@@ -132,7 +132,7 @@ impl MemoryIndex {
         let item = &self.items[at];
         let value = |sort: &Sort| match &sort.by {
             SortKey::Id => Some(item.id.clone().into_bytes()),
-            SortKey::Updated => Some((item.updated ^ i64::MIN).to_be_bytes().to_vec()),
+            SortKey::Updated => Some(key::ordered_i64(item.updated).to_vec()),
             SortKey::Keys { params, space } => {
                 let of = |param: &ParamId| keys(&item.entries, *param);
                 let keys = params
@@ -166,9 +166,7 @@ impl Others for MemoryIndex {
         id: &str,
         inner: &Clause,
     ) -> bool {
-        let mut wanted = vec![0x30];
-        wanted.extend_from_slice(&kind.number().to_be_bytes()[6..]);
-        wanted.extend_from_slice(id.as_bytes());
+        let wanted = key::reference(kind, id);
         self.by_id.get(&source).is_some_and(|sources| {
             sources.values().any(|&at| {
                 keys(&self.items[at].entries, param).any(|key| key == wanted)

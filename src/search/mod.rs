@@ -1,14 +1,33 @@
 //! Search text -> typed query -> [`plan::Plan`]. No SQL here.
+//!
+//! [`parse()`] reads names and values into a [`Query`]; [`Query::plan`] gives the conditions on
+//! index keys that the store runs, once terminology has answered [`Query::needs`].
 
-pub mod encode;
+mod compare;
+mod compartment;
+mod compile;
+mod composite;
+mod date;
+mod encode;
+mod expression;
+mod fault;
 mod filter;
 pub mod matches;
 pub mod memory;
+mod near;
+mod number;
+mod parse;
 pub mod plan;
+mod prefix;
 mod query;
+mod reference;
+mod results;
+mod string;
 mod text;
 mod token;
 mod words;
 
-pub use encode::encode;
+pub use compartment::access_clause;
+pub use encode::{decode, encode};
+pub use parse::parse;
 pub use query::{Include, Need, Query, Request, Resolved, Scope, SearchLimits, Summary};
