@@ -38,7 +38,11 @@ pub(super) fn compare(
     let param = compiler.param(kind, code)?;
     if operator == "pr" {
         let present = Filter::Ready(Clause::HasParam(param.id));
-        return Ok(if boolean(&value.text)? { present } else { present.negated() });
+        return Ok(if boolean(&value.text)? {
+            present
+        } else {
+            present.negated()
+        });
     }
     let text = value.text.as_ref();
     let ranges = match param.kind {
@@ -64,7 +68,11 @@ fn own_columns(
 ) -> Result<Option<Filter>, Fault> {
     let present = || {
         let everything = Filter::everything();
-        Ok(if boolean(&value.text)? { everything } else { everything.negated() })
+        Ok(if boolean(&value.text)? {
+            everything
+        } else {
+            everything.negated()
+        })
     };
     Ok(Some(match (code, operator) {
         ("_id" | "_lastUpdated", "pr") => present()?,
@@ -103,7 +111,11 @@ fn strings(operator: &str, text: &str) -> Result<Vec<KeyRange>, Fault> {
         "le" => Ok(string::ordered(&text, true, true)),
         "gt" => Ok(string::ordered(&text, false, false)),
         "ge" => Ok(string::ordered(&text, false, true)),
-        _ => Err(wrong(operator, "string", "eq, ne, co, sw, ew, gt, lt, ge, le, pr")),
+        _ => Err(wrong(
+            operator,
+            "string",
+            "eq, ne, co, sw, ew, gt, lt, ge, le, pr",
+        )),
     }
 }
 
@@ -115,7 +127,11 @@ fn tokens(param: &Param, operator: &str, text: &str) -> Result<Filter, Fault> {
     };
     match operator {
         "eq" => keys(vec![Token::parse(text)?.codes()]),
-        "ne" => keys(others(vec![Token::parse(text)?.codes()], space::TOKEN, space::TOKEN)?),
+        "ne" => keys(others(
+            vec![Token::parse(text)?.codes()],
+            space::TOKEN,
+            space::TOKEN,
+        )?),
         "sw" => {
             let mut start = vec![space::TOKEN];
             start.extend(text.as_bytes());
@@ -141,7 +157,11 @@ fn tokens(param: &Param, operator: &str, text: &str) -> Result<Filter, Fault> {
                 Need::Below { system, code }
             }))
         }
-        _ => Err(wrong(operator, "token", "eq, ne, sw, ew, in, ni, ss, sb, pr")),
+        _ => Err(wrong(
+            operator,
+            "token",
+            "eq, ne, sw, ew, in, ni, ss, sb, pr",
+        )),
     }
 }
 
@@ -152,7 +172,11 @@ fn dates(compiler: &Compiler<'_>, operator: &str, text: &str) -> Result<Vec<Span
     }
     match Prefix::from_name(operator) {
         Some(prefix) => Ok(date::spans(prefix, date, compiler.now)),
-        None => Err(wrong(operator, "date", "eq, ne, gt, lt, ge, le, sa, eb, ap, po, pr")),
+        None => Err(wrong(
+            operator,
+            "date",
+            "eq, ne, gt, lt, ge, le, sa, eb, ap, po, pr",
+        )),
     }
 }
 
@@ -203,7 +227,9 @@ fn uris(operator: &str, text: &str) -> Result<Vec<KeyRange>, Fault> {
 /// What lies between `ranges` in the spaces from `first` to `last`.
 fn others(mut ranges: Vec<KeyRange>, first: u8, last: u8) -> Result<Vec<KeyRange>, Fault> {
     if ranges.iter().any(|range| !range.test.is_empty()) {
-        return Err(Fault::not_supported("'ne' needs a code: code or system|code"));
+        return Err(Fault::not_supported(
+            "'ne' needs a code: code or system|code",
+        ));
     }
     ranges.sort_by(|a, b| a.low.cmp(&b.low));
     let mut out = Vec::with_capacity(ranges.len() + 1);

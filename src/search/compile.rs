@@ -72,7 +72,9 @@ impl<'a> Compiler<'a> {
             None => (name, None),
         };
         if value.is_empty() {
-            return Err(Fault::unknown("it has no value; give it one or leave it out"));
+            return Err(Fault::unknown(
+                "it has no value; give it one or leave it out",
+            ));
         }
         match self.special(kind, code, modifier, value, hops)? {
             Some(filter) => Ok(filter),
@@ -205,7 +207,11 @@ impl<'a> Compiler<'a> {
             ("_lastUpdated", None) => updated(&self.spans(value)?),
             ("_id" | "_lastUpdated", Some("missing")) => {
                 let everything = Filter::everything();
-                if boolean(value)? { everything.negated() } else { everything }
+                if boolean(value)? {
+                    everything.negated()
+                } else {
+                    everything
+                }
             }
             ("_text", None) => self.words(TextPart::Narrative, value)?,
             ("_content", None) => self.words(TextPart::Content, value)?,
@@ -258,7 +264,11 @@ impl<'a> Compiler<'a> {
     fn plain(&self, param: &Param, modifier: Option<&str>, value: &str) -> Result<Filter, Fault> {
         if modifier == Some("missing") {
             let present = Filter::Ready(Clause::HasParam(param.id));
-            return Ok(if boolean(value)? { present.negated() } else { present });
+            return Ok(if boolean(value)? {
+                present.negated()
+            } else {
+                present
+            });
         }
         let ranges = match (param.kind, modifier) {
             (Kind::Token, modifier) => return self.token(param, modifier, value),
@@ -441,7 +451,9 @@ pub(super) fn boolean(text: &str) -> Result<bool, Fault> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Fault::invalid(format!("'{text}' is neither true nor false"))),
+        _ => Err(Fault::invalid(format!(
+            "'{text}' is neither true nor false"
+        ))),
     }
 }
 

@@ -1,10 +1,7 @@
 //! Composite searches: `code$value`.
 
 use resources::{
-    index::{
-        Component, Kind, Param,
-        key,
-    },
+    index::{Component, Kind, Param, key},
     primitive::Decimal,
 };
 
@@ -53,7 +50,10 @@ pub(super) fn composite(
         frame.start.extend(exact(compiler, component, value)?);
     }
     let ranges = compiler.component(last, values[values.len() - 1])?;
-    Ok(ranges.into_iter().map(|range| frame.around(range)).collect())
+    Ok(ranges
+        .into_iter()
+        .map(|range| frame.around(range))
+        .collect())
 }
 
 impl Frame {
@@ -62,7 +62,7 @@ impl Frame {
             let (code, system) = key::composite_first(&exact(compiler, first, value)?);
             return Ok(Self {
                 start: key::composite_prefix(&code),
-                end: Some(key::hash8(&system)),
+                end: Some(key::composite_suffix(&system)),
             });
         }
         let token = Token::parse(value)?;
@@ -71,12 +71,9 @@ impl Frame {
                 "'{value}' names no code; the first part of a composite needs one"
             )));
         };
-        let system = token.system.as_deref();
-        let (code, cut_system) =
-            key::composite_first(&key::token(code, system.unwrap_or_default()));
         Ok(Self {
-            start: key::composite_prefix(&code),
-            end: system.map(|_| key::hash8(&cut_system)),
+            start: key::composite_prefix(code),
+            end: token.system.as_deref().map(key::composite_suffix),
         })
     }
 
@@ -99,7 +96,11 @@ impl Frame {
             None => successor(&self.start),
         };
         let mut out = KeyRange::between(whole, high);
-        out.test = range.test.into_iter().map(|test| self.moved(test)).collect();
+        out.test = range
+            .test
+            .into_iter()
+            .map(|test| self.moved(test))
+            .collect();
         if let Some(end) = self.end {
             out.test.push(KeyTest::TailEquals {
                 from_end: TAIL,
@@ -151,4 +152,3 @@ impl Compiler<'_> {
         self.keys(component.kind, &component.targets, value)
     }
 }
-

@@ -1,6 +1,9 @@
 //! Date searches: prefixes as conditions on the range of time that a value stands for.
 
-use resources::{index::key::{self, space}, primitive::DateRange};
+use resources::{
+    index::key::{self, space},
+    primitive::DateRange,
+};
 
 use super::{
     plan::{KeyRange, KeyTest},

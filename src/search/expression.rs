@@ -220,7 +220,10 @@ impl<'a> Parser<'a> {
 
     /// A JSON string; its opening quotation mark was cut off.
     fn quoted(&mut self, text: &'a str) -> Result<Operand<'a>, Fault> {
-        let Some(inner) = split(text, b'"').next().filter(|part| part.len() < text.len()) else {
+        let Some(inner) = split(text, b'"')
+            .next()
+            .filter(|part| part.len() < text.len())
+        else {
             return Err(Fault::invalid("a string has no closing quotation mark"));
         };
         self.rest = &text[inner.len() + 1..];
@@ -263,25 +266,53 @@ mod tests {
     fn expressions_are_read_from_left_to_right() {
         for (text, expected) in [
             ("a eq 1", "a eq <1>"),
-            ("a eq 1 or b eq 2 and c eq 3", "((a eq <1> or b eq <2>) and c eq <3>)"),
-            ("a eq 1 or (b eq 2 and c eq 3)", "(a eq <1> or (b eq <2> and c eq <3>))"),
+            (
+                "a eq 1 or b eq 2 and c eq 3",
+                "((a eq <1> or b eq <2>) and c eq <3>)",
+            ),
+            (
+                "a eq 1 or (b eq 2 and c eq 3)",
+                "(a eq <1> or (b eq <2> and c eq <3>))",
+            ),
             ("not (a pr true)", "not a pr <true>"),
             ("not(a pr true)and b eq 2", "(not a pr <true> and b eq <2>)"),
-            (r#"name co "O\"Neill \u00e9(x)" "#, "name co <O\"Neill é(x)>"),
+            (
+                r#"name co "O\"Neill \u00e9(x)" "#,
+                "name co <O\"Neill é(x)>",
+            ),
             ("patient.name.x co ab", "patient.name.x co <ab>"),
             ("subject:Patient.name co ab", "subject:Patient.name co <ab>"),
-            ("code eq http://loinc.org|1234-5", "code eq <http://loinc.org|1234-5>"),
+            (
+                "code eq http://loinc.org|1234-5",
+                "code eq <http://loinc.org|1234-5>",
+            ),
             ("((a eq 1))", "a eq <1>"),
         ] {
-            assert_eq!(parse(text, 4).map(|parsed| shown(&parsed)).as_deref(), Ok(expected), "{text}");
+            assert_eq!(
+                parse(text, 4).map(|parsed| shown(&parsed)).as_deref(),
+                Ok(expected),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_cannot_be_read_is_refused() {
         for text in [
-            "", "a", "a eq", "a eq 1 and", "a eq 1 b eq 2", "(a eq 1", "a eq 1)", "not a eq 1",
-            "a eq \"x", "a eq \"\\q\"", "a[b eq 1].c eq 2", "_has:A:b:c eq 1", "and", "= 1",
+            "",
+            "a",
+            "a eq",
+            "a eq 1 and",
+            "a eq 1 b eq 2",
+            "(a eq 1",
+            "a eq 1)",
+            "not a eq 1",
+            "a eq \"x",
+            "a eq \"\\q\"",
+            "a[b eq 1].c eq 2",
+            "_has:A:b:c eq 1",
+            "and",
+            "= 1",
             "((((((a eq 1))))))",
         ] {
             assert!(parse(text, 4).is_err(), "{text}");

@@ -45,7 +45,10 @@ impl Fault {
 
     /// The error for the parameter called `name`.
     pub fn issue(self, name: &str) -> Issue {
-        Issue::error(self.code, format!("search parameter '{name}': {}", self.text))
+        Issue::error(
+            self.code,
+            format!("search parameter '{name}': {}", self.text),
+        )
     }
 
     /// The warning that the parameter called `name` was left out.

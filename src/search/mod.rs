@@ -22,6 +22,7 @@ mod prefix;
 mod query;
 mod reference;
 mod results;
+mod single;
 mod string;
 mod text;
 mod token;

@@ -38,9 +38,14 @@ impl Circle {
         }
         let number = |at: usize, name: &str, low: f64, high: f64| {
             let value = parts[at].trim().parse::<f64>().ok();
-            value.filter(|value| (low..=high).contains(value)).ok_or_else(|| {
-                Fault::invalid(format!("{name} '{}' is not a number from {low} to {high}", parts[at]))
-            })
+            value
+                .filter(|value| (low..=high).contains(value))
+                .ok_or_else(|| {
+                    Fault::invalid(format!(
+                        "{name} '{}' is not a number from {low} to {high}",
+                        parts[at]
+                    ))
+                })
         };
         let given = |at: usize| parts.get(at).is_some_and(|part| !part.is_empty());
         let distance = if given(2) {
@@ -90,7 +95,9 @@ impl Circle {
                 best = ranges;
             }
         }
-        best.into_iter().map(|(from, to)| key_range(from, to)).collect()
+        best.into_iter()
+            .map(|(from, to)| key_range(from, to))
+            .collect()
     }
 
     fn distance_km(&self, latitude: f64, longitude: f64) -> f64 {
@@ -115,7 +122,11 @@ impl Circle {
         // Corners speak for the whole only of cells that bend little.
         let flat = east - west <= 5.0;
         let all = [(south, west), (south, east), (north, west), (north, east)];
-        if flat && all.iter().all(|(latitude, longitude)| corner(*latitude, *longitude)) {
+        if flat
+            && all
+                .iter()
+                .all(|(latitude, longitude)| corner(*latitude, *longitude))
+        {
             Meets::Whole
         } else {
             Meets::Edge
@@ -158,10 +169,7 @@ impl Cell {
     fn halves(self) -> [Self; 2] {
         let bits = self.bits + 1;
         let second = self.code | 1 << (64 - bits);
-        [
-            Self { bits, ..self },
-            Self { code: second, bits },
-        ]
+        [Self { bits, ..self }, Self { code: second, bits }]
     }
 
     fn last(self) -> u64 {
@@ -196,7 +204,10 @@ fn key_range(from: u64, to: u64) -> KeyRange {
         key.extend(code.to_be_bytes());
         key
     };
-    let high = to.checked_add(1).map(at).or_else(|| successor(&[space::NEAR]));
+    let high = to
+        .checked_add(1)
+        .map(at)
+        .or_else(|| successor(&[space::NEAR]));
     KeyRange::between(at(from), high)
 }
 
@@ -221,9 +232,23 @@ mod tests {
             ("-52.5|-13.4|2|mi", 3.218_688),
             ("52.5|13.4||mi", DEFAULT_KM),
         ] {
-            assert_eq!(Circle::parse(text).map(|circle| circle.km), Ok(km), "{text}");
+            assert_eq!(
+                Circle::parse(text).map(|circle| circle.km),
+                Ok(km),
+                "{text}"
+            );
         }
-        for text in ["", "52", "91|0", "0|181", "x|0", "0|0|-1", "0|0|1|ft", "0|0|1|km|x", "NaN|0"] {
+        for text in [
+            "",
+            "52",
+            "91|0",
+            "0|181",
+            "x|0",
+            "0|0|-1",
+            "0|0|1|ft",
+            "0|0|1|km|x",
+            "NaN|0",
+        ] {
             assert!(near(text).is_err(), "{text}");
         }
     }

@@ -1,6 +1,10 @@
 //! Number and quantity searches.
 
-use resources::{index::key::{self, space}, primitive::Decimal, ucum};
+use resources::{
+    index::key::{self, space},
+    primitive::Decimal,
+    ucum,
+};
 
 use super::{
     fault::Fault,
@@ -8,9 +12,6 @@ use super::{
     prefix::Prefix,
     text::{split, unescape},
 };
-
-/// The system of UCUM units.
-const UCUM: &str = "http://unitsofmeasure.org";
 
 /// The values between two bounds. The bool says whether the bound itself belongs to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,13 +109,16 @@ pub(super) fn number(text: &str) -> Result<Vec<KeyRange>, Fault> {
 pub(super) fn quantity(text: &str) -> Result<Vec<KeyRange>, Fault> {
     let mut parts = split(text, b'|').map(unescape);
     let intervals = intervals(&parts.next().unwrap_or_default())?;
-    let (system, code) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (system, code) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     if parts.next().is_some() {
         return Err(Fault::invalid(format!(
             "'{text}' has too many '|'; a quantity is number, number|system|code or number||code"
         )));
     }
-    if system == UCUM
+    if system == ucum::SYSTEM
         && !code.is_empty()
         && let Some(ranges) = canonical(&intervals, &code)
     {
@@ -128,10 +132,10 @@ fn canonical(intervals: &[Interval], code: &str) -> Option<Vec<KeyRange>> {
     let convert = |bound: Option<(Decimal, bool)>| match bound {
         None => Some(None),
         Some((value, inclusive)) => {
-            ucum::canonicalise(&value, code).map(|(value, _)| Some((value, inclusive)))
+            ucum::canonicalise(&value, code).map(|canonical| Some((canonical.value, inclusive)))
         }
     };
-    let (_, unit) = ucum::canonicalise(&Decimal::ZERO, code)?;
+    let unit = ucum::canonicalise(&Decimal::ZERO, code)?.unit;
     let mut prefix = vec![space::QUANTITY_CANONICAL];
     prefix.extend_from_slice(&key::hash8(&unit));
     intervals

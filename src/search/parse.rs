@@ -15,6 +15,7 @@ use super::{
     plan::{Clause, TotalMode},
     query::{Query, Request, Scope, SearchLimits, Summary},
     results::Results,
+    single::is_single,
     text::split,
 };
 
@@ -164,7 +165,11 @@ impl<'a> Parser<'a> {
             includes: results.includes,
             summary: results.summary,
             elements: results.elements,
-            total: if counting { TotalMode::Accurate } else { results.total },
+            total: if counting {
+                TotalMode::Accurate
+            } else {
+                results.total
+            },
             count,
             accepted: self.accepted,
             warnings: self.warnings,
@@ -184,7 +189,12 @@ impl<'a> Parser<'a> {
                 let mut parts = Vec::with_capacity(self.criteria.len() + 1);
                 if let Scope::Compartment { kind, id, .. } = &request.scope {
                     let registry = self.compiler.registry;
-                    parts.push(Filter::Ready(membership(*kind, id, self.types[at], registry)));
+                    parts.push(Filter::Ready(membership(
+                        *kind,
+                        id,
+                        self.types[at],
+                        registry,
+                    )));
                 }
                 let merged = self.merged_dates(at, request);
                 let taken: Vec<&str> = merged.iter().map(|(name, _)| *name).collect();
@@ -199,7 +209,10 @@ impl<'a> Parser<'a> {
             })
             .collect();
         if per_type.windows(2).all(|pair| pair[0] == pair[1]) {
-            return per_type.into_iter().next().unwrap_or_else(Filter::everything);
+            return per_type
+                .into_iter()
+                .next()
+                .unwrap_or_else(Filter::everything);
         }
         let typed = self.types.iter().zip(per_type).map(|(kind, filter)| {
             let kind = Filter::Ready(Clause::Type(*kind));
@@ -229,7 +242,7 @@ impl<'a> Parser<'a> {
             }
             let param = self.compiler.registry.param(self.types[at], name);
             let Some(param) = param.filter(|param| {
-                param.kind == Kind::Date && param.is_single() && !name.starts_with('_')
+                param.kind == Kind::Date && is_single(param) && !name.starts_with('_')
             }) else {
                 continue;
             };

@@ -32,8 +32,16 @@ pub(super) struct Results {
 
 /// Parameters that may be given once.
 const ONCE: [&str; 10] = [
-    "_sort", "_count", "_total", "_summary", "_elements", "_contained", "_containedType",
-    "_explain", "_page", "_type",
+    "_sort",
+    "_count",
+    "_total",
+    "_summary",
+    "_elements",
+    "_contained",
+    "_containedType",
+    "_explain",
+    "_page",
+    "_type",
 ];
 
 impl Results {
@@ -60,7 +68,9 @@ impl Results {
         }
         let once = ONCE.into_iter().find(|known| *known == code)?;
         if let Some(modifier) = modifier {
-            return Some(Err(Fault::unknown(format!("{code} has no modifier ':{modifier}'"))));
+            return Some(Err(Fault::unknown(format!(
+                "{code} has no modifier ':{modifier}'"
+            ))));
         }
         if self.seen.contains(&once) {
             return Some(Err(Fault::invalid("it may be given once")));
@@ -127,7 +137,11 @@ impl Results {
             self.includes.extend(includes);
         }
         let wildcards = types.len().max(ResourceType::all().len());
-        if self.includes.iter().filter(|include| include.param.is_some()).count()
+        if self
+            .includes
+            .iter()
+            .filter(|include| include.param.is_some())
+            .count()
             > compiler.limits.includes
             || self.includes.len() > compiler.limits.includes + wildcards
         {
@@ -194,7 +208,10 @@ fn includes(
         } else {
             types.to_vec()
         };
-        return Ok(sources.into_iter().map(|kind| include(kind, None, None)).collect());
+        return Ok(sources
+            .into_iter()
+            .map(|kind| include(kind, None, None))
+            .collect());
     }
     let mut parts = value.split(':');
     let (Some(source), Some(code)) = (parts.next(), parts.next()) else {
@@ -218,16 +235,14 @@ fn includes(
         && !param.targets.is_empty()
         && !param.targets.contains(&target)
     {
-        return Err(Fault::invalid(format!("{source}.{code} does not refer to {target}")));
+        return Err(Fault::invalid(format!(
+            "{source}.{code} does not refer to {target}"
+        )));
     }
     Ok(vec![include(source, Some(param.id), target)])
 }
 
-fn sort(
-    compiler: &Compiler<'_>,
-    types: &[ResourceType],
-    value: &str,
-) -> Result<Vec<Sort>, Fault> {
+fn sort(compiler: &Compiler<'_>, types: &[ResourceType], value: &str) -> Result<Vec<Sort>, Fault> {
     let mut out: Vec<Sort> = Vec::new();
     for piece in split(value, b',') {
         let (code, descending) = match piece.strip_prefix('-') {
@@ -308,7 +323,9 @@ fn order_of(param: &Param) -> Option<u8> {
 
 fn count(value: &str) -> Result<usize, Fault> {
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Fault::invalid(format!("'{value}' is not a whole number from 0")));
+        return Err(Fault::invalid(format!(
+            "'{value}' is not a whole number from 0"
+        )));
     }
     Ok(value.parse().unwrap_or(usize::MAX))
 }
@@ -318,7 +335,9 @@ fn total(value: &str) -> Result<TotalMode, Fault> {
         "none" => Ok(TotalMode::None),
         "estimate" => Ok(TotalMode::Estimate),
         "accurate" => Ok(TotalMode::Accurate),
-        _ => Err(Fault::invalid(format!("'{value}' is none of none, estimate, accurate"))),
+        _ => Err(Fault::invalid(format!(
+            "'{value}' is none of none, estimate, accurate"
+        ))),
     }
 }
 
@@ -348,10 +367,15 @@ fn elements(types: &[ResourceType], value: &str) -> Result<Vec<String>, Fault> {
             name == "resourceType" || elements.iter().any(|element| element.name == name)
         };
         if !kinds.iter().any(has) {
-            let known = kinds.iter().take(1).flat_map(|kind| model::resource(*kind).elements);
+            let known = kinds
+                .iter()
+                .take(1)
+                .flat_map(|kind| model::resource(*kind).elements);
             let hint = closest(name, known.map(|element| element.name))
                 .map_or_else(String::new, |near| format!("; did you mean '{near}'?"));
-            return Err(Fault::unknown(format!("there is no element '{name}'{hint}")));
+            return Err(Fault::unknown(format!(
+                "there is no element '{name}'{hint}"
+            )));
         }
         out.push(piece.to_owned());
     }

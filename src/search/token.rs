@@ -55,8 +55,9 @@ impl<'a> Token<'a> {
         match (self.system.as_deref(), self.code.as_deref()) {
             (Some(system), Some(code)) => KeyRange::exact(key(code, system)),
             (None, Some(code)) => KeyRange::prefix(key(code, "")),
-            (Some(system), None) => KeyRange::prefix(vec![space])
-                .with(KeyTest::EndsWith(key::token_suffix(system))),
+            (Some(system), None) => {
+                KeyRange::prefix(vec![space]).with(KeyTest::EndsWith(key::token_suffix(system)))
+            }
             (None, None) => KeyRange::prefix(vec![space]),
         }
     }
@@ -85,5 +86,7 @@ pub(super) fn of_type(text: &str) -> Result<Vec<KeyRange>, Fault> {
             "'{text}' needs a type code and a value: type-system|type-code|value"
         )));
     }
-    Ok(vec![KeyRange::exact(key::token_of_type(system, code, value))])
+    Ok(vec![KeyRange::exact(key::token_of_type(
+        system, code, value,
+    ))])
 }

@@ -138,16 +138,23 @@ impl Parser {
 
 /// `a OR b`, multiplied out.
 fn either(a: &Conditions, b: &Conditions) -> Result<Conditions, Fault> {
-    let size: usize = a.iter().map(|a| b.iter().map(|b| a.len() + b.len()).sum::<usize>()).sum();
+    let size: usize = a
+        .iter()
+        .map(|a| b.iter().map(|b| a.len() + b.len()).sum::<usize>())
+        .sum();
     if size > MAX_WORDS {
         return Err(too_many());
     }
     let pairs = a.iter().flat_map(|a| b.iter().map(move |b| (a, b)));
-    Ok(pairs.map(|(a, b)| [a.as_slice(), b.as_slice()].concat()).collect())
+    Ok(pairs
+        .map(|(a, b)| [a.as_slice(), b.as_slice()].concat())
+        .collect())
 }
 
 fn too_many() -> Fault {
-    Fault::too_costly(format!("the text search has more than {MAX_WORDS} words or combinations"))
+    Fault::too_costly(format!(
+        "the text search has more than {MAX_WORDS} words or combinations"
+    ))
 }
 
 #[cfg(test)]
@@ -175,7 +182,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        for text in ["", "()", "(a", "a)", "a OR", "AND a", "NOT a", "\"a b\"", "((((((a))))))", "-"] {
+        for text in [
+            "",
+            "()",
+            "(a",
+            "a)",
+            "a OR",
+            "AND a",
+            "NOT a",
+            "\"a b\"",
+            "((((((a))))))",
+            "-",
+        ] {
             assert!(parse(text, 4).is_err(), "{text}");
         }
     }
