@@ -35,6 +35,7 @@ const FEW: usize = 32;
 #[derive(Debug)]
 pub struct Store {
     backend: Backend,
+    candidates: usize,
 }
 
 #[derive(Debug)]
@@ -55,7 +56,10 @@ impl Store {
                 "the address must begin with sqlite: or postgres://".to_owned(),
             ));
         };
-        Ok(Self { backend })
+        Ok(Self {
+            backend,
+            candidates: options.candidates,
+        })
     }
 
     fn view(&self, access: &Access) -> View {
@@ -123,9 +127,9 @@ impl Store {
         let view = self.view(access);
         match &self.backend {
             Backend::Sqlite(sqlite) => {
-                let plan = plan.clone();
+                let (plan, cap) = (plan.clone(), self.candidates);
                 sqlite
-                    .search(move |handle| now(query::search(handle, &plan, &view)))
+                    .search(move |handle| now(query::search(handle, &plan, &view, cap)))
                     .await
             }
         }

@@ -1,68 +1,138 @@
 //! Searches: which index to walk, in which order.
+//!
+//! The search compiler says what must hold; this module decides the order of the joins. It
+//! counts, up to a bound, how many candidates each condition has, starts from the one with the
+//! fewest, and tests the others one by one. A page continues where the one before ended by the
+//! value of its last hit, so it neither repeats nor leaves out what others did not touch.
 
 pub(super) mod condition;
+mod fold;
+mod order;
+mod position;
+mod scope;
+mod sorted;
+mod source;
+mod unsorted;
+mod walk;
+
+use resources::model::ResourceType;
 
 use super::{
     error::StoreError,
     session::Session,
-    sql::{HEAD, Sql, rid_range},
+    sql::{Sql, rid_range},
     types::{Guard, Hit, Page},
     view::View,
 };
-use crate::search::plan::{Plan, Position};
+use crate::search::plan::{Clause, Plan, SortKey, TotalMode};
+use position::Place;
+use scope::{Driver, Scope};
 
 /// Whether just the resource that the guard names satisfies its clause.
 pub(super) async fn guard_holds<S: Session>(
     session: &mut S,
     guard: &Guard,
     view: &View,
+    cap: usize,
 ) -> Result<bool, StoreError> {
-    let (low, high) = rid_range(guard.kind);
-    let mut sql = Sql::new(
-        session.dialect(),
-        "SELECT r.rid FROM resource r WHERE r.deleted=0",
-    );
-    sql.push(&format!(" AND r.rid>={low} AND r.rid<{high} AND "));
-    condition::push(&mut sql, &guard.clause, guard.kind, "r.rid", view)?;
-    condition::push_access(&mut sql, guard.kind, "r.rid", view)?;
-    sql.push(" ORDER BY r.rid LIMIT 2");
     let mut found = Vec::new();
-    for mut row in session.rows(&sql).await? {
-        found.push(row.int()?);
+    if let Some(scope) = Scope::new(guard.kind, &guard.clause, view, cap) {
+        let driver = scope.choose_unsorted(session, &mut Vec::new()).await?;
+        let mut sql = Sql::new(session.dialect(), "");
+        scope.push_numbers(&mut sql, driver, rid_range(guard.kind).0 - 1, Some(2))?;
+        for mut row in session.rows(&sql).await? {
+            found.push(row.int()?);
+        }
     }
     Ok(found.as_slice() == guard.matches.as_slice())
 }
 
-/// One page of a search.
+/// One page of a search, with at most `cap` candidates in memory.
 pub(super) async fn search<S: Session>(
     session: &mut S,
     plan: &Plan,
     view: &View,
+    cap: usize,
 ) -> Result<Page, StoreError> {
-    if !plan.sort.is_empty() || plan.types.len() != 1 {
-        return Err(StoreError::NotSupported("this search"));
-    }
-    let kind = plan.types[0];
-    let (low, high) = rid_range(kind);
-    let mut sql = Sql::new(session.dialect(), "SELECT ");
-    sql.push(HEAD);
-    sql.push(", v.body FROM resource r CROSS JOIN version v WHERE v.vid=r.vid AND r.deleted=0");
-    sql.push(&format!(" AND r.rid>={low} AND r.rid<{high} AND "));
-    condition::push(&mut sql, &plan.filter, kind, "r.rid", view)?;
-    condition::push_access(&mut sql, kind, "r.rid", view)?;
-    sql.push(" ORDER BY r.rid LIMIT ")
-        .int(plan.limit as i64 + 1);
+    let after = plan
+        .after
+        .as_ref()
+        .map(|after| Place::decode(after, plan))
+        .transpose()?;
     let mut page = Page::default();
-    for mut row in session.rows(&sql).await? {
-        let stored = row.stored()?;
-        let position = Position(stored.head.rid.to_be_bytes().to_vec());
-        page.hits.push(Hit {
-            stored,
-            sort: Vec::new(),
-            position,
-        });
+    let kinds = present(session, &plan.types).await?;
+    let scopes: Vec<Scope<'_>> = kinds
+        .into_iter()
+        .filter_map(|kind| Scope::new(kind, &plan.filter, view, cap))
+        .collect();
+    if plan.total != TotalMode::None {
+        page.total = Some(total(session, &scopes, plan.total, &mut page.explain).await?);
     }
-    page.more = page.hits.len() > plan.limit;
-    page.hits.truncate(plan.limit);
+    if plan.limit > 0 {
+        let by_order = !plan.sort.is_empty() || matches!(after, Some(Place::Sorted { .. }));
+        page.hits = if by_order {
+            sorted::page(session, plan, &scopes, after.as_ref(), &mut page.explain).await?
+        } else {
+            unsorted::page(session, plan, &scopes, after.as_ref(), &mut page.explain).await?
+        };
+        page.more = page.hits.len() > plan.limit;
+        page.hits.truncate(plan.limit);
+    }
     Ok(page)
+}
+
+/// The types in the order of their numbers; of several, those that have resources.
+async fn present<S: Session>(
+    session: &mut S,
+    types: &[ResourceType],
+) -> Result<Vec<ResourceType>, StoreError> {
+    let mut kinds = types.to_vec();
+    kinds.sort();
+    kinds.dedup();
+    if kinds.len() < 3 {
+        return Ok(kinds);
+    }
+    let values: Vec<String> = kinds
+        .iter()
+        .map(|kind| format!("({})", kind.number()))
+        .collect();
+    let sql = Sql::new(
+        session.dialect(),
+        &format!(
+            "SELECT k.column1 FROM (VALUES {}) AS k WHERE
+             (SELECT 1 FROM resource r WHERE r.type=k.column1 LIMIT 1) IS NOT NULL",
+            values.join(",")
+        ),
+    );
+    let mut found = Vec::new();
+    for mut row in session.rows(&sql).await? {
+        found.extend(ResourceType::from_number(row.int()?));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// How many match; an estimate stops counting at the bound of each scope.
+async fn total<S: Session>(
+    session: &mut S,
+    scopes: &[Scope<'_>],
+    mode: TotalMode,
+    explain: &mut Vec<String>,
+) -> Result<(u64, bool), StoreError> {
+    let (mut total, mut is_exact) = (0, true);
+    for scope in scopes {
+        let driver = scope.choose_unsorted(session, explain).await?;
+        let limit = (mode == TotalMode::Estimate).then_some(scope.cap);
+        let mut sql = Sql::new(session.dialect(), "SELECT count(*) FROM (");
+        scope.push_numbers(&mut sql, driver, rid_range(scope.kind).0 - 1, limit)?;
+        sql.push(") n");
+        let count = match session.rows(&sql).await?.pop() {
+            Some(mut row) => row.int()? as u64,
+            None => 0,
+        };
+        explain.push(format!("{}: {count} counted by {driver:?}", scope.kind));
+        is_exact &= limit.is_none_or(|limit| count < limit as u64);
+        total += count;
+    }
+    Ok((total, is_exact))
 }

@@ -24,10 +24,12 @@ pub(super) struct Applier {
     vid: i64,
     /// The next number of each type that has been written.
     next: HashMap<i64, i64>,
+    /// Candidates that a guard's search may collect.
+    cap: usize,
 }
 
 impl Applier {
-    pub fn new(connection: &Connection) -> Result<Self, StoreError> {
+    pub fn new(connection: &Connection, cap: usize) -> Result<Self, StoreError> {
         let newest: i64 = connection
             .query_row("SELECT coalesce(max(vid),0) FROM version", [], |row| {
                 row.get(0)
@@ -36,6 +38,7 @@ impl Applier {
         Ok(Self {
             vid: newest + 1,
             next: HashMap::new(),
+            cap,
         })
     }
 
@@ -51,6 +54,7 @@ impl Applier {
                 &mut Handle(connection),
                 guard,
                 &waiting.view,
+                self.cap,
             ))? {
                 return Err(StoreError::Guard(at));
             }

@@ -59,7 +59,7 @@ impl Writer {
             .pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)
             .map_err(failure)?;
         let (sender, queue) = mpsc::sync_channel(options.queue_commits);
-        let applier = Applier::new(&connection)?;
+        let applier = Applier::new(&connection, options.candidates)?;
         let (commits, bytes) = (options.batch_commits, options.batch_bytes);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())

@@ -1,0 +1,168 @@
+//! The order that a search asks for, and resources by number.
+
+use std::{cmp::Ordering, collections::HashMap};
+
+use resources::model::ResourceType;
+
+use super::super::{
+    error::StoreError,
+    session::Session,
+    sql::{Dialect, HEAD, Sql, Value},
+    types::Stored,
+};
+use super::fold::is_of_other;
+use crate::search::plan::{Sort, SortKey};
+
+/// A match with the values that it is ordered by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ranked {
+    pub keys: Vec<Option<Vec<u8>>>,
+    pub rid: i64,
+}
+
+/// Compares as the criteria say; what has no value comes last, ties go by number in the
+/// direction of the first criterion.
+pub(super) fn compare(sort: &[Sort], a: &Ranked, b: &Ranked) -> Ordering {
+    for (criterion, pair) in sort.iter().zip(a.keys.iter().zip(&b.keys)) {
+        let found = match pair {
+            (Some(a), Some(b)) if criterion.descending => b.cmp(a),
+            (Some(a), Some(b)) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        };
+        if found != Ordering::Equal {
+            return found;
+        }
+    }
+    if is_descending(sort) {
+        b.rid.cmp(&a.rid)
+    } else {
+        a.rid.cmp(&b.rid)
+    }
+}
+
+/// The direction of the first criterion.
+pub(super) fn is_descending(sort: &[Sort]) -> bool {
+    sort.first().is_some_and(|first| first.descending)
+}
+
+/// A criterion for one type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Criterion {
+    Id,
+    Updated,
+    /// The keys of a parameter that begin with a byte.
+    Keys {
+        param: u32,
+        space: u8,
+    },
+    /// The type has no such parameter.
+    Absent,
+}
+
+/// What the criterion is for resources of one type. Of several parameters that users posted,
+/// the database knows which is the type's.
+pub(super) async fn criterion<S: Session>(
+    session: &mut S,
+    sort: &Sort,
+    kind: ResourceType,
+) -> Result<Criterion, StoreError> {
+    let (params, space) = match &sort.by {
+        SortKey::Id => return Ok(Criterion::Id),
+        SortKey::Updated => return Ok(Criterion::Updated),
+        SortKey::Keys { params, space } => (params, *space),
+    };
+    let own: Vec<u32> = params
+        .iter()
+        .filter(|&&param| !is_of_other(param, kind))
+        .map(|param| param.0)
+        .collect();
+    let param = match own.as_slice() {
+        [] => return Ok(Criterion::Absent),
+        [only] => *only,
+        several => match several.iter().find(|&&param| param < 1 << 20) {
+            Some(&built_in) => built_in,
+            None => match posted(session, several, kind).await? {
+                Some(param) => param,
+                None => return Ok(Criterion::Absent),
+            },
+        },
+    };
+    Ok(Criterion::Keys { param, space })
+}
+
+async fn posted<S: Session>(
+    session: &mut S,
+    params: &[u32],
+    kind: ResourceType,
+) -> Result<Option<u32>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT param FROM parameter WHERE base=");
+    let params: Vec<i64> = params.iter().copied().map(i64::from).collect();
+    sql.int(kind.number()).push(" AND param").in_ints(&params);
+    match session.rows(&sql).await?.pop() {
+        Some(mut row) => Ok(Some(row.int()? as u32)),
+        None => Ok(None),
+    }
+}
+
+/// Appends the value that a criterion has for the resource with the number `rid`.
+pub(super) fn push_value(sql: &mut Sql, criterion: Criterion, descending: bool, rid: &str) {
+    let alias = sql.alias('s');
+    match criterion {
+        Criterion::Id => {
+            sql.push(&format!(
+                "(SELECT {alias}.id FROM resource {alias} WHERE {alias}.rid={rid})"
+            ));
+        }
+        Criterion::Updated => {
+            sql.push(&format!(
+                "(SELECT {alias}.updated FROM resource {alias} WHERE {alias}.rid={rid})"
+            ));
+        }
+        Criterion::Absent => {
+            sql.push(if sql.dialect == Dialect::Postgres {
+                "NULL::bytea"
+            } else {
+                "NULL"
+            });
+        }
+        Criterion::Keys { param, space } => {
+            let by = if sql.dialect == Dialect::Sqlite {
+                " INDEXED BY entry_rid"
+            } else {
+                ""
+            };
+            let order = if descending { "DESC" } else { "ASC" };
+            sql.push(&format!(
+                "(SELECT {alias}.key FROM entry {alias}{by} WHERE {alias}.rid={rid} AND {alias}.param="
+            ));
+            sql.bind(Value::Param(param));
+            sql.push(&format!(" AND {alias}.key>=")).bytes(&[space]);
+            sql.push(&format!(" AND {alias}.key<")).bytes(&[space + 1]);
+            sql.push(&format!(" ORDER BY {alias}.key {order} LIMIT 1)"));
+        }
+    }
+}
+
+/// Numbers in one statement.
+const CHUNK: usize = 10_000;
+
+/// Resources by number.
+pub(super) async fn fetch<S: Session>(
+    session: &mut S,
+    rids: &[i64],
+) -> Result<HashMap<i64, Stored>, StoreError> {
+    let mut found = HashMap::with_capacity(rids.len());
+    for chunk in rids.chunks(CHUNK) {
+        let mut sql = Sql::new(session.dialect(), "SELECT ");
+        sql.push(HEAD);
+        sql.push(", v.body FROM resource r CROSS JOIN version v WHERE v.vid=r.vid AND r.deleted=0");
+        sql.push(" AND r.rid").in_ints(chunk);
+        for mut row in session.rows(&sql).await? {
+            let stored = row.stored()?;
+            found.insert(stored.head.rid, stored);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,305 @@
+//! A search over one type: its conditions, and the candidates that satisfy them.
+
+use resources::model::ResourceType;
+
+use super::{
+    super::{
+        error::StoreError,
+        session::Session,
+        sql::{Sql, Value, rid_range},
+        view::View,
+    },
+    condition, fold,
+    source::{Source, push_bounds, push_union, sources},
+};
+use crate::search::plan::{Clause, KeyRange};
+
+/// What drives a search over one type. The numbers are places in [`Scope::parts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Driver {
+    /// All resources of the type.
+    Scan,
+    /// The one key of this condition: gives resources in the order of their numbers.
+    Exact(usize),
+    /// The few candidates of this condition.
+    Small(usize),
+    /// The many keys of this condition, in their order.
+    Keys(usize),
+    /// Very many, by the time of their last change.
+    Updated(usize),
+}
+
+/// Sizes at which candidates are counted, before the bound itself.
+const STEPS: [usize; 2] = [64, 1_000];
+
+/// A search over one type.
+#[derive(Debug)]
+pub(super) struct Scope<'v> {
+    pub kind: ResourceType,
+    /// All must hold; what the view adds is among them. Cheap ones first.
+    pub parts: Vec<Clause>,
+    pub view: &'v View,
+    /// The most candidates that are collected.
+    pub cap: usize,
+}
+
+impl<'v> Scope<'v> {
+    /// `None` if nothing of the type can match.
+    pub fn new(kind: ResourceType, filter: &Clause, view: &'v View, cap: usize) -> Option<Self> {
+        let mut all = vec![filter.clone()];
+        all.extend(view.clause(kind));
+        let folded = fold::fold(&Clause::All(all), kind);
+        if fold::is_nothing(&folded) {
+            return None;
+        }
+        let mut parts = fold::parts(folded);
+        parts.sort_by_key(cost);
+        Some(Self {
+            kind,
+            parts,
+            view,
+            cap,
+        })
+    }
+
+    /// Chooses what to start from: the condition with the fewest candidates, as far as a look at
+    /// a bounded number of index entries tells.
+    pub async fn choose<S: Session>(
+        &self,
+        session: &mut S,
+        explain: &mut Vec<String>,
+    ) -> Result<Driver, StoreError> {
+        let candidates: Vec<(usize, Vec<Source<'_>>)> = (self.parts.iter().enumerate())
+            .filter_map(|(at, part)| Some((at, sources(part)?)))
+            .collect();
+        for step in STEPS.into_iter().chain([self.cap]) {
+            let mut best: Option<(usize, usize)> = None;
+            for (at, sources) in &candidates {
+                let count = self.count(session, sources, step).await?;
+                explain.push(format!(
+                    "{}: condition {at} has {count} of {step}",
+                    self.kind
+                ));
+                if count < step && best.is_none_or(|(least, _)| count < least) {
+                    best = Some((count, *at));
+                }
+            }
+            if let Some((_, at)) = best {
+                return Ok(Driver::Small(at));
+            }
+        }
+        Ok(self.largest(&candidates))
+    }
+
+    fn largest(&self, candidates: &[(usize, Vec<Source<'_>>)]) -> Driver {
+        let first = |fits: fn(&Clause) -> bool| {
+            candidates
+                .iter()
+                .map(|(at, _)| *at)
+                .find(|&at| fits(&self.parts[at]))
+        };
+        if let Some(at) = first(|part| exact(part).is_some()) {
+            Driver::Exact(at)
+        } else if let Some(at) = first(can_be_walked) {
+            Driver::Keys(at)
+        } else if let Some(at) = first(|part| matches!(part, Clause::Updated { .. })) {
+            Driver::Updated(at)
+        } else {
+            Driver::Scan
+        }
+    }
+
+    /// What drives a search whose result comes in the order of numbers.
+    pub async fn choose_unsorted<S: Session>(
+        &self,
+        session: &mut S,
+        explain: &mut Vec<String>,
+    ) -> Result<Driver, StoreError> {
+        let mut indexed = (0..self.parts.len()).filter(|&at| sources(&self.parts[at]).is_some());
+        if let (Some(only), None) = (indexed.next(), indexed.next())
+            && exact(&self.parts[only]).is_some()
+        {
+            return Ok(Driver::Exact(only));
+        }
+        let driver = self.choose(session, explain).await?;
+        Ok(match driver {
+            Driver::Small(at) if exact(&self.parts[at]).is_some() => Driver::Exact(at),
+            other => other,
+        })
+    }
+
+    /// How many candidates the sources give, counted up to a bound. What they hop from is
+    /// bounded too: a hop from too many counts as too many.
+    async fn count<S: Session>(
+        &self,
+        session: &mut S,
+        sources: &[Source<'_>],
+        bound: usize,
+    ) -> Result<usize, StoreError> {
+        if let [Source::Ids(ids)] = sources {
+            return Ok(ids.len());
+        }
+        let mut levels = vec![(sources, self.kind)];
+        let mut at = 0;
+        while let Some((level, _)) = levels.get(at).copied() {
+            for source in level {
+                match source {
+                    Source::Refers { target, inner, .. } => levels.push((inner, *target)),
+                    Source::ReferredBy { source, inner, .. } => levels.push((inner, *source)),
+                    _ => {}
+                }
+            }
+            at += 1;
+        }
+        let mut count = bound;
+        for (level, kind) in levels.into_iter().rev() {
+            let mut sql = Sql::new(session.dialect(), "SELECT count(*) FROM (SELECT 1 FROM (");
+            push_union(&mut sql, level, kind);
+            sql.push(&format!(") a LIMIT {bound}) b"));
+            count = match session.rows(&sql).await?.pop() {
+                Some(mut row) => row.int()? as usize,
+                None => 0,
+            };
+            if count >= bound {
+                return Ok(bound);
+            }
+        }
+        Ok(count)
+    }
+
+    /// Appends ` AND` each condition on the resource with the number `rid`, but for the one that
+    /// the candidates already satisfy.
+    pub fn push_filter(
+        &self,
+        sql: &mut Sql,
+        rid: &str,
+        skip: Option<usize>,
+    ) -> Result<(), StoreError> {
+        for (at, part) in self.parts.iter().enumerate() {
+            if Some(at) != skip {
+                sql.push(" AND ");
+                condition::push(sql, part, self.kind, rid, self.view)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a query that gives, in their order, once each, the numbers of all matches after
+    /// `after`; [`Driver::Keys`] and [`Driver::Updated`] are collected.
+    pub fn push_numbers(
+        &self,
+        sql: &mut Sql,
+        driver: Driver,
+        after: i64,
+        limit: Option<usize>,
+    ) -> Result<(), StoreError> {
+        let (_, high) = rid_range(self.kind);
+        let at = match driver {
+            Driver::Scan => {
+                sql.push("SELECT r.rid AS rid FROM resource r WHERE r.deleted=0 AND r.rid>");
+                sql.int(after).push(&format!(" AND r.rid<{high}"));
+                self.push_filter(sql, "r.rid", None)?;
+                push_order(sql, "r.rid", limit);
+                return Ok(());
+            }
+            Driver::Exact(at) => match exact(&self.parts[at]) {
+                Some((param, key)) => {
+                    sql.push("SELECT d.rid AS rid FROM entry d WHERE d.param=");
+                    sql.bind(Value::Param(param)).push(" AND d.key=").bytes(key);
+                    sql.push(" AND d.rid>")
+                        .int(after)
+                        .push(&format!(" AND d.rid<{high}"));
+                    self.push_filter(sql, "d.rid", Some(at))?;
+                    push_order(sql, "d.rid", limit);
+                    return Ok(());
+                }
+                None => at,
+            },
+            Driver::Small(at) | Driver::Keys(at) | Driver::Updated(at) => at,
+        };
+        sql.push("SELECT d.rid AS rid FROM (");
+        self.push_candidates(sql, at);
+        sql.push(") d WHERE d.rid>").int(after);
+        self.push_filter(sql, "d.rid", self.skip(at))?;
+        push_order(sql, "d.rid", limit);
+        Ok(())
+    }
+
+    /// Appends a query of the numbers of a condition's candidates, once each.
+    pub fn push_candidates(&self, sql: &mut Sql, at: usize) {
+        sql.push("SELECT DISTINCT rid FROM (");
+        push_union(
+            sql,
+            &sources(&self.parts[at]).unwrap_or_default(),
+            self.kind,
+        );
+        sql.push(") u WHERE 1=1");
+        push_bounds(sql, "rid", self.kind);
+    }
+
+    /// The condition itself, if its candidates all satisfy it.
+    pub fn skip(&self, at: usize) -> Option<usize> {
+        matches!(
+            self.parts[at],
+            Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. }
+        )
+        .then_some(at)
+    }
+}
+
+fn push_order(sql: &mut Sql, rid: &str, limit: Option<usize>) {
+    if let Some(limit) = limit {
+        sql.push(&format!(" ORDER BY {rid} LIMIT "))
+            .int(limit as i64);
+    }
+}
+
+/// The parameter and key of a condition on just one key.
+pub(super) fn exact(part: &Clause) -> Option<(u32, &[u8])> {
+    match part {
+        Clause::Keys { param, ranges } => match ranges.as_slice() {
+            [range] if range.is_exact() && range.test.is_empty() => Some((param.0, &range.low)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// More ranges than this are not walked one after the other.
+const RANGES: usize = 16;
+
+/// True if the keys of the condition can be walked in order: not too many ranges, none of which
+/// overlaps another.
+fn can_be_walked(part: &Clause) -> bool {
+    match part {
+        Clause::Keys { ranges, .. } => ranges.len() <= RANGES && walk_order(ranges).is_some(),
+        _ => false,
+    }
+}
+
+/// The ranges in the order of their keys; `None` if two overlap.
+pub(super) fn walk_order(ranges: &[KeyRange]) -> Option<Vec<&KeyRange>> {
+    let mut ordered: Vec<&KeyRange> = ranges.iter().collect();
+    ordered.sort_by(|a, b| a.low.cmp(&b.low));
+    let apart = ordered.windows(2).all(|pair| {
+        pair[0]
+            .high
+            .as_ref()
+            .is_some_and(|high| *high <= pair[1].low)
+    });
+    apart.then_some(ordered)
+}
+
+/// How much a condition costs to test, roughly.
+fn cost(part: &Clause) -> usize {
+    match part {
+        Clause::Type(_) => 0,
+        Clause::Ids(_) => 1,
+        Clause::Keys { ranges, .. } if ranges.len() == 1 => 2,
+        Clause::Keys { .. } | Clause::HasParam(_) | Clause::Updated { .. } => 3,
+        Clause::Not(part) => cost(part) + 1,
+        Clause::All(parts) | Clause::Any(parts) => parts.iter().map(cost).sum::<usize>() + 1,
+        Clause::Refers { inner, .. } | Clause::ReferredBy { inner, .. } => 8 + cost(inner),
+        Clause::Text { .. } => 6,
+    }
+}

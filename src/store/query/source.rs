@@ -1,0 +1,180 @@
+//! Sets of candidates that an index gives: what drives a search.
+
+use resources::model::ResourceType;
+
+use super::super::sql::{Sql, Value, rid_range};
+use super::condition::{id_of_reference, push_range, push_updated, reference_prefix, reference_to};
+use crate::search::plan::{Clause, KeyRange};
+
+/// Resources of one type that one index range, or a hop from one, gives. All that satisfy the
+/// clause it was made from are among them; others may be.
+#[derive(Debug, Clone)]
+pub(super) enum Source<'p> {
+    /// Entries in a range of keys.
+    Range { param: u32, range: &'p KeyRange },
+    /// Logical ids.
+    Ids(&'p [String]),
+    /// Times of the last change.
+    Updated { from: Option<i64>, to: Option<i64> },
+    /// What refers to candidates of another type.
+    Refers {
+        param: u32,
+        target: ResourceType,
+        inner: Vec<Source<'p>>,
+    },
+    /// What candidates of another type refer to.
+    ReferredBy {
+        source: ResourceType,
+        param: u32,
+        inner: Vec<Source<'p>>,
+    },
+}
+
+/// The sources whose union holds all that satisfies `clause`; `None` if no index gives them.
+pub(super) fn sources(clause: &Clause) -> Option<Vec<Source<'_>>> {
+    match clause {
+        Clause::Keys { param, ranges } => Some(
+            ranges
+                .iter()
+                .map(|range| Source::Range {
+                    param: param.0,
+                    range,
+                })
+                .collect(),
+        ),
+        Clause::Ids(ids) => Some(vec![Source::Ids(ids)]),
+        Clause::Updated { from, to } => Some(vec![Source::Updated {
+            from: *from,
+            to: *to,
+        }]),
+        Clause::Any(parts) => {
+            let mut all = Vec::new();
+            for part in parts {
+                all.extend(sources(part)?);
+            }
+            Some(all)
+        }
+        Clause::All(parts) => parts
+            .iter()
+            .filter_map(sources)
+            .min_by_key(|found| rank(found)),
+        Clause::Refers {
+            param,
+            target,
+            inner,
+        } => Some(vec![Source::Refers {
+            param: param.0,
+            target: *target,
+            inner: sources(inner)?,
+        }]),
+        Clause::ReferredBy {
+            source,
+            param,
+            inner,
+        } => Some(vec![Source::ReferredBy {
+            source: *source,
+            param: param.0,
+            inner: sources(inner)?,
+        }]),
+        Clause::HasParam(_) | Clause::Not(_) | Clause::Type(_) | Clause::Text { .. } => None,
+    }
+}
+
+/// How good a driver the sources look without asking the database; less is better.
+fn rank(sources: &[Source<'_>]) -> usize {
+    let each = |source: &Source<'_>| match source {
+        Source::Ids(_) => 0,
+        Source::Range { range, .. } if range.is_exact() => 1,
+        Source::Refers { inner, .. } | Source::ReferredBy { inner, .. } => 2 + rank(inner),
+        Source::Range { .. } => 4,
+        Source::Updated { .. } => 8,
+    };
+    sources.iter().map(each).max().unwrap_or(0)
+}
+
+/// Appends a query of the numbers, `rid`, that the sources give, with repetitions.
+pub(super) fn push_union(sql: &mut Sql, sources: &[Source<'_>], kind: ResourceType) {
+    if sources.is_empty() {
+        sql.push("SELECT rid FROM resource WHERE 1=0");
+    }
+    for (at, source) in sources.iter().enumerate() {
+        if at > 0 {
+            sql.push(" UNION ALL ");
+        }
+        push_source(sql, source, kind);
+    }
+}
+
+fn push_source(sql: &mut Sql, source: &Source<'_>, kind: ResourceType) {
+    match source {
+        Source::Range { param, range } => {
+            let e = sql.alias('e');
+            sql.push(&format!(
+                "SELECT {e}.rid AS rid FROM entry {e} WHERE {e}.param="
+            ));
+            sql.bind(Value::Param(*param)).push(" AND ");
+            push_range(sql, &e, range);
+            push_bounds(sql, &format!("{e}.rid"), kind);
+        }
+        Source::Ids(ids) => {
+            let r = sql.alias('r');
+            sql.push(&format!(
+                "SELECT {r}.rid AS rid FROM resource {r} WHERE {r}.type={} AND {r}.deleted=0 AND {r}.id",
+                kind.number()
+            ));
+            sql.in_texts(ids);
+        }
+        Source::Updated { from, to } => {
+            let r = sql.alias('r');
+            sql.push(&format!(
+                "SELECT {r}.rid AS rid FROM resource {r} WHERE {r}.type={} AND {r}.deleted=0",
+                kind.number()
+            ));
+            push_updated(sql, &r, *from, *to);
+        }
+        Source::Refers {
+            param,
+            target,
+            inner,
+        } => {
+            let (i, t, e) = (sql.alias('i'), sql.alias('t'), sql.alias('e'));
+            sql.push(&format!("SELECT {e}.rid AS rid FROM ("));
+            push_union(sql, inner, *target);
+            sql.push(&format!(
+                ") {i} CROSS JOIN resource {t} CROSS JOIN entry {e} WHERE {t}.rid={i}.rid AND {e}.param="
+            ));
+            sql.bind(Value::Param(*param));
+            sql.push(&format!(
+                " AND {e}.key={}",
+                reference_to(sql.dialect, *target, &t)
+            ));
+            push_bounds(sql, &format!("{e}.rid"), kind);
+        }
+        Source::ReferredBy {
+            source,
+            param,
+            inner,
+        } => {
+            let (i, e, t) = (sql.alias('i'), sql.alias('e'), sql.alias('t'));
+            sql.push(&format!("SELECT {t}.rid AS rid FROM ("));
+            push_union(sql, inner, *source);
+            sql.push(&format!(
+                ") {i} CROSS JOIN entry {e} CROSS JOIN resource {t} WHERE {e}.rid={i}.rid AND {e}.param="
+            ));
+            sql.bind(Value::Param(*param)).push(" AND ");
+            push_range(sql, &e, &KeyRange::prefix(reference_prefix(kind)));
+            sql.push(&format!(
+                " AND {t}.type={} AND {t}.id={} AND {t}.deleted=0",
+                kind.number(),
+                id_of_reference(sql.dialect, &e)
+            ));
+        }
+    }
+}
+
+/// Appends ` AND` that a number is one of the type's: parameters are of one type already, but
+/// nothing else says so to the search.
+pub(super) fn push_bounds(sql: &mut Sql, rid: &str, kind: ResourceType) {
+    let (low, high) = rid_range(kind);
+    sql.push(&format!(" AND {rid}>={low} AND {rid}<{high}"));
+}
