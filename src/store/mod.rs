@@ -18,7 +18,8 @@ mod view;
 
 use std::path::Path;
 
-use resources::model::ResourceType;
+use arc_swap::ArcSwap;
+use resources::{index::Registry, model::ResourceType};
 
 pub use error::StoreError;
 pub use options::Options;
@@ -36,6 +37,7 @@ const FEW: usize = 32;
 pub struct Store {
     backend: Backend,
     candidates: usize,
+    registry: ArcSwap<Registry>,
 }
 
 #[derive(Debug)]
@@ -59,11 +61,17 @@ impl Store {
         Ok(Self {
             backend,
             candidates: options.candidates,
+            registry: ArcSwap::from_pointee(Registry::builtin()),
         })
     }
 
+    /// Sets the search parameters by which access is decided; at first those of R4.
+    pub fn set_registry(&self, registry: Registry) {
+        self.registry.store(registry.into());
+    }
+
     fn view(&self, access: &Access) -> View {
-        View::new(access)
+        View::new(access, Registry::clone(&self.registry.load()))
     }
 
     /// The current state of each resource, in the order of `keys`; deletions included, with an

@@ -21,7 +21,7 @@ use super::{
     error::StoreError,
     session::Session,
     sql::{Sql, rid_range},
-    types::{Guard, Hit, Page},
+    types::{Guard, Page},
     view::View,
 };
 use crate::search::plan::{Clause, Plan, SortKey, TotalMode};
