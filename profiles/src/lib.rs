@@ -2,5 +2,6 @@
 
 pub mod definitions;
 mod structure;
+pub mod terminology;
 
 pub use structure::{MAX_ISSUES, validate, validate_value};

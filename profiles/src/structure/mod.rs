@@ -9,6 +9,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+use std::{borrow::Cow, collections::HashMap};
+
 use resources::{
     Doc, Value,
     doc::Kind,
@@ -33,7 +35,7 @@ pub fn validate(doc: &Doc) -> Vec<Issue> {
 pub fn validate_value(value: Value<'_>, at: &str) -> Vec<Issue> {
     let mut walk = Walk {
         issues: Vec::new(),
-        container: value,
+        container: Container::of(value),
     };
     let name = match at {
         "" => value
@@ -50,7 +52,41 @@ pub fn validate_value(value: Value<'_>, at: &str) -> Vec<Issue> {
 struct Walk<'d> {
     issues: Vec<Issue>,
     /// The resource whose `contained` local references point to.
-    container: Value<'d>,
+    container: Container<'d>,
+}
+
+/// A resource that may contain others.
+struct Container<'d> {
+    resource: Value<'d>,
+    /// What it contains, by id; made when the first reference asks.
+    contained: Option<HashMap<Cow<'d, str>, Value<'d>>>,
+}
+
+impl<'d> Container<'d> {
+    fn of(resource: Value<'d>) -> Self {
+        Self {
+            resource,
+            contained: None,
+        }
+    }
+
+    /// The resource that `#id` means; `#` alone is the container itself.
+    fn find(&mut self, id: &str) -> Option<Value<'d>> {
+        if id.is_empty() {
+            return Some(self.resource);
+        }
+        let resource = self.resource;
+        let contained = self.contained.get_or_insert_with(|| {
+            let items = resource
+                .get("contained")
+                .into_iter()
+                .flat_map(|all| all.items());
+            items
+                .filter_map(|one| Some((one.get("id")?.as_str()?, one)))
+                .collect()
+        });
+        contained.get(id).copied()
+    }
 }
 
 impl<'d> Walk<'d> {
@@ -89,7 +125,7 @@ impl<'d> Walk<'d> {
             }
             return self.object(value, model::resource(kind), path);
         }
-        let outer = std::mem::replace(&mut self.container, value);
+        let outer = std::mem::replace(&mut self.container, Container::of(value));
         self.object(value, model::resource(kind), path);
         self.container = outer;
     }

@@ -2,6 +2,7 @@
 
 use resources::{
     Value,
+    doc::Items,
     model::{Element, Property, TypeDef, TypeKind},
 };
 
@@ -181,13 +182,20 @@ impl<'d> Walk<'d> {
             return self.report("structure", path, sentence);
         }
         let mut count = 0;
+        let mut companions = None;
         for (index, item) in value.items().enumerate() {
             if self.is_full() {
                 return;
             }
             count += 1;
             if item.is_null() && is_primitive(property.ty.def()) {
-                self.gap(holder, value, index, path);
+                let (companions, next) =
+                    companions.get_or_insert_with(|| (companion_of(holder, value.name()), 0));
+                let companion = companions
+                    .as_mut()
+                    .and_then(|items| items.nth(index - *next));
+                *next = index + 1;
+                self.gap(companion, value.name(), &path.item(index));
                 continue;
             }
             self.value(item, property, &path.item(index));
@@ -213,17 +221,12 @@ impl<'d> Walk<'d> {
     }
 
     /// `null` in an array of primitives stands for a value that has only an extension.
-    fn gap(&mut self, holder: Value<'d>, value: Value<'d>, index: usize, path: &Path<'_>) {
-        let companion = companion_of(holder, value.name());
-        let filled = companion
-            .and_then(|companion| companion.items().nth(index))
-            .is_some_and(|item| item.is_object());
-        if !filled {
+    fn gap(&mut self, companion: Option<Value<'d>>, name: &str, path: &Path<'_>) {
+        if !companion.is_some_and(|companion| companion.is_object()) {
             let sentence = format!(
-                "null stands for a value with extensions only, but _{} has none at this place.",
-                value.name()
+                "null stands for a value with extensions only, but _{name} has none at this place."
             );
-            self.report("structure", &path.item(index), sentence);
+            self.report("structure", path, sentence);
         }
     }
 
@@ -342,10 +345,10 @@ fn find(def: &'static TypeDef, cursor: usize, name: &str) -> Option<(usize, Prop
     later.find_map(|(element, at)| Some((at, element.property(name)?)))
 }
 
-fn companion_of<'d>(holder: Value<'d>, name: &str) -> Option<Value<'d>> {
-    holder
-        .members()
-        .find(|member| member.name().strip_prefix('_') == Some(name))
+/// The items of the member `_name`.
+fn companion_of<'d>(holder: Value<'d>, name: &str) -> Option<Items<'d>> {
+    let is_companion = |member: &Value<'d>| member.name().strip_prefix('_') == Some(name);
+    Some(holder.members().find(is_companion)?.items())
 }
 
 /// The JSON names of a choice element.

@@ -18,7 +18,7 @@ impl<'d> Walk<'d> {
         let mut found = None;
         if let Some(literal) = literal.as_deref() {
             if let Some(id) = literal.strip_prefix('#') {
-                match self.contained(id) {
+                match self.container.find(id) {
                     Some(contained) => {
                         found = contained
                             .get("resourceType")
@@ -55,18 +55,6 @@ impl<'d> Walk<'d> {
             );
             self.report("value", path, sentence);
         }
-    }
-
-    /// The resource that `#id` means; `#` alone is the container itself.
-    fn contained(&self, id: &str) -> Option<Value<'d>> {
-        if id.is_empty() {
-            return Some(self.container);
-        }
-        let contained = self.container.get("contained")?;
-        contained.items().find(|one| {
-            one.get("id")
-                .is_some_and(|own| own.as_str().as_deref() == Some(id))
-        })
     }
 }
 

@@ -192,3 +192,32 @@ fn an_inner_resource_is_reported_at_its_place() {
         Some("Bundle.entry[7].resource.gender")
     );
 }
+
+#[test]
+fn cost_grows_with_size_only() {
+    const MANY: usize = 40_000;
+    let repeat = |part: &str| vec![part; MANY].join(",");
+    let contained: Vec<_> = (0..MANY)
+        .map(|i| format!(r#"{{"resourceType":"Basic","id":"{i}","code":{{"text":"a"}}}}"#))
+        .collect();
+    let hostile = [
+        patient(&format!(
+            r#""name":[{{"given":[{}],"_given":[{}]}}]"#,
+            repeat("null"),
+            repeat(r#"{"id":"a"}"#)
+        )),
+        patient(&format!(
+            r##""contained":[{}],"generalPractitioner":[{}]"##,
+            contained.join(","),
+            repeat(r##"{"reference":"#39999"}"##)
+        )),
+        patient(&format!(
+            r#""text":{{"status":"generated","div":"<div xmlns=\"{NS}\">{}</div>"}}"#,
+            "<b>&amp;</b>".repeat(MANY)
+        )),
+    ];
+    for text in hostile {
+        // Quadratic cost would take minutes here.
+        validate(&Doc::parse(text).unwrap());
+    }
+}
