@@ -6,6 +6,7 @@ pub mod fhirpath;
 pub mod index;
 pub mod model;
 pub mod outcome;
+pub mod patch;
 pub mod primitive;
 pub mod ucum;
 

@@ -350,8 +350,8 @@ fn push_part(key: &mut Vec<u8>, part: &str, max: usize) {
             [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
         }));
     }
-    for byte in &mut key[from..] {
-        if *byte == 0 {
+    if part.as_bytes().contains(&0) {
+        for byte in key[from..].iter_mut().filter(|byte| **byte == 0) {
             *byte = b' ';
         }
     }
@@ -365,6 +365,9 @@ fn cut(text: &str, max: usize) -> &str {
 /// Text as searches compare it: lower case, without accents, white space folded to single
 /// blanks, none at the ends.
 pub fn normalise(text: &str) -> String {
+    if text.is_ascii() && is_folded(text) {
+        return text.to_ascii_lowercase();
+    }
     let mut out = String::with_capacity(text.len());
     if text.is_ascii() {
         text.bytes()
@@ -384,6 +387,18 @@ pub fn normalise(text: &str) -> String {
         out.pop();
     }
     out
+}
+
+/// Whether ASCII text has no white space but single blanks between words.
+fn is_folded(text: &str) -> bool {
+    let mut last = b' ';
+    for byte in text.bytes() {
+        if byte < b' ' || byte == 0x7f || (byte == b' ' && last == b' ') {
+            return false;
+        }
+        last = byte;
+    }
+    last != b' '
 }
 
 fn push_folded(out: &mut String, c: char) {
