@@ -24,6 +24,8 @@ mod reference;
 mod results;
 mod single;
 mod string;
+#[cfg(test)]
+mod tests;
 mod text;
 mod token;
 mod words;

@@ -76,7 +76,7 @@ impl Default for SearchLimits {
             values: 500,
             value_bytes: 64 * 1024,
             hops: 6,
-            conditions: 4096,
+            conditions: 1024,
             includes: 32,
             sorts: 8,
             nesting: 16,

@@ -1,0 +1,300 @@
+//! Searches over small resources, indexed as the server indexes them.
+
+use resources::{Doc, model::ResourceType};
+
+use super::{BASE, query, registry};
+use crate::{
+    access::Access,
+    search::{
+        Resolved, access_clause,
+        matches::Words,
+        memory::{Item, MemoryIndex},
+        plan::Plan,
+    },
+};
+
+const RESOURCES: [&str; 12] = [
+    r#"{"resourceType":"Organization","id":"o1","name":"Königliche Klinik"}"#,
+    r#"{"resourceType":"Patient","id":"p1","active":true,"gender":"male","birthDate":"1974-12-25",
+        "name":[{"family":"Chalmers","given":["Peter","James"]}],
+        "identifier":[{"system":"urn:mrn","value":"12345","type":{"text":"Record","coding":[{"system":"http://v2","code":"MR"}]}}],
+        "telecom":[{"system":"phone","value":"555 1234"}],
+        "managingOrganization":{"reference":"Organization/o1"}}"#,
+    r#"{"resourceType":"Patient","id":"p2","gender":"female","birthDate":"1980","name":[{"family":"Müller"}],
+        "meta":{"tag":[{"system":"s","code":"t"}],"profile":["http://x/p|1.0"]},
+        "generalPractitioner":[{"identifier":{"system":"npi","value":"77"}}]}"#,
+    r#"{"resourceType":"Patient","id":"p3","name":[{"family":"Zoë van der Berg"}]}"#,
+    r#"{"resourceType":"Observation","id":"b1","status":"final","subject":{"reference":"Patient/p1"},
+        "code":{"coding":[{"system":"http://loinc.org","code":"29463-7","display":"Body Weight"}],"text":"weight"},
+        "effectiveDateTime":"2026-05-01T10:00:00Z",
+        "valueQuantity":{"value":80.5,"unit":"kg","system":"http://unitsofmeasure.org","code":"kg"}}"#,
+    r#"{"resourceType":"Observation","id":"b2","status":"preliminary","subject":{"reference":"http://localhost/fhir/Patient/p2"},
+        "code":{"coding":[{"system":"http://loinc.org","code":"85354-9"}]},
+        "effectivePeriod":{"start":"2026-01-01","end":"2026-03-01"},
+        "component":[
+          {"code":{"coding":[{"system":"http://loinc.org","code":"8480-6"}]},"valueQuantity":{"value":107,"unit":"mmHg","system":"http://unitsofmeasure.org","code":"mm[Hg]"}},
+          {"code":{"coding":[{"system":"http://loinc.org","code":"8462-4"}]},"valueQuantity":{"value":60,"unit":"mmHg","system":"http://unitsofmeasure.org","code":"mm[Hg]"}}]}"#,
+    r#"{"resourceType":"Observation","id":"b3","status":"final","subject":{"reference":"Group/g1"},
+        "code":{"coding":[{"system":"http://other","code":"29463-7"}]},
+        "valueQuantity":{"value":1000,"unit":"tabs"}}"#,
+    r#"{"resourceType":"AuditEvent","id":"a1","type":{"code":"rest"},"recorded":"2026-05-02T00:00:00Z",
+        "agent":[{"requestor":true,"who":{"reference":"Practitioner/d1"}}],
+        "source":{"observer":{"reference":"Device/v1"}},"entity":[{"what":{"reference":"Observation/b1"}}]}"#,
+    r#"{"resourceType":"List","id":"l1","status":"current","mode":"working","entry":[{"item":{"reference":"Patient/p2"}}]}"#,
+    r#"{"resourceType":"Location","id":"c1","name":"Berlin","position":{"latitude":52.52,"longitude":13.405}}"#,
+    r#"{"resourceType":"Location","id":"c2","name":"Potsdam","position":{"latitude":52.4,"longitude":13.06},"partOf":{"reference":"Location/c1"}}"#,
+    r#"{"resourceType":"CarePlan","id":"e1","status":"active","intent":"plan","subject":{"reference":"Patient/p1"},
+        "instantiatesCanonical":["http://x/plan|2.0"],"instantiatesUri":["http://x/y/z"]}"#,
+];
+
+fn index() -> MemoryIndex {
+    let registry = registry();
+    let item = |(at, text): (usize, &&str)| {
+        let doc = Doc::parse(*text).unwrap();
+        let kind = ResourceType::from_name(doc.resource_type().unwrap()).unwrap();
+        Item {
+            kind,
+            id: doc
+                .root()
+                .get("id")
+                .unwrap()
+                .plain_str()
+                .unwrap()
+                .to_owned(),
+            updated: super::NOW + at as i64,
+            entries: registry.extract(kind, &doc, BASE),
+            text: Some(Words::new("", text)),
+        }
+    };
+    MemoryIndex::new(RESOURCES.iter().enumerate().map(item).collect())
+}
+
+fn found(index: &MemoryIndex, plan: &Plan) -> String {
+    let ids = index.search(plan).hits.into_iter();
+    let ids: Vec<&str> = ids.map(|hit| index.items()[hit.item].id.as_str()).collect();
+    ids.join(" ")
+}
+
+fn check(cases: &[(&str, &str)]) {
+    let index = index();
+    for (text, expected) in cases {
+        let plan = query(text).plan(&Resolved::none()).unwrap();
+        assert_eq!(found(&index, &plan), *expected, "{text}");
+    }
+}
+
+#[test]
+fn strings() {
+    check(&[
+        ("Patient?name=peter", "p1"),
+        ("Patient?name=eter", ""),
+        ("Patient?name:contains=ETER", "p1"),
+        ("Patient?family=mull", "p2"),
+        ("Patient?family=MÜLLER", "p2"),
+        ("Patient?family:exact=Müller", "p2"),
+        ("Patient?family:exact=müller", ""),
+        ("Patient?family=zoe  VAN", "p3"),
+        ("Patient?family=chalmers,muller", "p1 p2"),
+        ("Patient?given=peter&given=james", "p1"),
+        ("Patient?given=peter&given=john", ""),
+        ("Patient?given:missing=true", "p2 p3"),
+        ("Patient?given:missing=false", "p1"),
+    ]);
+}
+
+#[test]
+fn tokens() {
+    check(&[
+        ("Patient?identifier=12345", "p1"),
+        ("Patient?identifier=urn:mrn|12345", "p1"),
+        ("Patient?identifier=urn:mrn|", "p1"),
+        ("Patient?identifier=|12345", ""),
+        ("Patient?identifier=1234", ""),
+        ("Patient?identifier:of-type=http://v2|MR|12345", "p1"),
+        ("Patient?identifier:of-type=http://v2|XX|12345", ""),
+        ("Patient?identifier:text=rec", "p1"),
+        ("Patient?gender:not=male", "p2 p3"),
+        ("Patient?gender:not=male,female", "p3"),
+        (
+            "Patient?gender=http://hl7.org/fhir/administrative-gender|male",
+            "p1",
+        ),
+        ("Patient?active=true", "p1"),
+        ("Patient?telecom=555 1234", "p1"),
+        ("Patient?_tag=s|t", "p2"),
+        ("Observation?code=29463-7", "b1 b3"),
+        ("Observation?code=http://loinc.org|29463-7", "b1"),
+        ("Observation?code:text=body", "b1"),
+        ("Observation?code:text=WEIGHT", "b1"),
+        ("Patient?_id=p1,p3", "p1 p3"),
+    ]);
+}
+
+#[test]
+fn dates_and_quantities() {
+    check(&[
+        ("Patient?birthdate=1974", "p1"),
+        ("Patient?birthdate=lt1980", "p1"),
+        ("Patient?birthdate=le1980", "p1 p2"),
+        ("Patient?birthdate=le1980-01-01", "p1"),
+        ("Patient?birthdate=ne1974-12-25", "p2"),
+        ("Observation?date=ge2026-02&date=lt2026-04", "b2"),
+        ("Observation?date=2026", "b1 b2"),
+        ("Observation?date=sa2026-04", "b1"),
+        ("Observation?date=eb2026-04", "b2"),
+        ("Observation?date:missing=true", "b3"),
+        ("Observation?value-quantity=80.5", "b1"),
+        (
+            "Observation?value-quantity=81|http://unitsofmeasure.org|kg",
+            "",
+        ),
+        (
+            "Observation?value-quantity=80500|http://unitsofmeasure.org|g",
+            "b1",
+        ),
+        ("Observation?value-quantity=gt100", "b3"),
+        ("Observation?value-quantity=gt100||tabs", "b3"),
+        ("Patient?_lastUpdated=ge2026-11-20T00:00:00.002Z", "p2 p3"),
+        ("Patient?_lastUpdated=lt2026-11-20T00:00:00.002Z", "p1"),
+        ("Patient?_lastUpdated=ne2026-11-20T00:00:00.002Z", "p1 p3"),
+    ]);
+}
+
+#[test]
+fn references_chains_and_reverse_chains() {
+    check(&[
+        ("Observation?subject=p1", "b1"),
+        ("Observation?subject=Patient/p2", "b2"),
+        ("Observation?subject=http://localhost/fhir/Patient/p1", "b1"),
+        ("Observation?subject:Group=g1", "b3"),
+        ("Observation?patient=p1,p2", "b1 b2"),
+        ("Patient?general-practitioner:identifier=npi|77", "p2"),
+        ("Observation?subject.family=chal", "b1"),
+        ("Observation?subject:Patient.organization.name=konig", "b1"),
+        ("Observation?patient.gender:not=male", "b2"),
+        ("Patient?_has:Observation:patient:code=29463-7", "p1"),
+        (
+            "Patient?_has:Observation:subject:status=preliminary,final",
+            "p1 p2",
+        ),
+        (
+            "Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=Practitioner/d1",
+            "p1",
+        ),
+        (
+            "Patient?_has:Observation:patient:subject:Patient.organization.name=konig",
+            "p1",
+        ),
+        (
+            "Organization?_has:Patient:organization:_has:Observation:patient:status=final",
+            "o1",
+        ),
+        ("Patient?_list=l1", "p2"),
+        ("Location?partof.name=berlin", "c2"),
+        ("CarePlan?instantiates-canonical=http://x/plan", "e1"),
+        ("CarePlan?instantiates-canonical=http://x/plan|2.0", "e1"),
+        ("CarePlan?instantiates-canonical=http://x/plan|3.0", ""),
+    ]);
+}
+
+#[test]
+fn uris_composites_positions_and_text() {
+    check(&[
+        ("CarePlan?instantiates-uri=http://x/y/z", "e1"),
+        ("CarePlan?instantiates-uri:below=http://x/y", "e1"),
+        ("CarePlan?instantiates-uri:below=http://x/", "e1"),
+        ("CarePlan?instantiates-uri:below=http://x/y/zz", ""),
+        ("CarePlan?instantiates-uri:above=http://x/y/z/a", "e1"),
+        ("CarePlan?instantiates-uri:above=http://x/y/zz", ""),
+        ("Patient?_profile=http://x/p", "p2"),
+        ("Patient?_profile=http://x/p|1.0", "p2"),
+        ("Observation?code-value-quantity=29463-7$gt80", "b1 b3"),
+        (
+            "Observation?code-value-quantity=http://loinc.org|29463-7$gt80",
+            "b1",
+        ),
+        (
+            "Observation?code-value-quantity=http://loinc.org|29463-7$lt81000|http://unitsofmeasure.org|g",
+            "b1",
+        ),
+        ("Observation?code-value-quantity=29463-7$gt80||tabs", "b3"),
+        (
+            "Observation?component-code-value-quantity=8480-6$gt100",
+            "b2",
+        ),
+        ("Observation?component-code-value-quantity=8462-4$gt100", ""),
+        (
+            "Observation?component-code-value-quantity=http://loinc.org|8462-4$60|http://unitsofmeasure.org|mm[Hg]",
+            "b2",
+        ),
+        ("Location?near=52.52|13.4|5|km", "c1"),
+        ("Location?near=52.52|13.4|50", "c1 c2"),
+        ("Location?near=0|0|50", ""),
+        ("Location?_content=berlin", "c1"),
+        ("Location?_content=pots*", "c2"),
+        ("Location?_content=berlin OR potsdam", "c1 c2"),
+    ]);
+}
+
+#[test]
+fn filters() {
+    check(&[
+        (r#"Patient?_filter=name eq "peter""#, "p1"),
+        (r#"Patient?_filter=name co "ll""#, "p2"),
+        (
+            "Patient?_filter=family ew mers or birthdate ge 1980",
+            "p1 p2",
+        ),
+        ("Patient?_filter=not (gender pr true)", "p3"),
+        ("Observation?_filter=subject.family eq müller", "b2"),
+        ("Observation?_filter=date po 2026-02-15", "b2"),
+        (
+            "Observation?_filter=value-quantity gt 1|http://unitsofmeasure.org|kg",
+            "b1",
+        ),
+        ("Patient?_filter=gender ne male", "p2"),
+        ("Patient?_filter=family gt d and family lt n", "p2"),
+    ]);
+}
+
+#[test]
+fn scopes_and_sorting() {
+    check(&[
+        ("?_type=Patient,Location&_sort=_id", "c1 c2 p1 p2 p3"),
+        ("?_tag=s|t", "p2"),
+        ("Patient/p1/Observation?", "b1"),
+        ("Patient/p1/*?", "p1 b1 e1"),
+        ("Patient/p1/*?_type=CarePlan", "e1"),
+        ("Practitioner/d1/AuditEvent?", "a1"),
+        ("Patient?_sort=-family", "p3 p2 p1"),
+        ("Patient?_sort=birthdate", "p1 p2 p3"),
+        ("Patient?_sort=-birthdate", "p2 p1 p3"),
+        ("Observation?_sort=status,-_lastUpdated", "b3 b1 b2"),
+    ]);
+}
+
+#[test]
+fn a_compartment_shows_itself_and_what_refers_to_it() {
+    let index = index();
+    let registry = registry();
+    let access = Access::Compartment {
+        kind: ResourceType::PATIENT,
+        id: "p1".to_owned(),
+    };
+    let visible = |item: &&Item| {
+        let clause = access_clause(&access, item.kind, &registry).unwrap();
+        let at = index.get(item.kind, &item.id).unwrap();
+        index.satisfies(at, &clause)
+    };
+    let ids: Vec<&str> = index
+        .items()
+        .iter()
+        .filter(visible)
+        .map(|item| item.id.as_str())
+        .collect();
+    assert_eq!(ids, ["p1", "b1", "e1"]);
+    assert_eq!(
+        access_clause(&Access::system("test"), ResourceType::PATIENT, &registry),
+        None
+    );
+}
