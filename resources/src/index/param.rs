@@ -1,6 +1,6 @@
 //! Search parameters as values.
 
-use crate::model::{ResourceType, search_parameters};
+use crate::model::{self, ResourceType, TypeDef, TypeUse, search_parameters};
 
 /// A search parameter of one resource type. Built-in numbers are `type << 8 | n`, where `n` is
 /// the code's place, from 1, in the sorted list of R4's codes of that type; they are stored.
@@ -124,10 +124,81 @@ pub(super) fn built_in(base: ResourceType) -> Vec<Param> {
         url: row.url.into(),
         kind: Kind::from_code(row.kind).unwrap_or(Kind::Special),
         expression: row.expression.into(),
-        targets: row.targets.to_vec(),
+        targets: narrowed(row),
         components: components(row, rows),
     };
     rows.iter().enumerate().map(param).collect()
+}
+
+/// The targets of a parameter, without those that no element of its expression can refer to: a
+/// parameter shared by several types, like `patient`, lists the targets of all.
+fn narrowed(row: &search_parameters::Definition) -> Vec<ResourceType> {
+    let mut possible = Vec::new();
+    for path in row.expression.split('|').map(str::trim) {
+        match element_targets(row.base, path) {
+            Some(targets) => possible.extend(targets),
+            None => return row.targets.to_vec(),
+        }
+    }
+    let narrow: Vec<_> = row
+        .targets
+        .iter()
+        .filter(|kind| possible.contains(kind))
+        .copied()
+        .collect();
+    if narrow.is_empty() {
+        row.targets.to_vec()
+    } else {
+        narrow
+    }
+}
+
+/// What the element at a plain path can refer to; `None` if the path is not plain or leads to
+/// references of any type.
+fn element_targets(base: ResourceType, path: &str) -> Option<Vec<ResourceType>> {
+    let (path, only) = match path.split_once(".where(resolve() is ") {
+        Some((path, rest)) => (
+            path,
+            Some(ResourceType::from_name(rest.strip_suffix(')')?)?),
+        ),
+        None => (path, None),
+    };
+    let mut names = path
+        .strip_prefix(base.name())?
+        .strip_prefix('.')?
+        .split('.');
+    let types = type_uses(model::resource(base), &mut names)?;
+    let targets: Vec<_> = types
+        .iter()
+        .flat_map(|ty| ty.targets.iter().copied())
+        .collect();
+    match only {
+        Some(only) => Some(vec![only]),
+        None if types.iter().any(|ty| ty.targets.is_empty()) => None,
+        None => Some(targets),
+    }
+}
+
+fn type_uses<'n>(
+    within: &TypeDef,
+    names: &mut impl Iterator<Item = &'n str>,
+) -> Option<&'static [TypeUse]> {
+    let first = names.next()?;
+    let mut types = within
+        .elements
+        .iter()
+        .find(|element| element.name == first)?
+        .types;
+    for name in names {
+        let [only] = types else { return None };
+        types = only
+            .def()
+            .elements
+            .iter()
+            .find(|element| element.name == name)?
+            .types;
+    }
+    Some(types)
 }
 
 fn components(

@@ -519,3 +519,24 @@ fn posted_parameters_that_cannot_be_used_are_refused_with_the_reason() {
         assert_eq!(issue.expression.as_deref(), Some(place));
     }
 }
+
+#[test]
+fn targets_are_those_that_the_elements_can_have() {
+    let registry = Registry::builtin();
+    let targets = |base: &str, code: &str| {
+        let base = ResourceType::from_name(base).unwrap();
+        let param = registry.param(base, code).unwrap();
+        let names: Vec<_> = param.targets.iter().map(|kind| kind.name()).collect();
+        names.join(" ")
+    };
+    for (base, code, expected) in [
+        ("Observation", "patient", "Patient"),
+        ("AllergyIntolerance", "patient", "Patient"),
+        ("DeviceUseStatement", "patient", "Group Patient"),
+        ("Observation", "subject", "Device Group Location Patient"),
+        ("Encounter", "practitioner", "Practitioner"),
+        ("AuditEvent", "patient", "Patient"),
+    ] {
+        assert_eq!(targets(base, code), expected, "{base}.{code}");
+    }
+}

@@ -160,7 +160,7 @@ fn all_that_is_wrong_is_told_at_once() {
 fn limits_are_kept() {
     let many = vec!["x"; 501].join(",");
     let names = vec!["name=x"; 101].join("&");
-    let chain = vec!["partof"; 7].join(".");
+    let chain = ["partof"; 7].join(".");
     let includes = vec!["_include=Patient:organization"; 33].join("&");
     let nested = format!("{}name eq x{}", "(".repeat(20), ")".repeat(20));
     for (text, says) in [

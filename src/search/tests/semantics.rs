@@ -145,7 +145,7 @@ fn dates_and_quantities() {
         ("Observation?date:missing=true", "b3"),
         ("Observation?value-quantity=80.5", "b1"),
         (
-            "Observation?value-quantity=81|http://unitsofmeasure.org|kg",
+            "Observation?value-quantity=82|http://unitsofmeasure.org|kg",
             "",
         ),
         (

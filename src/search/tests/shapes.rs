@@ -308,7 +308,7 @@ fn terminology_is_asked_for_and_put_in_place() {
         ),
     ] {
         let query = query(text);
-        assert_eq!(query.needs(), [need.clone()], "{text}");
+        assert_eq!(query.needs(), std::slice::from_ref(&need), "{text}");
         assert!(query.plan(&Resolved::none()).is_err(), "{text}");
         let mut resolved = Resolved::none();
         resolved.insert(need, codes.clone());
