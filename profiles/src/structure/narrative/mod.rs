@@ -206,7 +206,7 @@ fn check_attribute(name: &str, value: &str) -> Result<(), Fault> {
     }
     if name == "style" && !is_harmless_style(value) {
         return Err(refused(
-            "A style in the narrative cannot fetch or run anything; remove url(), @import, expression() and the like.",
+            "A style in the narrative cannot fetch or run anything; remove absolute url(), @import, expression() and the like.",
         ));
     }
     Ok(())
@@ -239,10 +239,9 @@ fn is_harmless(attribute: &str, address: &str) -> bool {
     }
 }
 
+/// Whether a style stays inside the resource: its images are data or lie beside it.
 fn is_harmless_style(style: &str) -> bool {
-    let style = style.to_ascii_lowercase();
     const HARM: &[&str] = &[
-        "url(",
         "@import",
         "expression",
         "javascript:",
@@ -253,7 +252,15 @@ fn is_harmless_style(style: &str) -> bool {
         "/*",
         "&#",
     ];
-    !HARM.iter().any(|harm| style.contains(harm))
+    let style = style.to_ascii_lowercase();
+    let local = |image: &str| {
+        let end = image.find(')').unwrap_or(image.len());
+        let image = image[..end].trim().trim_start_matches("&quot;");
+        let image = image.trim_start_matches(['\'', '"']);
+        let remote = ["http:", "https:", "cid:", "//"];
+        is_harmless("src", image) && !remote.iter().any(|start| image.starts_with(start))
+    };
+    !HARM.iter().any(|harm| style.contains(harm)) && style.split("url(").skip(1).all(local)
 }
 
 /// Each `&` must begin an entity.

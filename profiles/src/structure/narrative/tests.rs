@@ -23,6 +23,8 @@ fn formatted_text_is_accepted() {
         "<a href='Patient/1'>a</a>",
         "&lt; &#160; &#xA0; &nbsp;",
         "<span style=\"color: red; width: 3px\">a</span>",
+        "<td style=\"background: white url(tbl_bck10.png)\">a</td>",
+        "<td style=\"background: url('data:image/png;base64,AA==')\">a</td>",
         "<a href=\"mailto:a@b.c\">a</a>",
         "<img src=\"data:image/png;base64,AAAA\"/>",
         // R4 asks for content (txt-2), but publishes examples without.
@@ -54,6 +56,9 @@ fn active_content_is_refused() {
         "<object>a</object>",
         "<style>a</style>",
         "<p style=\"background: url(http://a)\">a</p>",
+        "<p style=\"background: url(a.png), URL( '//a/b.png')\">a</p>",
+        "<p style=\"background: url(data:text/html,a)\">a</p>",
+        "<p style=\"background: url(&quot;https://a&quot;)\">a</p>",
         "<p style=\"width: expression(a)\">a</p>",
         "<SCRIPT>a</SCRIPT>",
         "<svg onload=\"a\"/>",
@@ -116,4 +121,23 @@ fn what_is_not_well_formed_is_refused() {
 fn deep_nesting_ends() {
     let deep = format!("{}a{}", "<b>".repeat(100_000), "</b>".repeat(100_000));
     assert!(check(&in_div(&deep)).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_check_panic(
+        text in "\\PC{0,60}",
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "<", ">", "/", "</", "/>", "b", "div", "p", " ", "=", "\"", "'", "style", "href",
+                "&", ";", "#", "x41", "<!--", "-->", "url(", ")", ":", "ä", "data", "http",
+            ]),
+            0..40,
+        ),
+    ) {
+        let _ = check(&text);
+        let _ = check(&in_div(&pieces.concat()));
+        let _ = check(&in_div(&format!("<p style=\"{}\">a</p>", pieces.concat())));
+        let _ = check(&in_div(&format!("<a {}>a</a>", pieces.concat())));
+    }
 }
