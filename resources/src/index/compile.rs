@@ -69,7 +69,11 @@ fn parts(
     let part = |component: &super::Component| {
         let expr = parse(&component.expression)?;
         match paths(&expr, focus, resource)? {
-            Some(found) => converted(found, component.kind, &component.targets),
+            Some(found) => {
+                let part = converted(found, component.kind, &component.targets)?;
+                let bare = |(path, converter): (Path, Converter)| (path, converter.bare());
+                Ok(part.into_iter().map(bare).collect())
+            }
             None => Err(Refused(format!(
                 "the component '{}' must be a plain path",
                 component.expression

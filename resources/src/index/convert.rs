@@ -17,6 +17,8 @@ pub(super) struct Converter {
     shape: Shape,
     /// The types that a reference may point to; empty if any.
     targets: Vec<ResourceType>,
+    /// Leave out the keys that only modifiers use.
+    bare: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +67,15 @@ impl Converter {
         Some(Self {
             shape: shape(kind, typed)?,
             targets: targets.to_vec(),
+            bare: false,
         })
+    }
+
+    /// The same for a component of a composite, which no modifier applies to.
+    #[must_use]
+    pub(super) fn bare(mut self) -> Self {
+        self.bare = true;
+        self
     }
 
     /// The same, for references to one type only.
@@ -83,9 +93,9 @@ impl Converter {
     /// Hands each key of `value` to `put`.
     pub(super) fn keys(&self, value: Value<'_>, base_url: &str, put: &mut impl FnMut(Vec<u8>)) {
         match self.shape {
-            Shape::Coding => coding(value, put),
-            Shape::CodeableConcept => codeable_concept(value, put),
-            Shape::Identifier => identifier(value, put),
+            Shape::Coding => self.coding(value, put),
+            Shape::CodeableConcept => self.codeable_concept(value, put),
+            Shape::Identifier => self.identifier(value, put),
             Shape::ContactPoint => with_text(value, "value", |text| put(key::token(text, ""))),
             Shape::Boolean => {
                 if let Some(value) = value.as_bool() {
@@ -99,9 +109,9 @@ impl Converter {
             Shape::Reference => self.reference(value, base_url, put),
             Shape::Link => own_text(value, |text| self.link(text, base_url, put)),
             Shape::Resource => self.resource(value, put),
-            Shape::Date => own_text(value, |text| put_date(DateRange::parse(text), put)),
-            Shape::Period => put_date(period(value), put),
-            Shape::Timing => put_date(timing(value), put),
+            Shape::Date => own_text(value, |text| self.date(DateRange::parse(text), put)),
+            Shape::Period => self.date(period(value), put),
+            Shape::Timing => self.date(timing(value), put),
             Shape::Uri => own_text(value, |text| put(key::uri(text))),
             Shape::Canonical => own_text(value, |text| canonical(text, put)),
             Shape::Number => {
@@ -127,6 +137,50 @@ impl Converter {
         self.targets.is_empty() || target.is_none_or(|target| self.targets.contains(&target))
     }
 
+    fn coding(&self, value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {
+        let system = text_of(value, "system").unwrap_or_default();
+        with_text(value, "code", |code| put(key::token(code, &system)));
+        self.text(value, "display", put);
+    }
+
+    fn codeable_concept(&self, value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {
+        for item in value.get("coding").iter().flat_map(Value::each) {
+            self.coding(item, put);
+        }
+        self.text(value, "text", put);
+    }
+
+    fn text(&self, value: Value<'_>, name: &str, put: &mut impl FnMut(Vec<u8>)) {
+        if !self.bare {
+            with_text(value, name, |text| put(key::token_text(text)));
+        }
+    }
+
+    fn identifier(&self, value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {
+        let system = text_of(value, "system").unwrap_or_default();
+        with_text(value, "value", |text| put(key::token(text, &system)));
+        let Some(concept) = value.get("type").filter(|_| !self.bare) else {
+            return;
+        };
+        self.text(concept, "text", put);
+        for coding in concept.get("coding").iter().flat_map(Value::each) {
+            let type_system = text_of(coding, "system").unwrap_or_default();
+            if let (Some(code), Some(text)) = (text_of(coding, "code"), text_of(value, "value")) {
+                put(key::token_of_type(&type_system, &code, &text));
+            }
+        }
+    }
+
+    fn date(&self, range: Option<DateRange>, put: &mut impl FnMut(Vec<u8>)) {
+        let Some(range) = range else { return };
+        put(key::date(range));
+        if !self.bare
+            && let Some(wide) = key::date_wide(range)
+        {
+            put(wide);
+        }
+    }
+
     fn reference(&self, value: Value<'_>, base_url: &str, put: &mut impl FnMut(Vec<u8>)) {
         let declared = value.get("type").and_then(|name| name.plain_str());
         let declared = declared.and_then(ResourceType::from_name);
@@ -136,7 +190,8 @@ impl Converter {
                 self.link(text, base_url, put);
             }
         });
-        if let Some(identifier) = value.get("identifier")
+        if !self.bare
+            && let Some(identifier) = value.get("identifier")
             && self.allows(declared)
         {
             let system = text_of(identifier, "system").unwrap_or_default();
@@ -238,34 +293,6 @@ fn text_of<'d>(value: Value<'d>, name: &str) -> Option<Cow<'d, str>> {
     value.get(name)?.as_str()
 }
 
-fn coding(value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {
-    let system = text_of(value, "system").unwrap_or_default();
-    with_text(value, "code", |code| put(key::token(code, &system)));
-    with_text(value, "display", |text| put(key::token_text(text)));
-}
-
-fn codeable_concept(value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {
-    for item in value.get("coding").iter().flat_map(Value::each) {
-        coding(item, put);
-    }
-    with_text(value, "text", |text| put(key::token_text(text)));
-}
-
-fn identifier(value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {
-    let system = text_of(value, "system").unwrap_or_default();
-    with_text(value, "value", |text| put(key::token(text, &system)));
-    let Some(concept) = value.get("type") else {
-        return;
-    };
-    with_text(concept, "text", |text| put(key::token_text(text)));
-    for coding in concept.get("coding").iter().flat_map(Value::each) {
-        let type_system = text_of(coding, "system").unwrap_or_default();
-        if let (Some(code), Some(text)) = (text_of(coding, "code"), text_of(value, "value")) {
-            put(key::token_of_type(&type_system, &code, &text));
-        }
-    }
-}
-
 fn put_string(text: &str, put: &mut impl FnMut(Vec<u8>)) {
     put(key::string(text));
 }
@@ -276,15 +303,6 @@ fn parts(value: Value<'_>, names: &[&str], put: &mut impl FnMut(Vec<u8>)) {
             for item in member.each() {
                 own_text(item, |text| put_string(text, put));
             }
-        }
-    }
-}
-
-fn put_date(range: Option<DateRange>, put: &mut impl FnMut(Vec<u8>)) {
-    if let Some(range) = range {
-        put(key::date(range));
-        if let Some(wide) = key::date_wide(range) {
-            put(wide);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Entry, Kind, Param, ParamId,
     compile::{Part, Program, compile},
     convert::Converter,
-    key::{self, space},
+    key,
 };
 use crate::{
     Value,
@@ -278,25 +278,11 @@ impl<'d> Walk<'_, 'd, '_> {
         }
     }
 
-    /// The keys of a component, without those that only modifiers use.
     fn part_keys(&self, part: &Part, value: Value<'d>) -> Vec<Vec<u8>> {
         let mut keys = Vec::new();
         for (path, converter) in part {
             path.walk(value, &self.environment, &mut |found| {
-                converter.keys(found, self.environment.base_url, &mut |key| {
-                    let unused = matches!(
-                        key.first(),
-                        Some(
-                            &space::DATE_WIDE
-                                | &space::TOKEN_TEXT
-                                | &space::TOKEN_OF_TYPE
-                                | &space::REFERENCE_IDENTIFIER
-                        )
-                    );
-                    if !unused {
-                        keys.push(key);
-                    }
-                });
+                converter.keys(found, self.environment.base_url, &mut |key| keys.push(key));
             });
         }
         keys

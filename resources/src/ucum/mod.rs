@@ -13,6 +13,11 @@ use dimension::Dimension;
 use number::Number;
 use table::Table;
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
 use crate::primitive::Decimal;
 
 /// The code system of UCUM in FHIR.
@@ -29,7 +34,7 @@ pub struct Canonical {
     /// The value, at most 12 significant digits.
     pub value: Decimal,
     /// Powers of base units in alphabetical order, like `g.m-3`; `1` if there is none.
-    pub unit: String,
+    pub unit: Arc<str>,
 }
 
 /// A unit as a multiple of base units.
@@ -49,12 +54,12 @@ struct Offset {
 
 /// The quantity in its canonical unit; `None` if `code` is not valid UCUM.
 pub fn canonicalise(value: &Decimal, code: &str) -> Option<Canonical> {
-    let unit = expression::parse(code, Table::get())?;
+    let meaning = meaning(code)?;
     let mut number = Number::from(value);
-    match unit.offset {
-        None => number = number.times(unit.factor),
+    match meaning.offset {
+        None => number = number.times(meaning.factor),
         Some(Offset { before, after }) => {
-            number = number.plus(before).times(unit.factor).plus(after);
+            number = number.plus(before).times(meaning.factor).plus(after);
         }
     }
     let value = Decimal::from(number)
@@ -63,8 +68,41 @@ pub fn canonicalise(value: &Decimal, code: &str) -> Option<Canonical> {
         .normalised();
     Some(Canonical {
         value,
-        unit: unit.dimension.to_string(),
+        unit: meaning.unit,
     })
+}
+
+/// A code that has been read: how to convert its values, and to what.
+#[derive(Clone)]
+struct Meaning {
+    factor: Number,
+    offset: Option<Offset>,
+    unit: Arc<str>,
+}
+
+/// The most codes whose meaning is remembered; a hospital uses a few hundred.
+const MAX_REMEMBERED: usize = 2048;
+
+/// What a code means; remembered, since the same few units come again and again.
+fn meaning(code: &str) -> Option<Meaning> {
+    static KNOWN: RwLock<Option<HashMap<Box<str>, Meaning>>> = RwLock::new(None);
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(meaning) = known.as_ref().and_then(|known| known.get(code)) {
+        return Some(meaning.clone());
+    }
+    drop(known);
+    let unit = expression::parse(code, Table::get())?;
+    let meaning = Meaning {
+        factor: unit.factor,
+        offset: unit.offset,
+        unit: unit.dimension.to_string().into(),
+    };
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if known.len() < MAX_REMEMBERED {
+        known.insert(code.into(), meaning.clone());
+    }
+    Some(meaning)
 }
 
 /// Whether `code` is a valid UCUM expression.
