@@ -113,17 +113,39 @@ pub(super) async fn defects<S: Session>(
     Ok((defects, last))
 }
 
-/// How many index entries belong to no resource.
-pub(super) async fn orphans<S: Session>(session: &mut S) -> Result<u64, StoreError> {
-    let sql = Sql::new(
+/// How many of the next index entries belong to no resource, and the last one looked at.
+pub(super) async fn orphans<S: Session>(
+    session: &mut S,
+    after: Option<(Entry, i64)>,
+    limit: usize,
+) -> Result<(u64, Option<(Entry, i64)>), StoreError> {
+    let mut sql = Sql::new(
         session.dialect(),
-        "SELECT count(*) FROM entry e
-         WHERE (SELECT 1 FROM resource r WHERE r.rid=e.rid LIMIT 1) IS NULL",
+        "SELECT e.param, e.key, e.rid,
+                CASE WHEN (SELECT 1 FROM resource r WHERE r.rid=e.rid LIMIT 1) IS NULL
+                     THEN 1 ELSE 0 END
+         FROM entry e",
     );
-    match session.rows(&sql).await?.pop() {
-        Some(mut row) => Ok(row.int()? as u64),
-        None => Ok(0),
+    if let Some((entry, rid)) = after {
+        sql.push(" WHERE (e.param,e.key,e.rid)>(")
+            .bind(Value::Param(entry.param.0));
+        sql.push(",").bytes(&entry.key).push(",").int(rid).push(")");
     }
+    sql.push(" ORDER BY e.param, e.key, e.rid LIMIT ")
+        .int(limit as i64);
+    let (mut count, mut last) = (0, None);
+    for mut row in session.rows(&sql).await? {
+        let param = ParamId(row.int()? as u32);
+        last = Some((
+            Entry {
+                param,
+                key: row.bytes()?,
+            },
+            row.int()?,
+        ));
+        count += row.int()? as u64;
+    }
+    Ok((count, last))
 }
 
 /// Changes the entries of resources whose version is still the one that they were computed

@@ -8,6 +8,7 @@ mod hash;
 mod maintain;
 mod migration;
 mod options;
+mod postgres;
 mod query;
 mod read;
 mod session;
@@ -19,14 +20,18 @@ mod view;
 use std::path::Path;
 
 use arc_swap::ArcSwap;
-use resources::{index::Registry, model::ResourceType};
+use resources::{
+    index::{Entry, Registry},
+    model::ResourceType,
+};
 
 pub use error::StoreError;
 pub use options::Options;
 pub use types::*;
 
 use crate::{access::Access, search::plan::Plan};
-use sqlite::{Sqlite, now};
+use postgres::Postgres;
+use sqlite::{Handle, Sqlite, now};
 use view::View;
 
 /// Names in one call that are still looked up on the caller's thread (SQLite).
@@ -43,6 +48,49 @@ pub struct Store {
 #[derive(Debug)]
 enum Backend {
     Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// Reads on either database. `$how` is the manner on SQLite: `read` on the caller's thread,
+/// `search` on it while it is short, `scan` on another.
+macro_rules! run {
+    ($store:ident, $how:ident, |$session:ident| $work:expr) => {
+        match &$store.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .$how(move |$session: &mut Handle<'_>| now($work))
+                    .await
+            }
+            Backend::Postgres(postgres) => {
+                let mut lease = postgres.session().await?;
+                let $session = &mut lease;
+                postgres.timed($work.await)
+            }
+        }
+    };
+}
+
+/// Writes on either database, in a transaction.
+macro_rules! change {
+    ($store:ident, |$session:ident| $work:expr) => {
+        match &$store.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .write(move |$session: &mut Handle<'_>| now($work))
+                    .await
+            }
+            Backend::Postgres(postgres) => {
+                let mut lease = postgres.session().await?;
+                lease.begin("").await?;
+                let $session = &mut lease;
+                let done = $work.await;
+                lease
+                    .end(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })
+                    .await?;
+                postgres.timed(done)
+            }
+        }
+    };
 }
 
 impl Store {
@@ -53,6 +101,8 @@ impl Store {
             let options = options.clone();
             let opened = tokio::task::spawn_blocking(move || Sqlite::open(&path, &options)).await;
             Backend::Sqlite(opened.map_err(|error| StoreError::Open(error.to_string()))??)
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Backend::Postgres(Postgres::open(url, options).await?)
         } else {
             return Err(StoreError::Open(
                 "the address must begin with sqlite: or postgres://".to_owned(),
@@ -82,25 +132,20 @@ impl Store {
         access: &Access,
     ) -> Result<Vec<Option<Stored>>, StoreError> {
         let view = self.view(access);
-        match &self.backend {
-            Backend::Sqlite(sqlite) if keys.len() <= FEW => {
-                sqlite.read(|handle| now(read::current(handle, keys, &view)))
-            }
-            Backend::Sqlite(sqlite) => {
-                let owned: Vec<(ResourceType, String)> = keys
-                    .iter()
-                    .map(|(kind, id)| (*kind, (*id).to_owned()))
-                    .collect();
-                let query = move |handle: &mut sqlite::Handle<'_>| {
-                    let keys: Vec<(ResourceType, &str)> = owned
-                        .iter()
-                        .map(|(kind, id)| (*kind, id.as_str()))
-                        .collect();
-                    now(read::current(handle, &keys, &view))
-                };
-                sqlite.scan(query).await
-            }
+        if keys.len() <= FEW {
+            return run!(self, read, |session| read::current(session, keys, &view));
         }
+        let owned: Vec<_> = keys
+            .iter()
+            .map(|(kind, id)| (*kind, (*id).to_owned()))
+            .collect();
+        run!(self, scan, |session| {
+            let keys: Vec<_> = owned
+                .iter()
+                .map(|(kind, id)| (*kind, id.as_str()))
+                .collect();
+            async move { read::current(session, &keys, &view).await }
+        })
     }
 
     /// One version of a resource, deletions included. Old versions are not indexed: access is
@@ -114,11 +159,12 @@ impl Store {
         access: &Access,
     ) -> Result<Option<LogEntry>, StoreError> {
         let view = self.view(access);
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite.read(|handle| now(read::version(handle, (kind, id), version, &view)))
-            }
-        }
+        run!(self, read, |session| read::version(
+            session,
+            (kind, id),
+            version,
+            &view
+        ))
     }
 
     /// Makes all changes or none; they are on disk when this returns `Ok`. `access` limits what
@@ -127,20 +173,16 @@ impl Store {
         let view = self.view(access);
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.commit(commit, view).await,
+            Backend::Postgres(postgres) => postgres.commit(commit, view).await,
         }
     }
 
     /// Runs a search.
     pub async fn search(&self, plan: &Plan, access: &Access) -> Result<Page, StoreError> {
-        let view = self.view(access);
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                let (plan, cap) = (plan.clone(), self.candidates);
-                sqlite
-                    .search(move |handle| now(query::search(handle, &plan, &view, cap)))
-                    .await
-            }
-        }
+        let (plan, view, cap) = (plan.clone(), self.view(access), self.candidates);
+        run!(self, search, |session| query::search(
+            session, &plan, &view, cap
+        ))
     }
 
     /// A part of the log, newest first. For access see [`Store::version`].
@@ -150,15 +192,10 @@ impl Store {
         limit: usize,
         access: &Access,
     ) -> Result<Vec<LogEntry>, StoreError> {
-        let view = self.view(access);
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                let filter = filter.clone();
-                sqlite
-                    .search(move |handle| now(read::log(handle, &filter, limit, &view)))
-                    .await
-            }
-        }
+        let (filter, view) = (filter.clone(), self.view(access));
+        run!(self, search, |session| read::log(
+            session, &filter, limit, &view
+        ))
     }
 
     /// The log after a position, oldest first, for followers: what is left out now will not
@@ -169,17 +206,18 @@ impl Store {
         limit: usize,
         access: &Access,
     ) -> Result<Vec<LogEntry>, StoreError> {
-        if !access.is_unrestricted() {
-            return Err(StoreError::NotSupported(
-                "following the log with limited access",
-            ));
-        }
+        whole(access)?;
         match &self.backend {
             Backend::Sqlite(sqlite) => {
-                let query = move |handle: &mut sqlite::Handle<'_>| {
+                let query = move |handle: &mut Handle<'_>| {
                     now(read::log_between(handle, vid, i64::MAX, limit))
                 };
                 sqlite.search(query).await
+            }
+            Backend::Postgres(postgres) => {
+                let mut lease = postgres.session().await?;
+                let end = postgres.frontier(&mut lease, vid).await?;
+                postgres.timed(read::log_between(&mut lease, vid, end, limit).await)
             }
         }
     }
@@ -192,13 +230,9 @@ impl Store {
         access: &Access,
     ) -> Result<Vec<Indexed>, StoreError> {
         whole(access)?;
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .scan(move |handle| now(maintain::indexed(handle, after_rid, limit)))
-                    .await
-            }
-        }
+        run!(self, scan, |session| maintain::indexed(
+            session, after_rid, limit
+        ))
     }
 
     /// Contradictions between heads, log and index among the resources after a number, and how
@@ -210,65 +244,49 @@ impl Store {
         access: &Access,
     ) -> Result<(Vec<String>, Option<i64>), StoreError> {
         whole(access)?;
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .scan(move |handle| now(maintain::defects(handle, after_rid, limit)))
-                    .await
-            }
-        }
+        run!(self, scan, |session| maintain::defects(
+            session, after_rid, limit
+        ))
     }
 
-    /// How many index entries belong to no resource. Reads the whole index.
-    pub async fn orphans(&self) -> Result<u64, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .scan(move |handle| now(maintain::orphans(handle)))
-                    .await
-            }
-        }
+    /// How many of the index entries after a place in the index belong to no resource, and the
+    /// place up to which it looked; `None` at the end.
+    pub async fn orphans(
+        &self,
+        after: Option<(Entry, i64)>,
+        limit: usize,
+    ) -> Result<(u64, Option<(Entry, i64)>), StoreError> {
+        run!(self, scan, |session| maintain::orphans(
+            session, after, limit
+        ))
     }
 
     /// Changes index entries; how many resources were still at the version given.
     pub async fn reindex(&self, changes: Vec<Reindex>) -> Result<usize, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .write(move |handle| now(maintain::reindex(handle, &changes)))
-                    .await
-            }
-        }
+        change!(self, |session| maintain::reindex(session, &changes))
     }
 
     /// All search parameters that users posted.
     pub async fn parameters(&self) -> Result<Vec<Parameter>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.read(|handle| now(maintain::parameters(handle))),
-        }
+        run!(self, read, |session| maintain::parameters(session))
     }
 
     /// Adds or replaces a search parameter.
     pub async fn put_parameter(&self, parameter: Parameter) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .write(move |handle| now(maintain::put_parameter(handle, &parameter)))
-                    .await
-            }
-        }
+        change!(self, |session| maintain::put_parameter(session, &parameter))
     }
 
     /// A small value: how far a follower or an import is, a secret.
     pub async fn setting(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.read(|handle| now(maintain::setting(handle, key))),
-        }
+        run!(self, read, |session| maintain::setting(session, key))
     }
 
     /// Sets a small value.
     pub async fn set_setting(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
-        self.write_setting(key, value, true).await
+        let (key, value) = (key.to_owned(), value.to_vec());
+        change!(self, |session| maintain::set_setting(
+            session, &key, &value, true
+        ))
     }
 
     /// The value that is there, or else `value`, which then is: the same for all nodes.
@@ -276,26 +294,19 @@ impl Store {
         if let Some(found) = self.setting(key).await? {
             return Ok(found);
         }
-        self.write_setting(key, value, false).await?;
+        let (own, value) = (key.to_owned(), value.to_vec());
+        change!(self, |session| maintain::set_setting(
+            session, &own, &value, false
+        ))?;
         let lost = || StoreError::Failed(format!("the setting {key} was not kept"));
         self.setting(key).await?.ok_or_else(lost)
-    }
-
-    async fn write_setting(&self, key: &str, value: &[u8], over: bool) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                let (key, value) = (key.to_owned(), value.to_vec());
-                sqlite
-                    .write(move |handle| now(maintain::set_setting(handle, &key, &value, over)))
-                    .await
-            }
-        }
     }
 
     /// Whether the database answers.
     pub async fn health(&self) -> Result<(), StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(|_| Ok(())).await,
+            Backend::Postgres(postgres) => postgres.health().await,
         }
     }
 
@@ -303,6 +314,7 @@ impl Store {
     pub async fn optimize(&self) -> Result<(), StoreError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.optimize().await,
+            Backend::Postgres(postgres) => postgres.optimize().await,
         }
     }
 
@@ -310,6 +322,7 @@ impl Store {
     pub async fn close(self) {
         match self.backend {
             Backend::Sqlite(sqlite) => sqlite.close().await,
+            Backend::Postgres(postgres) => postgres.close().await,
         }
     }
 }

@@ -15,6 +15,13 @@ macro_rules! on_both_databases {
                 super::$name(&crate::fixture::Fixture::sqlite().await).await;
             })+
         }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(&crate::fixture::Fixture::postgres().await).await;
+            })+
+        }
     };
 }
 

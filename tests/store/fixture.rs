@@ -97,7 +97,7 @@ pub async fn put_one(store: &Store, write: Write) -> Head {
 pub struct Fixture {
     pub store: Store,
     pub url: String,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Fixture {
@@ -108,7 +108,17 @@ impl Fixture {
         Self {
             store,
             url,
-            _folder: folder,
+            _folder: Some(folder),
+        }
+    }
+
+    pub async fn postgres() -> Self {
+        let url = crate::support::postgres::database().await;
+        let store = Store::open(&url, &Options::default()).await.unwrap();
+        Self {
+            store,
+            url,
+            _folder: None,
         }
     }
 }

@@ -65,7 +65,8 @@ impl Sqlite {
     }
 
     /// Runs a short query on the calling thread.
-    pub fn read<T>(
+    #[expect(clippy::unused_async, reason = "alike with the other ways to read")]
+    pub async fn read<T>(
         &self,
         query: impl FnOnce(&mut Handle<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

@@ -1,0 +1,450 @@
+//! A commit in one statement.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sqlx::{AssertSqlSafe, Row as _, postgres::PgArguments, query::Query};
+
+use super::{
+    super::{
+        error::StoreError,
+        hash, query,
+        read::change_number,
+        session::Session,
+        sql::{Dialect, Sql, Value},
+        types::{Change, Commit, Committed, Guard, Head, Write},
+        view::View,
+    },
+    failure::{code, failure},
+    pool::{Lease, Pool},
+};
+use crate::search::plan::Clause;
+
+/// How often a commit that PostgreSQL gave up to end a deadlock is tried.
+const ATTEMPTS: u32 = 5;
+/// Writes above which a commit may take longer than a query.
+const MANY: usize = 500;
+/// Numbers that one value of the sequence stands for.
+const BLOCK: i64 = 1_000;
+
+/// Resource numbers that this node may still give.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(Mutex<Vec<Range<i64>>>);
+
+impl Numbers {
+    /// `count` numbers that nobody else has.
+    async fn take(&self, lease: &mut Lease, count: usize) -> Result<Vec<i64>, StoreError> {
+        let mut taken = Vec::with_capacity(count);
+        self.take_known(&mut taken, count);
+        if taken.len() < count {
+            let blocks = (count - taken.len()) as i64 / BLOCK + 1;
+            let mut sql = Sql::new(
+                Dialect::Postgres,
+                "SELECT nextval('resource_block') FROM generate_series(1::bigint,",
+            );
+            sql.int(blocks).push(")");
+            let mut fresh = Vec::new();
+            for mut row in lease.rows(&sql).await? {
+                let block = row.int()?;
+                fresh.push(block * BLOCK..(block + 1) * BLOCK);
+            }
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(fresh);
+            self.take_known(&mut taken, count);
+        }
+        Ok(taken)
+    }
+
+    fn take_known(&self, taken: &mut Vec<i64>, count: usize) {
+        let mut blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while taken.len() < count
+            && let Some(block) = blocks.last_mut()
+        {
+            match block.next() {
+                Some(number) => taken.push(number),
+                None => {
+                    blocks.pop();
+                }
+            }
+        }
+    }
+}
+
+/// Commits, with as many attempts as deadlocks ask for.
+pub(super) async fn run(
+    pool: &Arc<Pool>,
+    numbers: &Numbers,
+    commit: Commit,
+    view: &View,
+    cap: usize,
+) -> Result<Committed, StoreError> {
+    let mut lease = pool.lease().await?;
+    let columns = Columns::new(&commit.writes, numbers, &mut lease).await?;
+    for attempt in 1..=ATTEMPTS {
+        let done = if commit.guards.is_empty() && commit.writes.len() <= MANY {
+            columns.write(&mut lease).await
+        } else {
+            guarded(&mut lease, &columns, &commit, view, cap).await
+        };
+        match done {
+            Ok(vids) => return Ok(columns.committed(&commit.writes, &vids)),
+            Err(Refusal::Known(error)) => return Err(error),
+            Err(Refusal::Unexpected(error)) => {
+                return Err(StoreError::Conflict(
+                    stale(&mut lease, &commit.writes, error).await?,
+                ));
+            }
+            Err(Refusal::Again(_)) if attempt < ATTEMPTS => {
+                tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
+            }
+            Err(Refusal::Again(error)) => return Err(failure(error)),
+        }
+        if lease.is_broken() {
+            lease = pool.lease().await?;
+        }
+    }
+    Err(StoreError::Failed(
+        "a commit was tried too often".to_owned(),
+    ))
+}
+
+/// Why a commit did not happen.
+enum Refusal {
+    /// For the caller.
+    Known(StoreError),
+    /// A head was not what a write expects.
+    Unexpected(sqlx::Error),
+    /// Because of others at the same moment.
+    Again(sqlx::Error),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Known(error)
+    }
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        match code(&error).as_str() {
+            // Division by zero is how the statement says so; else a second resource of an id.
+            "22012" | "23505" => Self::Unexpected(error),
+            "40001" | "40P01" => Self::Again(error),
+            _ => Self::Known(failure(error)),
+        }
+    }
+}
+
+/// In a transaction of several statements: who has the same guards comes one after the other.
+async fn guarded(
+    lease: &mut Lease,
+    columns: &Columns,
+    commit: &Commit,
+    view: &View,
+    cap: usize,
+) -> Result<Vec<i64>, Refusal> {
+    let mut locks: Vec<i64> = commit.guards.iter().flat_map(locks_of).collect();
+    locks.sort_unstable();
+    locks.dedup();
+    let mut with = String::new();
+    if commit.writes.len() > MANY {
+        with.push_str("SET LOCAL statement_timeout = 0;");
+    }
+    for lock in locks {
+        with.push_str(&format!("SELECT pg_advisory_xact_lock({lock});"));
+    }
+    lease.begin(&with).await?;
+    let done = in_transaction(lease, columns, commit, view, cap).await;
+    let how = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    match (lease.end(how).await, done) {
+        (Ok(()), done) => done,
+        (Err(error), Ok(_)) => Err(error.into()),
+        (Err(_), Err(refused)) => Err(refused),
+    }
+}
+
+async fn in_transaction(
+    lease: &mut Lease,
+    columns: &Columns,
+    commit: &Commit,
+    view: &View,
+    cap: usize,
+) -> Result<Vec<i64>, Refusal> {
+    for (at, guard) in commit.guards.iter().enumerate() {
+        if !query::guard_holds(lease, guard, view, cap).await? {
+            return Err(StoreError::Guard(at).into());
+        }
+    }
+    columns.write(lease).await
+}
+
+/// The locks of a guard: itself, and each key that it asks for, since guards that differ in
+/// other conditions can still be about the same resource.
+fn locks_of(guard: &Guard) -> Vec<i64> {
+    let mut locks = vec![lock(&format!("{guard:?}"))];
+    let mut clauses = vec![&guard.clause];
+    while let Some(clause) = clauses.pop() {
+        match clause {
+            Clause::All(parts) | Clause::Any(parts) => clauses.extend(parts),
+            Clause::Keys { param, ranges } => locks.extend(
+                ranges
+                    .iter()
+                    .filter(|range| range.is_exact())
+                    .map(|range| lock(&format!("{param:?} {:?}", range.low))),
+            ),
+            _ => {}
+        }
+    }
+    locks
+}
+
+fn lock(text: &str) -> i64 {
+    let hash = hash::of(text);
+    i64::from_be_bytes([
+        hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7],
+    ])
+}
+
+/// Which write is not computed from the newest version; `error` if none is found.
+async fn stale(
+    lease: &mut Lease,
+    writes: &[Write],
+    error: sqlx::Error,
+) -> Result<usize, StoreError> {
+    for (at, write) in writes.iter().enumerate() {
+        let mut sql = Sql::new(
+            Dialect::Postgres,
+            "SELECT rid, ver FROM resource WHERE type=",
+        );
+        sql.int(write.kind.number())
+            .push(" AND id=")
+            .bind(Value::Text(write.id.clone()));
+        let now = match lease.rows(&sql).await?.pop() {
+            Some(mut row) => Some((row.int()?, row.int()?)),
+            None => None,
+        };
+        if now
+            != write
+                .expect
+                .map(|expected| (expected.rid, expected.version))
+        {
+            return Ok(at);
+        }
+    }
+    // Two writes of one resource, or a change that was itself undone.
+    if code(&error) == "23505" {
+        Ok(0)
+    } else {
+        Err(failure(error))
+    }
+}
+
+/// The writes as columns.
+#[derive(Debug, Default)]
+struct Columns {
+    rid: Vec<i64>,
+    kind: Vec<i16>,
+    id: Vec<String>,
+    version: Vec<i64>,
+    expected: Vec<i64>,
+    updated: Vec<i64>,
+    op: Vec<i16>,
+    hash: Vec<Vec<u8>>,
+    body: Vec<String>,
+    remove: Entries,
+    add: Entries,
+    created: usize,
+    deleted: usize,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    param: Vec<i32>,
+    key: Vec<Vec<u8>>,
+    rid: Vec<i64>,
+}
+
+impl Columns {
+    async fn new(
+        writes: &[Write],
+        numbers: &Numbers,
+        lease: &mut Lease,
+    ) -> Result<Self, StoreError> {
+        let created = writes.iter().filter(|write| write.expect.is_none()).count();
+        let mut fresh = numbers.take(lease, created).await?.into_iter();
+        let mut columns = Self {
+            created,
+            ..Self::default()
+        };
+        for write in writes {
+            let number = || StoreError::Failed("too few resource numbers".to_owned());
+            let rid = match write.expect {
+                Some(expected) => expected.rid,
+                None => write.kind.number() << 44 | fresh.next().ok_or_else(number)?,
+            };
+            columns.push(write, rid);
+        }
+        Ok(columns)
+    }
+
+    fn push(&mut self, write: &Write, rid: i64) {
+        self.rid.push(rid);
+        self.kind.push(write.kind.number() as i16);
+        self.id.push(write.id.clone());
+        self.version.push(write.version);
+        self.expected
+            .push(write.expect.map_or(0, |expected| expected.version));
+        self.updated.push(write.updated);
+        self.op.push(change_number(write.change) as i16);
+        self.hash.push(hash::of(&write.body).to_vec());
+        self.body.push(write.body.clone());
+        if write.change == Change::Delete {
+            self.deleted += 1;
+            return;
+        }
+        for (entries, from) in [
+            (&mut self.remove, &write.remove),
+            (&mut self.add, &write.add),
+        ] {
+            for entry in from {
+                entries.param.push(entry.param.0 as i32);
+                entries.key.push(entry.key.clone());
+                entries.rid.push(rid);
+            }
+        }
+    }
+
+    /// Writes everything or nothing; the positions in the log.
+    async fn write(&self, lease: &mut Lease) -> Result<Vec<i64>, Refusal> {
+        if self.rid.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = lease.query(self.statement()).await?;
+        let mut vids = Vec::with_capacity(rows.len());
+        for row in rows {
+            vids.push(row.try_get::<i64, _>(0).map_err(failure)?);
+        }
+        Ok(vids)
+    }
+
+    fn statement(&self) -> Query<'_, sqlx::Postgres, PgArguments> {
+        let changed = self.rid.len() - self.created;
+        // A transaction has its number before it takes a position: followers rely on it.
+        let mut text = String::from(
+            "WITH w AS MATERIALIZED (
+               SELECT CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('version_vid') END AS vid, u.*
+               FROM unnest($1::bigint[],$2::smallint[],$3::text[],$4::bigint[],$5::bigint[],
+                           $6::bigint[],$7::smallint[],$8::bytea[],$9::text[]) WITH ORDINALITY
+                 AS u(rid,type,id,ver,expected,ts,op,hash,body,n)
+             ), logged AS (
+               INSERT INTO version (vid,rid,ver,ts,op,hash,body)
+               SELECT vid,rid,ver,ts,op,hash,body FROM w
+             )",
+        );
+        if self.created > 0 {
+            text.push_str(
+                ", made AS (
+                   INSERT INTO resource (rid,type,id,ver,vid,updated,deleted)
+                   SELECT rid,type,id,ver,vid,ts,CASE op WHEN 2 THEN 1 ELSE 0 END FROM w WHERE expected=0
+                 )",
+            );
+        }
+        if changed > 0 {
+            text.push_str(
+                ", moved AS (
+                   UPDATE resource r
+                   SET ver=w.ver, vid=w.vid, updated=w.ts, deleted=CASE w.op WHEN 2 THEN 1 ELSE 0 END
+                   FROM (SELECT * FROM w WHERE expected>0 ORDER BY rid) w
+                   WHERE r.rid=w.rid AND r.ver=w.expected RETURNING 1
+                 )",
+            );
+        }
+        if self.deleted > 0 {
+            text.push_str(
+                ", emptied AS (DELETE FROM entry e USING w WHERE w.op=2 AND e.rid=w.rid)",
+            );
+        }
+        let mut next = 10;
+        for (entries, removes) in [(&self.remove, true), (&self.add, false)] {
+            if entries.rid.is_empty() {
+                continue;
+            }
+            let list = format!(
+                "unnest(${next}::integer[],${}::bytea[],${}::bigint[])",
+                next + 1,
+                next + 2
+            );
+            next += 3;
+            text.push_str(&if removes {
+                format!(
+                    ", gone AS (DELETE FROM entry e USING {list} AS d(param,key,rid)
+                       WHERE e.param=d.param AND e.key=d.key AND e.rid=d.rid)"
+                )
+            } else {
+                format!(
+                    ", added AS (INSERT INTO entry (param,key,rid)
+                       SELECT * FROM {list} ON CONFLICT DO NOTHING)"
+                )
+            });
+        }
+        text.push_str(" SELECT vid FROM w");
+        if changed > 0 {
+            // Not the number expected: divides by zero, which undoes all.
+            text.push_str(&format!(
+                " WHERE 1/(CASE WHEN (SELECT count(*) FROM moved)=${next}::bigint THEN 1 ELSE 0 END)=1"
+            ));
+        }
+        text.push_str(" ORDER BY n");
+        self.bind(sqlx::query(AssertSqlSafe(text)), changed)
+    }
+
+    fn bind<'q>(
+        &'q self,
+        query: Query<'q, sqlx::Postgres, PgArguments>,
+        changed: usize,
+    ) -> Query<'q, sqlx::Postgres, PgArguments> {
+        let mut query = query
+            .bind(&self.rid)
+            .bind(&self.kind)
+            .bind(&self.id)
+            .bind(&self.version)
+            .bind(&self.expected)
+            .bind(&self.updated)
+            .bind(&self.op)
+            .bind(&self.hash)
+            .bind(&self.body);
+        for entries in [&self.remove, &self.add] {
+            if !entries.rid.is_empty() {
+                query = query
+                    .bind(&entries.param)
+                    .bind(&entries.key)
+                    .bind(&entries.rid);
+            }
+        }
+        if changed > 0 {
+            query = query.bind(changed as i64);
+        }
+        query
+    }
+
+    fn committed(&self, writes: &[Write], vids: &[i64]) -> Committed {
+        let each = writes.iter().zip(&self.rid).zip(vids);
+        let heads = each.map(|((write, &rid), &vid)| Head {
+            rid,
+            kind: write.kind,
+            id: write.id.clone(),
+            version: write.version,
+            vid,
+            updated: write.updated,
+            deleted: write.change == Change::Delete,
+        });
+        Committed {
+            heads: heads.collect(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What PostgreSQL's errors mean.
+
+use super::super::error::StoreError;
+
+/// True if the connection is of no use after this.
+pub(super) fn breaks(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_none_or(|code| code.starts_with("57P") || code.starts_with("08")),
+        _ => true,
+    }
+}
+
+/// The five characters by which PostgreSQL names an error.
+pub(super) fn code(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What an error means to the callers of the store.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn failure(error: sqlx::Error) -> StoreError {
+    let text = error.to_string();
+    match (&error, code(&error).as_str()) {
+        (sqlx::Error::Database(_), code) => match code {
+            "57014" => StoreError::Timeout(0),
+            "53100" | "58030" => StoreError::Storage(text),
+            "XX001" | "XX002" => StoreError::Damaged(text),
+            "25006" => StoreError::Unavailable(text),
+            code if code.starts_with("57P") || code.starts_with("08") || code.starts_with("53") => {
+                StoreError::Unavailable(text)
+            }
+            _ => StoreError::Failed(text),
+        },
+        (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_), _) => {
+            StoreError::Unavailable(text)
+        }
+        _ => StoreError::Failed(text),
+    }
+}

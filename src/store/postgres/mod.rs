@@ -1,0 +1,183 @@
+//! PostgreSQL: one set-based statement for a commit, joins in the order of the text.
+
+mod commit;
+mod failure;
+mod follow;
+mod pool;
+
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::{
+    error::StoreError,
+    migration,
+    options::Options,
+    session::Session,
+    sql::{Dialect, Sql},
+    types::{Commit, Committed},
+    view::View,
+};
+use commit::Numbers;
+use follow::Frontier;
+use pool::{Lease, Pool};
+
+/// An open PostgreSQL database.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pool: Arc<Pool>,
+    numbers: Arc<Numbers>,
+    frontier: Mutex<Frontier>,
+    size: usize,
+    millis: u64,
+    cap: usize,
+}
+
+/// The number of the advisory lock under which nodes migrate one after the other.
+const MIGRATING: i64 = 0x526f_7475_6e64_6101;
+
+impl Postgres {
+    /// Connects, and makes or migrates the schema.
+    pub async fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
+        let settings = connect_options(url, options)?;
+        let pool = Pool::new(settings, options.connections, options.acquire_time);
+        let opened = Self {
+            pool,
+            numbers: Arc::default(),
+            frontier: Mutex::default(),
+            size: options.connections.max(1),
+            millis: options.query_time.as_millis() as u64,
+            cap: options.candidates,
+        };
+        let mut lease = opened.pool.lease().await?;
+        migrate(&mut lease).await.map_err(|error| match error {
+            StoreError::Failed(text) => StoreError::Open(text),
+            other => other,
+        })?;
+        drop(lease);
+        Ok(opened)
+    }
+
+    /// A connection for reading.
+    pub(super) async fn session(&self) -> Result<Lease, StoreError> {
+        self.pool.lease().await
+    }
+
+    /// Says how long a query may take, where it took longer.
+    pub fn timed<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        match result {
+            Err(StoreError::Timeout(_)) => Err(StoreError::Timeout(self.millis)),
+            other => other,
+        }
+    }
+
+    /// Commits; returns when it is on disk. Goes on if the caller goes away: nobody has to
+    /// find out what became of half a conversation with the database.
+    pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
+        let (pool, numbers, cap) = (Arc::clone(&self.pool), Arc::clone(&self.numbers), self.cap);
+        let work = async move { commit::run(&pool, &numbers, commit, &view, cap).await };
+        let done = tokio::spawn(work).await;
+        self.timed(done.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()))))
+    }
+
+    /// Up to where the log will not change any more.
+    pub async fn frontier(&self, session: &mut Lease, after: i64) -> Result<i64, StoreError> {
+        follow::frontier(&self.frontier, session, after).await
+    }
+
+    /// Whether the server answers soon.
+    pub async fn health(&self) -> Result<(), StoreError> {
+        let ask = async { self.pool.lease().await?.run("SELECT 1".to_owned()).await };
+        tokio::time::timeout(Duration::from_secs(2), ask)
+            .await
+            .map_err(|_| StoreError::Unavailable("no answer within two seconds".to_owned()))?
+    }
+
+    /// Refreshes statistics and the maps that let indexes answer alone.
+    pub async fn optimize(&self) -> Result<(), StoreError> {
+        let mut lease = self.pool.lease().await?;
+        lease.run("SET statement_timeout = 0".to_owned()).await?;
+        let mut done = Ok(());
+        for table in ["resource", "version", "entry"] {
+            done = done.and(lease.run(format!("VACUUM (ANALYZE) {table}")).await);
+        }
+        lease.discard();
+        done
+    }
+
+    /// Finishes what is under way and closes.
+    pub async fn close(&self) {
+        self.pool.close(self.size).await;
+    }
+}
+
+fn connect_options(url: &str, options: &Options) -> Result<PgConnectOptions, StoreError> {
+    let parsed =
+        PgConnectOptions::from_str(url).map_err(|error| StoreError::Open(error.to_string()))?;
+    let timeout = options.query_time.as_millis().to_string();
+    // The statements are written so that the only sensible plan is index scans joined one in
+    // the other from left to right; the planner is held to that whatever statistics say.
+    let settings = [
+        ("statement_timeout", timeout.as_str()),
+        ("idle_in_transaction_session_timeout", "60000"),
+        ("synchronous_commit", "on"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+        ("random_page_cost", "1.1"),
+        ("join_collapse_limit", "1"),
+        ("from_collapse_limit", "1"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("max_parallel_workers_per_gather", "0"),
+    ];
+    Ok(parsed
+        .application_name("rotunda")
+        .statement_cache_capacity(256)
+        .options(settings))
+}
+
+async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
+    lease
+        .begin(&format!(
+            "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATING})"
+        ))
+        .await?;
+    lease
+        .run(format!(
+            "SET LOCAL client_min_messages = warning; {}",
+            migration::TABLE
+        ))
+        .await?;
+    let mut applied = Vec::new();
+    for mut row in lease
+        .rows(&Sql::new(Dialect::Postgres, "SELECT number FROM migration"))
+        .await?
+    {
+        applied.push(row.int()?);
+    }
+    let mut is_new = false;
+    for step in migration::missing(Dialect::Postgres, &applied)? {
+        lease.run(step.text.to_owned()).await?;
+        let note = format!(
+            "INSERT INTO migration VALUES ({}, '{}')",
+            step.number, step.name
+        );
+        lease.run(note).await?;
+        is_new |= step.number == 1;
+    }
+    lease.end("COMMIT").await?;
+    if is_new {
+        // Cheaper than PostgreSQL's own compression, where it was built with it.
+        let compress = "ALTER TABLE version ALTER body SET COMPRESSION lz4".to_owned();
+        if let Err(error) = lease.run(compress).await {
+            tracing::info!(%error, "texts are compressed with pglz");
+        }
+    }
+    Ok(())
+}
