@@ -41,6 +41,48 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// The HTTP status: in an answer of its own, or in `entry.response` of a Bundle.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::Forbidden | Self::TooCostly => 403,
+            Self::NotFound => 404,
+            Self::NotAllowed => 405,
+            Self::Conflict => 409,
+            Self::Gone => 410,
+            Self::PreconditionFailed | Self::MultipleMatches => 412,
+            Self::TooLarge => 413,
+            Self::Unprocessable => 422,
+            Self::Busy => 429,
+            Self::Internal => 500,
+            Self::NotSupported => 501,
+            Self::Unavailable | Self::Timeout => 503,
+        }
+    }
+
+    /// The status with its phrase, as in `entry.response.status`.
+    pub fn status_line(self) -> String {
+        let status = self.status();
+        let phrase = match status {
+            400 => "Bad Request",
+            403 => "Forbidden",
+            404 => "Not Found",
+            405 => "Method Not Allowed",
+            409 => "Conflict",
+            410 => "Gone",
+            412 => "Precondition Failed",
+            413 => "Content Too Large",
+            422 => "Unprocessable Content",
+            429 => "Too Many Requests",
+            501 => "Not Implemented",
+            503 => "Service Unavailable",
+            _ => "Internal Server Error",
+        };
+        format!("{status} {phrase}")
+    }
+}
+
 /// A failure with what to tell the client.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{kind:?}: {}", .issues.first().map_or("", |issue| issue.diagnostics.as_str()))]
@@ -115,68 +157,70 @@ impl Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        let (kind, code, text, retry) = match error {
+        use ErrorKind as Kind;
+        let (kind, code, text, retry_after) = match &error {
             StoreError::Conflict(_) | StoreError::Guard(_) => (
-                ErrorKind::Conflict,
+                Kind::Conflict,
                 "conflict",
                 "others changed the same resources at the same moment; send the request again",
                 Some(1),
             ),
-            StoreError::Unavailable(_) => (
-                ErrorKind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::Open(_) => (
+                Kind::Unavailable,
                 "transient",
                 "the database does not answer; send the request again later",
                 Some(5),
             ),
             StoreError::Busy => (
-                ErrorKind::Busy,
+                Kind::Busy,
                 "throttled",
                 "too many writes are waiting; send the request again later",
                 Some(1),
             ),
             StoreError::Timeout(_) => (
-                ErrorKind::Timeout,
+                Kind::Timeout,
                 "timeout",
                 "the query took longer than the server allows; narrow it",
                 None,
             ),
             StoreError::Storage(_) => (
-                ErrorKind::Unavailable,
+                Kind::Unavailable,
                 "no-store",
                 "the storage takes no writes at present; nothing was changed",
                 Some(30),
             ),
             StoreError::Position => (
-                ErrorKind::Invalid,
+                Kind::Invalid,
                 "invalid",
                 "the page token does not belong to this search; start from the first page",
                 None,
             ),
             StoreError::NotSupported(_) => (
-                ErrorKind::NotSupported,
+                Kind::NotSupported,
                 "not-supported",
-                "the server does not support this search",
+                "the database cannot answer this yet",
                 None,
             ),
-            StoreError::Damaged(_) | StoreError::Open(_) | StoreError::Failed(_) => (
-                ErrorKind::Internal,
+            StoreError::Damaged(_) | StoreError::Failed(_) => (
+                Kind::Internal,
                 "exception",
                 "the server cannot read its own data; its operator must look at it",
                 None,
             ),
         };
-        match error {
-            StoreError::Damaged(reason)
-            | StoreError::Open(reason)
-            | StoreError::Failed(reason)
-            | StoreError::Storage(reason)
-            | StoreError::Unavailable(reason) => {
-                tracing::error!(%reason, "the store failed");
-            }
-            _ => {}
+        if matches!(
+            error,
+            StoreError::Damaged(_)
+                | StoreError::Failed(_)
+                | StoreError::NotSupported(_)
+                | StoreError::Open(_)
+                | StoreError::Storage(_)
+                | StoreError::Unavailable(_)
+        ) {
+            tracing::error!(%error, "the store failed");
         }
         Self {
-            retry_after: retry,
+            retry_after,
             ..Self::new(kind, code, text)
         }
     }

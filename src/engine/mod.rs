@@ -1,158 +1,109 @@
 //! The deep module: every read and every write of resources goes through [`Engine`].
+//!
+//! A write is a list of drafts ([`draft`]); [`resolve`] finds out which resources they mean,
+//! [`submit`] turns them into one commit, and [`race`] repeats what lost against somebody else.
+//! Reads are answered with stored texts as they are.
 
+mod bundle;
+mod bundle_text;
+mod computed;
+mod cursor;
+mod definitions;
+mod draft;
 mod error;
+mod history;
+mod includes;
 mod operation;
+mod operations;
+mod paging;
+mod parameters;
+mod permission;
+mod race;
+mod read;
+mod resolve;
+mod search;
 mod settings;
+mod stamp;
+mod submit;
+mod subset;
+mod terminology;
 
-use resources::{Doc, model::ResourceType, outcome::Issue};
+use std::sync::{Arc, Weak};
 
-use crate::access::Access;
+use arc_swap::ArcSwap;
+use resources::index::Registry;
 
+use crate::{clock::Clock, search::SearchLimits, store::Store};
+use computed::Computed;
+use parameters::Indexing;
+use race::Queues;
+
+pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{
     Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope, MetaScope, Operation,
-    Resource, Return, Scope, SearchRequest, Target, ValidateRequest,
+    Resource, Return, SearchRequest, Target, ValidateRequest,
 };
 pub use settings::Settings;
 
+pub use crate::search::Scope;
+
+/// The key under which the secret of page tokens is kept in the store.
+const TOKEN_KEY: &str = "page-token-key";
+
 /// The FHIR server below HTTP.
 pub struct Engine {
+    store: Arc<Store>,
+    registry: ArcSwap<Registry>,
     settings: Settings,
-}
-
-fn unwired<T>() -> Result<T, Error> {
-    Err(Error::new(
-        ErrorKind::NotSupported,
-        "not-supported",
-        "this interaction is not there yet",
-    ))
+    search_limits: SearchLimits,
+    clock: Arc<dyn Clock>,
+    tokens: paging::Tokens,
+    computed: Arc<Computed>,
+    indexing: Indexing,
+    queues: Queues,
+    /// Itself, for work in the background.
+    me: Weak<Self>,
 }
 
 impl Engine {
+    /// An engine over an open store. Search parameters that users posted come back, and the
+    /// indexing of those that were not done goes on in the background.
+    ///
+    /// # Errors
+    /// The store does not answer, or the computer has no randomness.
+    pub async fn open(
+        store: Arc<Store>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        let fresh = paging::new_key()?;
+        let key = store.setting_or(TOKEN_KEY, &fresh).await?;
+        let search_limits = search_limits(&settings);
+        let engine = Arc::new_cyclic(|me| Self {
+            store,
+            registry: ArcSwap::from_pointee(Registry::builtin()),
+            settings,
+            search_limits,
+            clock,
+            tokens: paging::Tokens::new(&key),
+            computed: Arc::new(Computed::new(vec![Box::new(definitions::Definitions)])),
+            indexing: Indexing::default(),
+            queues: Queues::default(),
+            me: me.clone(),
+        });
+        engine.load_parameters().await?;
+        Ok(engine)
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Carries out all operations together, or none: the only way to write. Answers in the order
-    /// of the operations, when all is durable.
-    ///
-    /// # Errors
-    /// Whatever is wrong with one of them; nothing was changed then.
-    pub async fn submit(&self, _: Vec<Operation>, _: &Access) -> Result<Vec<Done>, Error> {
-        unwired()
-    }
-
-    /// Carries out a batch or a transaction and gives the response Bundle.
-    ///
-    /// # Errors
-    /// For a transaction whatever is wrong with an entry; for a batch only what is wrong with the
-    /// Bundle itself.
-    pub async fn bundle(&self, _: Doc, _: &BundleOptions, _: &Access) -> Result<String, Error> {
-        unwired()
-    }
-
-    /// The newest version of a resource.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`], [`ErrorKind::Gone`].
-    pub async fn read(&self, _: ResourceType, _: &str, _: &Access) -> Result<Resource, Error> {
-        unwired()
-    }
-
-    /// One version of a resource.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`]; [`ErrorKind::Gone`] if the version is a deletion.
-    pub async fn vread(
-        &self,
-        _: ResourceType,
-        _: &str,
-        _: i64,
-        _: &Access,
-    ) -> Result<Resource, Error> {
-        unwired()
-    }
-
-    /// A page of history, as the text of a Bundle.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for parameters that make no sense, [`ErrorKind::NotFound`].
-    pub async fn history(&self, _: &HistoryRequest, _: &Access) -> Result<String, Error> {
-        unwired()
-    }
-
-    /// A page of search results, as the text of a Bundle.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for parameters that make no sense, and what the store reports.
-    pub async fn search(&self, _: &SearchRequest, _: &Access) -> Result<String, Error> {
-        unwired()
-    }
-
-    /// The one resource that a search matches (conditional read).
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] for none, [`ErrorKind::MultipleMatches`] for several.
-    pub async fn read_matching(
-        &self,
-        _: ResourceType,
-        _: &str,
-        _: &Access,
-    ) -> Result<Resource, Error> {
-        unwired()
-    }
-
-    /// `$everything`: a page of a patient's or an encounter's record, as the text of a Bundle.
-    ///
-    /// # Errors
-    /// As [`Engine::search`].
-    pub async fn everything(&self, _: &EverythingRequest, _: &Access) -> Result<String, Error> {
-        unwired()
-    }
-
-    /// `$meta`: the text of a Parameters resource with one `return` of type Meta.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`].
-    pub async fn meta(&self, _: &MetaScope, _: &Access) -> Result<String, Error> {
-        unwired()
-    }
-
-    /// `$meta-add` with a Parameters body; gives Parameters as [`Engine::meta`].
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for a body without `meta`, [`ErrorKind::NotFound`].
-    pub async fn meta_add(
-        &self,
-        _: ResourceType,
-        _: &str,
-        _: &Doc,
-        _: &Access,
-    ) -> Result<String, Error> {
-        unwired()
-    }
-
-    /// `$meta-delete` with a Parameters body; gives Parameters as [`Engine::meta`].
-    ///
-    /// # Errors
-    /// As [`Engine::meta_add`].
-    pub async fn meta_delete(
-        &self,
-        _: ResourceType,
-        _: &str,
-        _: &Doc,
-        _: &Access,
-    ) -> Result<String, Error> {
-        unwired()
-    }
-
-    /// `$validate`: the issues to answer with (status 200), an `information` one if all is well.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] if there is nothing to validate or the mode is not known.
-    pub async fn validate(&self, _: &ValidateRequest, _: &Access) -> Result<Vec<Issue>, Error> {
-        unwired()
+    /// The search parameters in force, those that users posted included.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.load_full()
     }
 
     /// Whether the store answers.
@@ -160,15 +111,32 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Unavailable`].
     pub async fn health(&self) -> Result<(), Error> {
-        unwired()
+        Ok(self.store.health().await?)
+    }
+
+    /// A new logical id; later ones sort behind earlier ones, so that the index grows at its end.
+    fn new_id(&self) -> String {
+        let now = self.clock.now().max(0).unsigned_abs();
+        let time = uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            now / 1_000,
+            (now % 1_000) as u32 * 1_000_000,
+        );
+        uuid::Uuid::new_v7(time).to_string()
     }
 }
 
-/// How a batch or transaction is to be answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BundleOptions {
-    /// `Prefer: return=`; entries carry the resource only for `representation`.
-    pub prefer: Return,
-    /// Unknown search parameters of GET entries are errors.
-    pub strict: bool,
+fn search_limits(settings: &Settings) -> SearchLimits {
+    let limits = &settings.limits;
+    SearchLimits {
+        params: limits.search_params,
+        values: limits.search_values,
+        hops: limits.chain_depth,
+        includes: limits.includes,
+        sorts: limits.sort_keys,
+        codes: limits.expansion_codes,
+        page: limits.page_default,
+        max_page: limits.page_max,
+        ..SearchLimits::default()
+    }
 }

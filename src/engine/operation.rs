@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use resources::{Doc, model::ResourceType};
 
+use crate::search::Scope;
+
 /// One change. Several in one call of [`super::Engine::submit`] happen together or not at all.
 #[derive(Debug, Clone)]
 pub enum Operation {
@@ -126,24 +128,6 @@ pub struct SearchRequest {
     pub strict: bool,
     /// `_explain=true` is allowed.
     pub explain: bool,
-}
-
-/// Where a search looks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// All types, or those that `_type` names.
-    System,
-    /// One type.
-    Type(ResourceType),
-    /// A compartment.
-    Compartment {
-        /// The type of the compartment.
-        kind: ResourceType,
-        /// The id of its resource.
-        id: String,
-        /// The type of the members looked for; `None` for all.
-        member: Option<ResourceType>,
-    },
 }
 
 /// A history request, as it came.

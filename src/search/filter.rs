@@ -189,7 +189,10 @@ fn code_ranges(
     }
     Ok(codes
         .iter()
-        .map(|(system, code)| token::coded(system, code))
+        .map(|(system, code)| match code.as_str() {
+            "" => token::any_of(system),
+            code => token::coded(system, code),
+        })
         .collect())
 }
 

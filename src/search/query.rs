@@ -178,7 +178,7 @@ impl Resolved {
         Self::default()
     }
 
-    /// Adds the codes that answer `need`.
+    /// Adds the codes that answer `need`; an empty code stands for all codes of its system.
     pub fn insert(&mut self, need: Need, codes: Vec<(String, String)>) {
         self.0.insert(need, codes);
     }

@@ -73,6 +73,11 @@ pub(super) fn coded(system: &str, code: &str) -> KeyRange {
     KeyRange::exact(key::token(code, system))
 }
 
+/// The entries with any code of this system.
+pub(super) fn any_of(system: &str) -> KeyRange {
+    KeyRange::prefix(vec![space::TOKEN]).with(KeyTest::EndsWith(key::token_suffix(system)))
+}
+
 /// `:of-type`: `type system|type code|value` of identifiers.
 pub(super) fn of_type(text: &str) -> Result<Vec<KeyRange>, Fault> {
     let parts: Vec<_> = split(text, b'|').map(unescape).collect();

@@ -1,0 +1,163 @@
+//! Batches: every entry for itself.
+
+use std::borrow::Cow;
+
+use futures_util::{StreamExt, stream};
+use resources::Doc;
+
+use super::{
+    BundleOptions,
+    entry::{Entry, entries, place},
+    fetch::Fetched,
+    response,
+};
+use crate::{
+    access::Access,
+    engine::{
+        Engine,
+        bundle_text::BundleText,
+        draft::{Draft, Verb},
+        error::Error,
+        operation::{Done, Operation, Return, Target},
+    },
+};
+
+/// Entries that are worked on at the same time: independent writes share commits.
+const CONCURRENT: usize = 32;
+
+enum Answer {
+    Done(Box<Done>),
+    Fetched(Fetched),
+}
+
+impl Engine {
+    pub(super) async fn batch(
+        &self,
+        doc: &Doc,
+        options: &BundleOptions,
+        access: &Access,
+    ) -> Result<String, Error> {
+        let entries: Vec<Result<Entry<'_>, Error>> =
+            entries(doc.root(), &self.settings.base_url).collect();
+        let mut answers: Vec<Option<Result<Answer, Error>>> = Vec::new();
+        answers.resize_with(entries.len(), || None);
+        for phase in 0..4 {
+            let of_phase: Vec<_> = entries
+                .iter()
+                .filter_map(|entry| entry.as_ref().ok())
+                .filter(|entry| entry.method.phase() == phase)
+                .map(|entry| async move {
+                    let answer = self.one_of_batch(entry, options, access).await;
+                    (entry.at, answer)
+                })
+                .collect();
+            let mut running = stream::iter(of_phase).buffer_unordered(CONCURRENT);
+            while let Some((at, answer)) = running.next().await {
+                answers[at] = Some(answer);
+            }
+        }
+        self.write_batch(entries, answers, options)
+    }
+
+    async fn one_of_batch(
+        &self,
+        entry: &Entry<'_>,
+        options: &BundleOptions,
+        access: &Access,
+    ) -> Result<Answer, Error> {
+        if entry.is_read() {
+            let fetched = self.fetch_entry(entry, options, access).await?;
+            return Ok(Answer::Fetched(fetched));
+        }
+        let operation = operation(&entry.draft()?)?;
+        let mut done = self.submit(vec![operation], access).await?;
+        let mut done = done
+            .pop()
+            .ok_or_else(|| Error::invalid("the entry asks for nothing"))?;
+        if options.prefer != Return::Representation
+            && let Some(resource) = &mut done.resource
+            && !resource.body.is_empty()
+        {
+            // Only its being there matters from here on; a batch may hold many.
+            resource.body = bytes::Bytes::from_static(b"{}");
+        }
+        Ok(Answer::Done(Box::new(done)))
+    }
+
+    fn write_batch(
+        &self,
+        entries: Vec<Result<Entry<'_>, Error>>,
+        answers: Vec<Option<Result<Answer, Error>>>,
+        options: &BundleOptions,
+    ) -> Result<String, Error> {
+        let mut bundle = BundleText::new(
+            "batch-response",
+            &[],
+            None,
+            self.clock.now(),
+            entries.len() * 300,
+        );
+        for (entry, answer) in entries.into_iter().zip(answers) {
+            match (entry, answer) {
+                (Ok(_), Some(Ok(Answer::Done(done)))) => response::done(
+                    bundle.entry(),
+                    &self.settings.base_url,
+                    &done,
+                    options.prefer,
+                )?,
+                (Ok(entry), Some(Ok(Answer::Fetched(fetched)))) => {
+                    self.write_fetched(&mut bundle, &entry, &Ok(fetched))?;
+                }
+                (Ok(entry), Some(Err(error))) => {
+                    response::failed(bundle.entry(), &error.inside(&place(entry.at)));
+                }
+                (Ok(entry), None) => {
+                    let error = Error::invalid("the entry was not carried out");
+                    response::failed(bundle.entry(), &error.inside(&place(entry.at)));
+                }
+                (Err(error), _) => response::failed(bundle.entry(), &error),
+            }
+        }
+        Ok(bundle.finish())
+    }
+}
+
+/// The entry's write as an operation of its own.
+fn operation(draft: &Draft<'_>) -> Result<Operation, Error> {
+    let kind = draft.kind;
+    let body = || draft.doc().map(Cow::into_owned);
+    let target = || {
+        draft
+            .target
+            .clone()
+            .ok_or_else(|| Error::invalid("the entry names no resource"))
+    };
+    Ok(match draft.verb {
+        Verb::Create => Operation::Create {
+            kind,
+            body: body()?,
+            if_none_exist: match &draft.target {
+                Some(Target::Search(query)) => Some(query.clone()),
+                _ => None,
+            },
+        },
+        Verb::Update => Operation::Update {
+            kind,
+            target: target()?,
+            body: body()?,
+            if_match: draft.if_match,
+            if_none_match_any: draft.if_none_match_any,
+        },
+        Verb::Patch => Operation::Patch {
+            kind,
+            target: target()?,
+            patch: body()?,
+            if_match: draft.if_match,
+        },
+        Verb::Delete => Operation::Delete {
+            kind,
+            target: target()?,
+            if_match: draft.if_match,
+        },
+    })
+}

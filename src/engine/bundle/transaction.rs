@@ -1,0 +1,264 @@
+//! Transactions: all entries, or none.
+
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, hash_map},
+};
+
+use futures_util::{StreamExt, stream};
+use resources::{Doc, model::ResourceType};
+
+use super::{
+    BundleOptions,
+    entry::{Entry, entries, place},
+    fetch::Fetched,
+    references::{self, Answers, Conditional, Identities},
+    response,
+};
+use crate::{
+    access::Access,
+    engine::{
+        Engine,
+        bundle_text::BundleText,
+        draft::{Body, Draft, Verb, parse},
+        error::Error,
+        operation::{Done, Target},
+        race::Race,
+        resolve::Resolved,
+        submit::{Attempt, all},
+    },
+};
+
+/// GET entries that are worked on at the same time.
+const CONCURRENT: usize = 16;
+
+/// The writes of a transaction in the order in which they are worked on.
+struct Writes<'e> {
+    /// Places in the Bundle.
+    places: Vec<usize>,
+    drafts: Vec<Draft<'e>>,
+    full_urls: Vec<Option<&'e str>>,
+}
+
+impl Engine {
+    pub(super) async fn transaction(
+        &self,
+        doc: &Doc,
+        options: &BundleOptions,
+        access: &Access,
+    ) -> Result<String, Error> {
+        let entries = all(entries(doc.root(), &self.settings.base_url).collect())?;
+        let writes = Writes::new(&entries)?;
+        let done = self.carry_out(&writes, access).await?;
+        let mut done_at: HashMap<usize, Done> = writes.places.iter().copied().zip(done).collect();
+
+        let reads: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.is_read())
+            .map(|entry| async move { (entry.at, self.fetch_entry(entry, options, access).await) })
+            .collect();
+        let mut fetched: HashMap<usize, Result<Fetched, Error>> = stream::iter(reads)
+            .buffer_unordered(CONCURRENT)
+            .collect()
+            .await;
+
+        let mut bundle = BundleText::new(
+            "transaction-response",
+            &[],
+            None,
+            self.clock.now(),
+            entries.len() * 300,
+        );
+        for entry in &entries {
+            if let Some(done) = done_at.remove(&entry.at) {
+                let base = &self.settings.base_url;
+                response::done(bundle.entry(), base, &done, options.prefer)?;
+            } else if let Some(answer) = fetched.remove(&entry.at) {
+                let answer = answer.map_err(|error| error.inside(&place(entry.at)));
+                self.write_fetched(&mut bundle, entry, &answer)?;
+            }
+        }
+        Ok(bundle.finish())
+    }
+
+    /// Commits all writes; repeats what lost a race.
+    async fn carry_out(&self, writes: &Writes<'_>, access: &Access) -> Result<Vec<Done>, Error> {
+        let mut race = Race::new(self);
+        loop {
+            let resolved = self.resolve(&writes.drafts, access).await;
+            let resolved = writes.placed(resolved)?;
+            writes.check_identities(&resolved)?;
+            let identities = writes.identities(&resolved)?;
+            let answers = self.answers(writes, &resolved, access).await?;
+            let documents = |at: usize| writes.document(at, &identities, &answers);
+            let writing = self.indexing.writing().await;
+            let planned = self
+                .plan(&writes.drafts, &resolved, &documents, access)
+                .await?;
+            let planned = writes.placed(planned)?;
+            let attempt = self.attempt(&writes.drafts, planned, access).await?;
+            drop(writing);
+            match attempt {
+                Attempt::Done(done, changes) => {
+                    self.parameters_changed(changes).await;
+                    return Ok(done);
+                }
+                Attempt::Lost(key) => race.lost(&key).await?,
+            }
+        }
+    }
+
+    /// What the conditional references mean, each looked up once. One whose condition is that of
+    /// an entry means what the entry becomes.
+    async fn answers(
+        &self,
+        writes: &Writes<'_>,
+        resolved: &[Resolved],
+        access: &Access,
+    ) -> Result<Answers, Error> {
+        let mut answers = Answers::new();
+        for (draft, resolved) in writes.drafts.iter().zip(resolved) {
+            if let (Some(Target::Search(query)), Some(id)) = (&draft.target, resolved.id())
+                && draft.verb != Verb::Delete
+            {
+                let condition = Conditional {
+                    kind: draft.kind,
+                    query: query.clone(),
+                };
+                answers.insert(condition, format!("{}/{id}", draft.kind));
+            }
+        }
+        let mut open = HashSet::new();
+        for draft in &writes.drafts {
+            if let Body::Entry(resource) = draft.body {
+                open.extend(
+                    references::conditionals(resource)
+                        .filter(|condition| !answers.contains_key(condition)),
+                );
+            }
+        }
+        if !open.is_empty() {
+            answers.extend(self.answer(open.into_iter().collect(), access).await?);
+        }
+        Ok(answers)
+    }
+}
+
+impl<'e> Writes<'e> {
+    fn new(entries: &'e [Entry<'_>]) -> Result<Self, Error> {
+        let mut order: Vec<&Entry<'_>> = entries.iter().filter(|entry| !entry.is_read()).collect();
+        order.sort_by_key(|entry| entry.method.phase());
+        let drafts = order
+            .iter()
+            .map(|entry| {
+                entry
+                    .draft()
+                    .map_err(|error| error.inside(&place(entry.at)))
+            })
+            .collect();
+        let writes = Self {
+            places: order.iter().map(|entry| entry.at).collect(),
+            drafts: all(drafts)?,
+            full_urls: order
+                .iter()
+                .map(|entry| entry.full_url.as_deref())
+                .collect(),
+        };
+        writes.check_conditions()?;
+        Ok(writes)
+    }
+
+    /// The results, their errors placed at their entries.
+    fn placed<T>(&self, results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+        all(results
+            .into_iter()
+            .zip(&self.places)
+            .map(|(result, at)| result.map_err(|error| error.inside(&place(*at))))
+            .collect())
+    }
+
+    /// Two entries with the same condition would be about the same resource.
+    fn check_conditions(&self) -> Result<(), Error> {
+        let mut seen: HashMap<(ResourceType, &str), usize> = HashMap::new();
+        for (draft, at) in self.drafts.iter().zip(&self.places) {
+            if let Some(Target::Search(query)) = &draft.target
+                && let Some(first) = seen.insert((draft.kind, query), *at)
+            {
+                return Err(Error::invalid(format!(
+                    "entries {first} and {at} have the same condition '{query}' on {}; \
+                     a resource may stand once in a transaction, so join them",
+                    draft.kind
+                ))
+                .inside(&place(*at)));
+            }
+        }
+        Ok(())
+    }
+
+    /// No two writes may be about the same resource.
+    fn check_identities(&self, resolved: &[Resolved]) -> Result<(), Error> {
+        let mut seen: HashMap<(ResourceType, &str), usize> = HashMap::with_capacity(resolved.len());
+        for ((draft, resolved), at) in self.drafts.iter().zip(resolved).zip(&self.places) {
+            let ids: Vec<&str> = match resolved {
+                Resolved::Several(several) => {
+                    several.iter().map(|one| one.head.id.as_str()).collect()
+                }
+                // A conditional create that found its match writes nothing.
+                Resolved::Found(_) if draft.verb == Verb::Create => continue,
+                one => one.id().into_iter().collect(),
+            };
+            for id in ids {
+                match seen.entry((draft.kind, id)) {
+                    hash_map::Entry::Vacant(free) => {
+                        free.insert(*at);
+                    }
+                    hash_map::Entry::Occupied(first) => {
+                        return Err(Error::invalid(format!(
+                            "entries {} and {at} are both about {}/{id}; \
+                             a resource may stand once in a transaction",
+                            first.get(),
+                            draft.kind
+                        ))
+                        .inside(&place(*at)));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the entries' full URLs become.
+    fn identities(&self, resolved: &[Resolved]) -> Result<Identities, Error> {
+        let mut identities = Identities::with_capacity(resolved.len());
+        for (slot, (draft, resolved)) in self.drafts.iter().zip(resolved).enumerate() {
+            let (Some(url), Some(id)) = (self.full_urls[slot], resolved.id()) else {
+                continue;
+            };
+            if draft.verb == Verb::Delete {
+                continue;
+            }
+            if !identities.insert(url, format!("{}/{id}", draft.kind)) {
+                let at = self.places[slot];
+                return Err(Error::invalid(format!(
+                    "the fullUrl '{url}' stands at several entries; each needs its own"
+                ))
+                .inside(&place(at)));
+            }
+        }
+        Ok(identities)
+    }
+
+    fn document(
+        &self,
+        slot: usize,
+        identities: &Identities,
+        answers: &Answers,
+    ) -> Result<Cow<'e, Doc>, Error> {
+        let draft = &self.drafts[slot];
+        let Body::Entry(resource) = draft.body else {
+            return draft.doc();
+        };
+        let text = references::rewrite(resource, self.full_urls[slot], identities, answers)?;
+        Ok(Cow::Owned(parse(text)?))
+    }
+}

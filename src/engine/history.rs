@@ -1,0 +1,296 @@
+//! History: pages of the version log.
+
+use resources::{model::ResourceType, outcome::Issue, primitive::DateRange};
+
+use super::{
+    Engine,
+    bundle_text::BundleText,
+    error::{Error, ErrorKind},
+    operation::{HistoryRequest, HistoryScope},
+    permission,
+    search::with_query,
+    submit::{parse_stored, resource},
+};
+use crate::{
+    access::Access,
+    search::encode,
+    store::{Change, LogEntry, LogFilter},
+};
+
+/// Log entries read at a time beyond the page, when some may have to be left out.
+const CHUNK: usize = 200;
+/// Chunks after which a page ends even if it is not full; the next link continues.
+const MAX_CHUNKS: usize = 50;
+
+/// The parameters of a history request.
+#[derive(Debug, Default)]
+struct Asked {
+    since: Option<i64>,
+    at: Option<DateRange>,
+    count: usize,
+    page: Option<String>,
+    accepted: Vec<(String, String)>,
+    warnings: Vec<Issue>,
+}
+
+impl Engine {
+    /// A page of history, newest first, as the text of a Bundle.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for parameters that make no sense, [`ErrorKind::NotFound`].
+    pub async fn history(
+        &self,
+        request: &HistoryRequest,
+        access: &Access,
+    ) -> Result<String, Error> {
+        let asked = self.asked(request)?;
+        let mut filter = LogFilter {
+            since: asked.since,
+            before: asked.at.map(|at| at.hi.saturating_add(1)),
+            ..LogFilter::default()
+        };
+        let mut total = None;
+        let path = match &request.scope {
+            HistoryScope::System => "_history".to_owned(),
+            HistoryScope::Type(kind) => {
+                filter.kind = Some(*kind);
+                format!("{kind}/_history")
+            }
+            HistoryScope::Instance(kind, id) => {
+                let head = self.head(*kind, id, access).await?;
+                filter.rid = Some(head.0);
+                let whole = asked.since.is_none() && asked.at.is_none();
+                total = (whole && access.is_unrestricted()).then_some(head.1);
+                format!("{kind}/{id}/_history")
+            }
+        };
+        let params = asked
+            .accepted
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = with_query(
+            format!("{}/{path}", self.settings.base_url),
+            &encode(params),
+        );
+        if let Some(token) = &asked.page {
+            filter.below = Some(below(&self.tokens.open(&own, token)?)?);
+        }
+        let (entries, next) = self.log_page(&filter, &asked, access).await?;
+        let mut links = vec![("self", own.clone()), ("first", own.clone())];
+        if let Some(vid) = next {
+            let token = self.tokens.seal(&own, &vid.to_be_bytes());
+            links.push(("next", with_query(own, &format!("_page={token}"))));
+        }
+        self.write_history(&entries, &links, total, &asked.warnings)
+    }
+
+    fn asked(&self, request: &HistoryRequest) -> Result<Asked, Error> {
+        let limits = &self.settings.limits;
+        let mut asked = Asked {
+            count: limits.page_default,
+            ..Asked::default()
+        };
+        for (name, value) in &request.params {
+            let range = || {
+                DateRange::parse(value).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Invalid,
+                        "value",
+                        format!("'{name}' must be an instant or a date like 2026-11-20T10:00:00Z"),
+                    )
+                })
+            };
+            match name.as_str() {
+                "_since" => asked.since = Some(range()?.lo),
+                "_at" => asked.at = Some(range()?),
+                "_count" => {
+                    let count: usize = value.parse().map_err(|_| {
+                        Error::new(
+                            ErrorKind::Invalid,
+                            "value",
+                            "'_count' must be a whole number, 0 or more",
+                        )
+                    })?;
+                    asked.count = count.min(limits.page_max);
+                }
+                "_page" => {
+                    asked.page = Some(value.clone());
+                    continue;
+                }
+                "_format" | "_pretty" => continue,
+                other if request.strict => {
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        "not-supported",
+                        format!(
+                            "history has no parameter '{other}'; \
+                             it has _since, _at and _count"
+                        ),
+                    ));
+                }
+                other => {
+                    asked.warnings.push(Issue::warning(
+                        "not-supported",
+                        format!("the parameter '{other}' was ignored; history does not have it"),
+                    ));
+                    continue;
+                }
+            }
+            asked.accepted.push((name.clone(), value.clone()));
+        }
+        Ok(asked)
+    }
+
+    /// Number and count of versions of a resource.
+    async fn head(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        access: &Access,
+    ) -> Result<(i64, u64), Error> {
+        let found = self.store.current(&[(kind, id)], access).await?;
+        match found.into_iter().next().flatten() {
+            Some(stored) => Ok((stored.head.rid, stored.head.version.unsigned_abs())),
+            None if access.is_unrestricted() && self.is_computed(kind, id) => Err(Error::new(
+                ErrorKind::NotFound,
+                "not-found",
+                format!("{kind}/{id} is a definition built into this server; it has no history"),
+            )),
+            None => Err(Error::not_found(kind, id)),
+        }
+    }
+
+    /// A page of the log, and the position below which the next one begins.
+    async fn log_page(
+        &self,
+        filter: &LogFilter,
+        asked: &Asked,
+        access: &Access,
+    ) -> Result<(Vec<LogEntry>, Option<i64>), Error> {
+        let mut filter = filter.clone();
+        let mut page = Vec::new();
+        if asked.count == 0 {
+            return Ok((page, None));
+        }
+        let sifted = asked.at.is_some() || !access.is_unrestricted();
+        for _ in 0..MAX_CHUNKS {
+            let limit = if sifted { CHUNK } else { asked.count + 1 };
+            let chunk = self.store.log(&filter, limit, access).await?;
+            let end = chunk.len() < limit;
+            for entry in chunk {
+                if page.len() == asked.count {
+                    return Ok((page, filter.below));
+                }
+                filter.below = Some(entry.stored.head.vid);
+                if !sifted || self.belongs(&entry, asked, access).await? {
+                    page.push(entry);
+                }
+            }
+            if end {
+                return Ok((page, None));
+            }
+            if page.len() == asked.count {
+                return Ok((page, filter.below));
+            }
+        }
+        Ok((page, filter.below))
+    }
+
+    /// Whether a version is part of the answer: current at the time of `_at`, and visible.
+    async fn belongs(
+        &self,
+        entry: &LogEntry,
+        asked: &Asked,
+        access: &Access,
+    ) -> Result<bool, Error> {
+        let head = &entry.stored.head;
+        if let Some(at) = asked.at
+            && head.updated < at.lo
+        {
+            let next = self
+                .store
+                .version(head.kind, &head.id, head.version + 1, access)
+                .await?;
+            if next.is_some_and(|next| next.stored.head.updated <= at.lo) {
+                return Ok(false);
+            }
+        }
+        self.may_see_version(entry, access)
+    }
+
+    /// The index knows only newest versions; of older ones the text decides.
+    pub(super) fn may_see_version(&self, entry: &LogEntry, access: &Access) -> Result<bool, Error> {
+        if access.is_unrestricted() || entry.change == Change::Delete {
+            return Ok(true);
+        }
+        let head = &entry.stored.head;
+        let registry = self.registry();
+        let doc = parse_stored(&entry.stored)?;
+        let entries = registry.extract(head.kind, &doc, &self.settings.base_url);
+        Ok(permission::permits(
+            access,
+            &registry,
+            head.kind,
+            &head.id,
+            head.updated,
+            &entries,
+        ))
+    }
+
+    fn write_history(
+        &self,
+        entries: &[LogEntry],
+        links: &[(&str, String)],
+        total: Option<u64>,
+        warnings: &[Issue],
+    ) -> Result<String, Error> {
+        let room = entries.iter().map(|entry| entry.stored.body.len() + 400);
+        let mut bundle = BundleText::new("history", links, total, self.clock.now(), room.sum());
+        for entry in entries {
+            let version = resource(&entry.stored);
+            let address = format!("{}/{}", version.kind, version.id);
+            let (method, url, status) = match entry.change {
+                Change::Create if version.version == 1 => {
+                    ("POST", version.kind.name().to_owned(), "201 Created")
+                }
+                Change::Create => ("PUT", address, "201 Created"),
+                Change::Update => ("PUT", address, "200 OK"),
+                Change::Delete => ("DELETE", address, "204 No Content"),
+            };
+            let mut out = bundle.entry();
+            out.full_url(&self.settings.base_url, &version);
+            if entry.change != Change::Delete {
+                out.raw("resource", version.text()?);
+            }
+            out.raw(
+                "request",
+                &format!(r#"{{"method":"{method}","url":"{url}"}}"#),
+            );
+            out.raw(
+                "response",
+                &format!(
+                    r#"{{"status":"{status}","etag":"W/\"{}\"","lastModified":"{}"}}"#,
+                    version.version,
+                    resources::primitive::format_instant(version.updated)
+                ),
+            );
+            out.end();
+        }
+        if !warnings.is_empty() {
+            // A history's entries must have a request (bdl-4), so the outcome has one, too.
+            let mut out = bundle.entry();
+            out.raw("resource", &resources::outcome::operation_outcome(warnings));
+            out.raw("request", r#"{"method":"GET","url":"_history"}"#);
+            out.raw("response", r#"{"status":"200 OK"}"#);
+            out.end();
+        }
+        Ok(bundle.finish())
+    }
+}
+
+fn below(cursor: &[u8]) -> Result<i64, Error> {
+    cursor
+        .try_into()
+        .map(i64::from_be_bytes)
+        .map_err(|_| Error::invalid("the page token '_page' is of another version of the server"))
+}

@@ -1,0 +1,221 @@
+//! `_include` and `_revinclude`: fetched as sets, round by round, never one by one.
+
+use std::collections::{BTreeMap, HashSet};
+
+use resources::{
+    index::{Kind, ParamId, Registry, key},
+    model::ResourceType,
+    outcome::Issue,
+};
+
+use super::{
+    Engine,
+    error::Error,
+    operation::Resource,
+    submit::{parse_body, resource},
+};
+use crate::{
+    access::Access,
+    search::{
+        Include,
+        plan::{Clause, KeyRange, Plan, TotalMode},
+    },
+};
+
+/// What was added to a page.
+#[derive(Debug, Default)]
+pub struct Included {
+    /// The resources, each once, none of which is a match of the page.
+    pub resources: Vec<Resource>,
+    /// What was left out.
+    pub warnings: Vec<Issue>,
+}
+
+type Identity = (ResourceType, String);
+
+impl Engine {
+    /// What `includes` add to `hits`.
+    pub(super) async fn included(
+        &self,
+        includes: &[Include],
+        hits: &[Resource],
+        access: &Access,
+    ) -> Result<Included, Error> {
+        let mut out = Included::default();
+        if includes.is_empty() || hits.is_empty() {
+            return Ok(out);
+        }
+        let registry = self.registry();
+        let max = self.settings.limits.included_max;
+        let mut seen: HashSet<Identity> = hits.iter().map(identity).collect();
+        let mut from = hits.to_vec();
+        for round in 0..=self.settings.limits.include_rounds {
+            let wanted: Vec<&Include> = includes
+                .iter()
+                .filter(|include| round == 0 || include.iterate)
+                .collect();
+            if from.is_empty() || wanted.is_empty() {
+                return Ok(out);
+            }
+            if round == self.settings.limits.include_rounds {
+                out.warnings.push(Issue::warning(
+                    "incomplete",
+                    format!("':iterate' was followed for {round} rounds and stopped there"),
+                ));
+                return Ok(out);
+            }
+            let room = max.saturating_sub(out.resources.len());
+            let mut found = self
+                .forward(&registry, &wanted, &from, &seen, access)
+                .await?;
+            for include in wanted.iter().filter(|include| include.reverse) {
+                let more = self
+                    .backward(&registry, include, &from, room + 1, access)
+                    .await?;
+                found.extend(more);
+            }
+            found.retain(|resource| seen.insert(identity(resource)));
+            if found.len() > room {
+                found.truncate(room);
+                out.resources.extend(found);
+                out.warnings.push(Issue::warning(
+                    "incomplete",
+                    format!(
+                        "more than {max} resources are to be included in this page; \
+                         ask for smaller pages with _count"
+                    ),
+                ));
+                return Ok(out);
+            }
+            out.resources.extend(found.iter().cloned());
+            from = found;
+        }
+        Ok(out)
+    }
+
+    /// The resources that `from` refers to.
+    async fn forward(
+        &self,
+        registry: &Registry,
+        includes: &[&Include],
+        from: &[Resource],
+        seen: &HashSet<Identity>,
+        access: &Access,
+    ) -> Result<Vec<Resource>, Error> {
+        let mut targets: BTreeMap<Identity, ()> = BTreeMap::new();
+        for resource in from {
+            let wanted: Vec<&&Include> = includes
+                .iter()
+                .filter(|include| !include.reverse && include.source == resource.kind)
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            for (param, identity) in self.references(registry, resource)? {
+                let asked = wanted.iter().any(|include| {
+                    include.param.is_none_or(|wanted| wanted == param)
+                        && include.target.is_none_or(|target| target == identity.0)
+                });
+                if asked && !seen.contains(&identity) {
+                    targets.insert(identity, ());
+                }
+            }
+        }
+        self.fetch(targets.into_keys(), access).await
+    }
+
+    /// The references of a resource: parameter, and what it points to on this server.
+    pub(super) fn references(
+        &self,
+        registry: &Registry,
+        resource: &Resource,
+    ) -> Result<Vec<(ParamId, Identity)>, Error> {
+        let doc = parse_body(resource.kind, &resource.id, &resource.body)?;
+        let entries = registry.extract(resource.kind, &doc, &self.settings.base_url);
+        Ok(entries
+            .iter()
+            .filter_map(|entry| {
+                let (kind, id) = key::read_reference(&entry.key)?;
+                Some((entry.param, (kind, id.to_owned())))
+            })
+            .collect())
+    }
+
+    /// Those of the resources that are there and may be seen.
+    pub(super) async fn fetch(
+        &self,
+        identities: impl IntoIterator<Item = Identity>,
+        access: &Access,
+    ) -> Result<Vec<Resource>, Error> {
+        let identities: Vec<Identity> = identities
+            .into_iter()
+            .take(self.settings.limits.included_max + 1)
+            .collect();
+        if identities.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<(ResourceType, &str)> = identities
+            .iter()
+            .map(|(kind, id)| (*kind, id.as_str()))
+            .collect();
+        let found = self.store.current(&keys, access).await?;
+        Ok(found
+            .iter()
+            .zip(&keys)
+            .filter_map(|(stored, (kind, id))| match stored {
+                Some(stored) if stored.head.deleted => None,
+                Some(stored) => Some(resource(stored)),
+                None if access.is_unrestricted() => self.computed.read(*kind, id),
+                None => None,
+            })
+            .collect())
+    }
+
+    /// The resources that refer to `from`, in one query.
+    async fn backward(
+        &self,
+        registry: &Registry,
+        include: &Include,
+        from: &[Resource],
+        limit: usize,
+        access: &Access,
+    ) -> Result<Vec<Resource>, Error> {
+        let ranges: Vec<KeyRange> = from
+            .iter()
+            .filter(|resource| include.target.is_none_or(|target| target == resource.kind))
+            .map(|resource| KeyRange::exact(key::reference(resource.kind, &resource.id)))
+            .collect();
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = |param: ParamId| Clause::Keys {
+            param,
+            ranges: ranges.clone(),
+        };
+        let filter = match include.param {
+            Some(param) => keys(param),
+            None => Clause::Any(
+                registry
+                    .of(include.source)
+                    .filter(|param| param.kind == Kind::Reference)
+                    .map(|param| keys(param.id))
+                    .collect(),
+            ),
+        };
+        let plan = Plan {
+            types: vec![include.source],
+            filter,
+            sort: Vec::new(),
+            limit,
+            after: None,
+            total: TotalMode::None,
+        };
+        self.check_indexed(&plan)?;
+        let page = self.store.search(&plan, access).await?;
+        Ok(page.hits.iter().map(|hit| resource(&hit.stored)).collect())
+    }
+}
+
+fn identity(resource: &Resource) -> Identity {
+    (resource.kind, resource.id.clone())
+}

@@ -1,0 +1,240 @@
+//! `Patient/$everything` and `Encounter/$everything`.
+
+use std::collections::{BTreeSet, HashSet};
+
+use resources::{
+    model::{ResourceType, compartments},
+    outcome::Issue,
+    primitive::DateRange,
+};
+
+use crate::{
+    access::Access,
+    engine::{
+        Engine,
+        bundle_text::{BundleText, Mode},
+        cursor::Cursor,
+        error::{Error, ErrorKind},
+        operation::{EverythingRequest, Resource},
+        search::with_query,
+    },
+    search::{
+        access_clause, encode,
+        plan::{Clause, Plan, TotalMode},
+    },
+};
+
+/// The parameters of the request.
+#[derive(Default)]
+struct Asked {
+    since: Option<i64>,
+    types: BTreeSet<ResourceType>,
+    count: usize,
+    page: Option<String>,
+    accepted: Vec<(String, String)>,
+    warnings: Vec<Issue>,
+}
+
+impl Engine {
+    /// `$everything`: a page of a patient's or an encounter's record, as the text of a Bundle:
+    /// the resource itself and its compartment as matches, and what these refer to outside of it
+    /// (practitioners, organizations, locations, medications …) as includes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Gone`], and as a search.
+    pub async fn everything(
+        &self,
+        request: &EverythingRequest,
+        access: &Access,
+    ) -> Result<String, Error> {
+        let asked = self.asked_everything(request)?;
+        let kind = request.kind;
+        let path = match &request.id {
+            Some(id) => {
+                self.read(kind, id, access).await?;
+                format!("{kind}/{id}/$everything")
+            }
+            None => format!("{kind}/$everything"),
+        };
+        let params = asked
+            .accepted
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = with_query(
+            format!("{}/{path}", self.settings.base_url),
+            &encode(params),
+        );
+        let plan = self.everything_plan(request, &asked);
+        let cursor = match &asked.page {
+            Some(token) => Cursor::read(&self.tokens.open(&own, token)?)?,
+            None => Cursor::default(),
+        };
+        let found = self.page(&plan, cursor, access).await?;
+        let around = self.around(kind, &asked, &found.hits, access).await?;
+        let mut links = vec![("self", own.clone()), ("first", own.clone())];
+        if let Some(cursor) = &found.next {
+            let token = self.tokens.seal(&own, &cursor.write());
+            links.push(("next", with_query(own, &format!("_page={token}"))));
+        }
+        let room = found.hits.iter().chain(&around);
+        let room = room.map(|hit| hit.body.len() + 200).sum();
+        let mut bundle = BundleText::new("searchset", &links, found.total, self.clock.now(), room);
+        for (hits, mode) in [(&found.hits, Mode::Match), (&around, Mode::Include)] {
+            for hit in hits {
+                bundle.hit(&self.settings.base_url, hit, hit.text()?, mode);
+            }
+        }
+        if !asked.warnings.is_empty() {
+            bundle.outcome(&asked.warnings);
+        }
+        Ok(bundle.finish())
+    }
+
+    fn asked_everything(&self, request: &EverythingRequest) -> Result<Asked, Error> {
+        let limits = &self.settings.limits;
+        let mut asked = Asked {
+            count: limits.page_default.max(100).min(limits.page_max),
+            ..Asked::default()
+        };
+        let wrong = |text: String| Error::new(ErrorKind::Invalid, "value", text);
+        for (name, value) in &request.params {
+            match name.as_str() {
+                "_since" => {
+                    let range = DateRange::parse(value).ok_or_else(|| {
+                        wrong("'_since' must be an instant like 2026-11-20T10:00:00Z".to_owned())
+                    })?;
+                    asked.since = Some(range.lo);
+                }
+                "_type" => {
+                    for name in value.split(',') {
+                        let kind = ResourceType::from_name(name)
+                            .ok_or_else(|| wrong(format!("'{name}' is no resource type")))?;
+                        asked.types.insert(kind);
+                    }
+                }
+                "_count" => {
+                    let count: usize = value
+                        .parse()
+                        .map_err(|_| wrong("'_count' must be a whole number".to_owned()))?;
+                    asked.count = count.clamp(1, limits.page_max);
+                }
+                "_page" => {
+                    asked.page = Some(value.clone());
+                    continue;
+                }
+                "_format" | "_pretty" => continue,
+                other if request.strict => {
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        "not-supported",
+                        format!(
+                            "$everything has no parameter '{other}' on this server; \
+                             it has _since, _type and _count"
+                        ),
+                    ));
+                }
+                other => {
+                    asked.warnings.push(Issue::warning(
+                        "not-supported",
+                        format!("the parameter '{other}' was ignored"),
+                    ));
+                    continue;
+                }
+            }
+            asked.accepted.push((name.clone(), value.clone()));
+        }
+        Ok(asked)
+    }
+
+    fn everything_plan(&self, request: &EverythingRequest, asked: &Asked) -> Plan {
+        let registry = self.registry();
+        let kind = request.kind;
+        let members = ResourceType::all().filter(|member| {
+            (*member == kind || !compartments::params(kind, *member).is_empty())
+                && (asked.types.is_empty() || asked.types.contains(member))
+        });
+        let members: Vec<ResourceType> = members.collect();
+        let belongs = match &request.id {
+            Some(id) => {
+                let compartment = Access::Compartment {
+                    kind,
+                    id: id.clone(),
+                };
+                let of = |member: &ResourceType| {
+                    let mut parts = vec![Clause::Type(*member)];
+                    parts.extend(access_clause(&compartment, *member, &registry));
+                    Clause::All(parts)
+                };
+                Clause::Any(members.iter().map(of).collect())
+            }
+            None => Clause::Any(
+                members
+                    .iter()
+                    .map(|member| self.in_any(kind, *member))
+                    .collect(),
+            ),
+        };
+        let mut parts = vec![belongs];
+        if asked.since.is_some() {
+            parts.push(Clause::Updated {
+                from: asked.since,
+                to: None,
+            });
+        }
+        Plan {
+            types: members,
+            filter: Clause::All(parts),
+            sort: Vec::new(),
+            limit: asked.count,
+            after: None,
+            total: TotalMode::None,
+        }
+    }
+
+    /// Resources of `member` in the compartment of any resource of `kind`.
+    fn in_any(&self, kind: ResourceType, member: ResourceType) -> Clause {
+        let of_type = Clause::Type(member);
+        if kind == member {
+            return of_type;
+        }
+        let registry = self.registry();
+        let prefix = resources::index::key::reference_prefix(kind);
+        let params = compartments::params(kind, member)
+            .iter()
+            .filter_map(|code| registry.param(member, code));
+        let keys = params.map(|param| Clause::Keys {
+            param: param.id,
+            ranges: vec![crate::search::plan::KeyRange::prefix(prefix.clone())],
+        });
+        Clause::All(vec![of_type, Clause::Any(keys.collect())])
+    }
+
+    /// What the hits refer to outside of the compartment.
+    async fn around(
+        &self,
+        kind: ResourceType,
+        asked: &Asked,
+        hits: &[Resource],
+        access: &Access,
+    ) -> Result<Vec<Resource>, Error> {
+        let registry = self.registry();
+        let seen: HashSet<(ResourceType, &str)> =
+            hits.iter().map(|hit| (hit.kind, hit.id.as_str())).collect();
+        let mut wanted = BTreeSet::new();
+        for hit in hits {
+            for (_, (target, id)) in self.references(&registry, hit)? {
+                let outside = target != kind
+                    && compartments::params(kind, target).is_empty()
+                    && (asked.types.is_empty() || asked.types.contains(&target));
+                if outside && !seen.contains(&(target, id.as_str())) {
+                    wanted.insert((target, id));
+                }
+            }
+        }
+        let mut found = self.fetch(wanted, access).await?;
+        if let Some(since) = asked.since {
+            found.retain(|resource| resource.updated >= since);
+        }
+        Ok(found)
+    }
+}

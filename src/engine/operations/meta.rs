@@ -1,0 +1,299 @@
+//! `$meta`, `$meta-add` and `$meta-delete`.
+
+use std::collections::BTreeSet;
+
+use resources::{
+    Doc, Value,
+    index::{Kind, ParamId},
+    model::ResourceType,
+};
+
+use crate::{
+    access::Access,
+    engine::{
+        Engine,
+        draft::parse,
+        error::{Error, ErrorKind},
+        operation::{MetaScope, Operation, Resource, Target},
+        submit::parse_body,
+    },
+    search::plan::{Clause, Plan, TotalMode},
+};
+
+/// The lists of `meta` that the operations change.
+const LISTS: [&str; 3] = ["profile", "security", "tag"];
+/// Resources of which `$meta` over a type or the server collects what is in use.
+const COLLECTED: usize = 10_000;
+/// How often a change that lost a race is repeated.
+const ATTEMPTS: usize = 8;
+
+/// The three lists as JSON texts, each value once and in order.
+#[derive(Default)]
+struct Lists([Vec<String>; 3]);
+
+impl Lists {
+    fn of(meta: Option<Value<'_>>) -> Self {
+        let mut lists = Self::default();
+        for (list, name) in lists.0.iter_mut().zip(LISTS) {
+            let values = meta.and_then(|meta| meta.get(name));
+            for value in values.into_iter().flat_map(|values| values.items()) {
+                if !list.iter().any(|known| same(name, known, value.raw())) {
+                    list.push(value.raw().to_owned());
+                }
+            }
+        }
+        lists
+    }
+
+    fn add(&mut self, other: Self) {
+        for ((list, more), name) in self.0.iter_mut().zip(other.0).zip(LISTS) {
+            for value in more {
+                if !list.iter().any(|known| same(name, known, &value)) {
+                    list.push(value);
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, other: &Self) {
+        for ((list, gone), name) in self.0.iter_mut().zip(&other.0).zip(LISTS) {
+            list.retain(|known| !gone.iter().any(|value| same(name, known, value)));
+        }
+    }
+
+    /// The members of a Meta, without braces.
+    fn members(&self) -> String {
+        let mut out = String::new();
+        for (list, name) in self.0.iter().zip(LISTS) {
+            if list.is_empty() {
+                continue;
+            }
+            if !out.is_empty() {
+                out.push(',');
+            }
+            out.push_str(&format!("\"{name}\":[{}]", list.join(",")));
+        }
+        out
+    }
+}
+
+/// Profiles are equal as texts, codings by system and code.
+fn same(list: &str, a: &str, b: &str) -> bool {
+    if a == b || list == "profile" {
+        return a == b;
+    }
+    let identity = |text: &str| {
+        let doc = Doc::parse(text).ok()?;
+        let part = |name: &str| doc.root().get(name)?.as_str().map(|text| text.into_owned());
+        Some((part("system"), part("code")))
+    };
+    identity(a).is_some_and(|a| Some(a) == identity(b))
+}
+
+fn parameters(meta: &str) -> String {
+    format!(
+        r#"{{"resourceType":"Parameters","parameter":[{{"name":"return","valueMeta":{meta}}}]}}"#
+    )
+}
+
+impl Engine {
+    /// `$meta`: the text of a Parameters resource with one `return` of type Meta. For a type or
+    /// the server it has what the first ten thousand resources with tags, profiles or security
+    /// labels use.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub async fn meta(&self, scope: &MetaScope, access: &Access) -> Result<String, Error> {
+        let resource = match scope {
+            MetaScope::Instance(kind, id) => self.read(*kind, id, access).await?,
+            MetaScope::Version(kind, id, version) => {
+                self.vread(*kind, id, *version, access).await?
+            }
+            MetaScope::Type(kind) => return self.collected(vec![*kind], access).await,
+            MetaScope::System => {
+                return self.collected(ResourceType::all().collect(), access).await;
+            }
+        };
+        meta_of(&resource)
+    }
+
+    /// Everything in use on these types.
+    async fn collected(&self, types: Vec<ResourceType>, access: &Access) -> Result<String, Error> {
+        let registry = self.registry();
+        let used: BTreeSet<ParamId> = types
+            .iter()
+            .flat_map(|kind| ["_profile", "_security", "_tag"].map(|code| (*kind, code)))
+            .filter_map(|(kind, code)| registry.param(kind, code))
+            .filter(|param| param.kind != Kind::Special)
+            .map(|param| param.id)
+            .collect();
+        let mut plan = Plan {
+            types,
+            filter: Clause::Any(used.into_iter().map(Clause::HasParam).collect()),
+            sort: Vec::new(),
+            limit: self.settings.limits.page_max.max(1),
+            after: None,
+            total: TotalMode::None,
+        };
+        let mut lists = Lists::default();
+        let mut looked = 0;
+        loop {
+            let page = self.store.search(&plan, access).await?;
+            for hit in &page.hits {
+                let head = &hit.stored.head;
+                let doc = parse_body(head.kind, &head.id, &hit.stored.body)?;
+                lists.add(Lists::of(doc.root().get("meta")));
+            }
+            looked += page.hits.len();
+            plan.after = page.hits.last().map(|hit| hit.position.clone());
+            if !page.more || plan.after.is_none() || looked >= COLLECTED {
+                return Ok(parameters(&format!("{{{}}}", lists.members())));
+            }
+        }
+    }
+
+    /// `$meta-add` with a Parameters body; gives Parameters as [`Engine::meta`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a body without `meta`, [`ErrorKind::NotFound`].
+    pub async fn meta_add(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        body: &Doc,
+        access: &Access,
+    ) -> Result<String, Error> {
+        let change = |lists: &mut Lists, given: Lists| lists.add(given);
+        self.change_meta(kind, id, body, access, change).await
+    }
+
+    /// `$meta-delete` with a Parameters body; gives Parameters as [`Engine::meta`].
+    ///
+    /// # Errors
+    /// As [`Engine::meta_add`].
+    pub async fn meta_delete(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        body: &Doc,
+        access: &Access,
+    ) -> Result<String, Error> {
+        let change = |lists: &mut Lists, given: Lists| lists.remove(&given);
+        self.change_meta(kind, id, body, access, change).await
+    }
+
+    /// Changes the lists. As R4 says, that makes no new version in the sense of content, but
+    /// this server keeps every state, so it is a new version all the same.
+    async fn change_meta(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        body: &Doc,
+        access: &Access,
+        change: impl Fn(&mut Lists, Lists),
+    ) -> Result<String, Error> {
+        let given = given_meta(body)?;
+        for _ in 0..ATTEMPTS {
+            let old = self.read(kind, id, access).await?;
+            let doc = parse_body(kind, id, &old.body)?;
+            let meta = doc.root().get("meta");
+            let mut lists = Lists::of(meta);
+            change(&mut lists, Lists::of(Some(given)));
+            let operation = Operation::Update {
+                kind,
+                target: Target::Id(id.to_owned()),
+                body: parse(with_lists(&doc, meta, &lists))?,
+                if_match: Some(old.version),
+                if_none_match_any: false,
+            };
+            match self.submit(vec![operation], access).await {
+                Ok(done) => {
+                    let new = done.into_iter().next().and_then(|done| done.resource);
+                    let new = new.ok_or_else(|| Error::not_found(kind, id))?;
+                    return meta_of(&new);
+                }
+                Err(error) if error.kind == ErrorKind::PreconditionFailed => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "conflict",
+            format!("others keep changing {kind}/{id}; send the request again"),
+        ))
+    }
+}
+
+fn meta_of(resource: &Resource) -> Result<String, Error> {
+    let doc = parse_body(resource.kind, &resource.id, &resource.body)?;
+    let meta = doc.root().get("meta").map_or("{}", |meta| meta.raw());
+    Ok(parameters(meta))
+}
+
+fn given_meta(body: &Doc) -> Result<Value<'_>, Error> {
+    let parameters = body.root().get("parameter");
+    parameters
+        .into_iter()
+        .flat_map(|all| all.items())
+        .find(|parameter| {
+            let name = parameter.get("name").and_then(|name| name.as_str());
+            name.as_deref() == Some("meta")
+        })
+        .and_then(|parameter| parameter.get("valueMeta"))
+        .filter(|meta| meta.is_object())
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::Invalid,
+                "required",
+                "the body must be Parameters with a parameter 'meta' that has a valueMeta",
+            )
+        })
+}
+
+/// The resource's text with these lists in its `meta`.
+fn with_lists(doc: &Doc, meta: Option<Value<'_>>, lists: &Lists) -> String {
+    let mut members: Vec<String> = meta
+        .into_iter()
+        .flat_map(|meta| meta.members())
+        .filter(|member| !LISTS.contains(&member.name()))
+        .map(|member| doc.text()[member.member_span()].to_owned())
+        .collect();
+    let own = lists.members();
+    if !own.is_empty() {
+        members.push(own);
+    }
+    let text = format!("{{{}}}", members.join(","));
+    match meta {
+        Some(meta) => doc.splice(&[(meta.span(), text)]),
+        None => doc.text().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_added_and_removed_by_identity() {
+        let doc = Doc::parse(
+            r#"{"resourceType":"Basic","meta":{"versionId":"1","tag":[{"system":"s","code":"a"}]},"language":"en"}"#,
+        )
+        .unwrap();
+        let given = Doc::parse(
+            r#"{"tag":[{"code":"a","system":"s","display":"A"},{"code":"b"}],"profile":["p"]}"#,
+        )
+        .unwrap();
+        let meta = doc.root().get("meta");
+        let mut lists = Lists::of(meta);
+        lists.add(Lists::of(Some(given.root())));
+        assert_eq!(
+            with_lists(&doc, meta, &lists),
+            r#"{"resourceType":"Basic","meta":{"versionId":"1","profile":["p"],"tag":[{"system":"s","code":"a"},{"code":"b"}]},"language":"en"}"#
+        );
+        lists.remove(&Lists::of(Some(given.root())));
+        assert_eq!(
+            with_lists(&doc, meta, &lists),
+            r#"{"resourceType":"Basic","meta":{"versionId":"1"},"language":"en"}"#
+        );
+    }
+}

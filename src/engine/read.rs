@@ -1,0 +1,107 @@
+//! Reading one resource.
+
+use resources::model::ResourceType;
+
+use super::{
+    Engine,
+    error::{Error, ErrorKind},
+    operation::Resource,
+    submit::resource,
+};
+use crate::{access::Access, store::Change};
+
+impl Engine {
+    /// The newest version of a resource.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Gone`].
+    pub async fn read(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        access: &Access,
+    ) -> Result<Resource, Error> {
+        let found = self.store.current(&[(kind, id)], access).await?;
+        match found.into_iter().next().flatten() {
+            Some(stored) if stored.head.deleted => Err(Error::gone(kind, id)),
+            Some(stored) => Ok(resource(&stored)),
+            None => self
+                .read_computed(kind, id, access)
+                .await?
+                .ok_or_else(|| Error::not_found(kind, id)),
+        }
+    }
+
+    /// One version of a resource.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::Gone`] if the version is a deletion.
+    pub async fn vread(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        version: i64,
+        access: &Access,
+    ) -> Result<Resource, Error> {
+        let missing = || {
+            Error::new(
+                ErrorKind::NotFound,
+                "not-found",
+                format!("{kind}/{id} has no version '{version}'"),
+            )
+        };
+        match self.store.version(kind, id, version, access).await? {
+            Some(entry) if entry.change == Change::Delete => Err(Error::new(
+                ErrorKind::Gone,
+                "deleted",
+                format!("version {version} of {kind}/{id} is its deletion"),
+            )),
+            Some(entry) if !self.may_see_version(&entry, access)? => Err(missing()),
+            Some(entry) => Ok(resource(&entry.stored)),
+            None if version == 1 => self
+                .read_computed(kind, id, access)
+                .await?
+                .ok_or_else(missing),
+            None => Err(missing()),
+        }
+    }
+
+    /// The one resource that a search matches (conditional read).
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for none, [`ErrorKind::MultipleMatches`] for several.
+    pub async fn read_matching(
+        &self,
+        kind: ResourceType,
+        query: &str,
+        access: &Access,
+    ) -> Result<Resource, Error> {
+        let found = self.find(kind, query, 2, access).await?;
+        match &found.hits[..] {
+            [one] => Ok(resource(one)),
+            [] => Err(Error::new(
+                ErrorKind::NotFound,
+                "not-found",
+                format!("no {kind} matches the condition"),
+            )),
+            _ => Err(Error::new(
+                ErrorKind::MultipleMatches,
+                "multiple-matches",
+                format!("several resources of type {kind} match the condition; make it match one"),
+            )),
+        }
+    }
+
+    /// A computed resource, unless a stored one (even a deleted one) hides it.
+    async fn read_computed(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        access: &Access,
+    ) -> Result<Option<Resource>, Error> {
+        if !access.is_unrestricted() || !self.is_computed(kind, id) {
+            return Ok(None);
+        }
+        Ok(self.computed.read(kind, id))
+    }
+}

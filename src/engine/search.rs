@@ -1,0 +1,411 @@
+//! Search: from the text of the query to a page of a Bundle.
+
+use std::cmp::Ordering;
+
+use resources::outcome::{Issue, Severity};
+
+use super::{
+    Engine,
+    bundle_text::{BundleText, Mode},
+    cursor::Cursor,
+    error::{Error, ErrorKind},
+    includes::Included,
+    operation::{Resource, SearchRequest},
+    submit::{parse_body, resource},
+    subset::{Subset, subset},
+};
+use crate::{
+    access::Access,
+    search::{
+        self, Query, Scope, Summary, encode,
+        plan::{Clause, Plan, Sort, TotalMode},
+    },
+    store::{Hit, Page},
+};
+
+/// A page of what a plan finds, stored and computed resources merged.
+pub(super) struct Found {
+    /// The resources in order.
+    pub hits: Vec<Resource>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Cursor>,
+    /// The count, if it was asked for.
+    pub total: Option<u64>,
+    /// How the page was found.
+    pub explain: Vec<String>,
+}
+
+impl Engine {
+    /// A page of search results, as the text of a Bundle.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for parameters that make no sense, and what the store reports.
+    pub async fn search(&self, request: &SearchRequest, access: &Access) -> Result<String, Error> {
+        let registry = self.registry();
+        let query = search::parse(
+            &search::Request {
+                scope: request.scope.clone(),
+                params: &request.params,
+                strict: request.strict,
+                base_url: &self.settings.base_url,
+                now: self.clock.now(),
+            },
+            &registry,
+            &self.search_limits,
+        )
+        .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
+        if query.explain && !request.explain {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "forbidden",
+                "_explain is for administrators; leave it out",
+            ));
+        }
+        let mut plan = self.compile(&query, access).await?;
+        if query.summary == Summary::Count || query.count == 0 {
+            plan.limit = 0;
+            plan.total = TotalMode::Accurate;
+        }
+        let own = self.self_link(&request.scope, &query);
+        let cursor = match &query.page {
+            Some(token) => Cursor::read(&self.tokens.open(&own, token)?)?,
+            None => Cursor::default(),
+        };
+        let found = self.page(&plan, cursor, access).await?;
+        let included = if plan.limit == 0 {
+            Included::default()
+        } else {
+            self.included(&query.includes, &found.hits, access).await?
+        };
+        self.write_searchset(&query, &own, found, included)
+    }
+
+    /// Resolves what terminology has to say and makes the plan.
+    pub(super) async fn compile(&self, query: &Query, access: &Access) -> Result<Plan, Error> {
+        let resolved = self.resolve_needs(query.needs(), access).await?;
+        let plan = query
+            .plan(&resolved)
+            .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
+        self.check_indexed(&plan)?;
+        Ok(plan)
+    }
+
+    /// The address of the search without its page token; it is also what tokens are bound to.
+    fn self_link(&self, scope: &Scope, query: &Query) -> String {
+        let base = &self.settings.base_url;
+        let path = match scope {
+            Scope::System => base.clone(),
+            Scope::Type(kind) => format!("{base}/{kind}"),
+            Scope::Compartment { kind, id, member } => match member {
+                Some(member) => format!("{base}/{kind}/{id}/{member}"),
+                None => format!("{base}/{kind}/{id}/*"),
+            },
+        };
+        let params = query
+            .accepted
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        with_query(path, &encode(params))
+    }
+
+    /// A page of what `plan` finds behind `cursor`.
+    pub(super) async fn page(
+        &self,
+        plan: &Plan,
+        cursor: Cursor,
+        access: &Access,
+    ) -> Result<Found, Error> {
+        let computed = self.computed_hits(plan, access).await?;
+        let stored = if cursor.stored_done {
+            Page::default()
+        } else {
+            let plan = Plan {
+                after: cursor.stored.clone(),
+                ..plan.clone()
+            };
+            self.store.search(&plan, access).await?
+        };
+        let total = stored.total.map(|(count, _)| count + computed.len() as u64);
+        let explain = stored.explain.clone();
+        let merged = merge(plan, cursor, stored, computed.len(), |at| {
+            &computed[at].sort
+        });
+        let hits = merged
+            .order
+            .iter()
+            .filter_map(|from| match from {
+                From::Stored(hit) => Some(resource(&hit.stored)),
+                From::Computed(at) => self.computed.read(computed[*at].kind, &computed[*at].id),
+            })
+            .collect();
+        Ok(Found {
+            hits,
+            next: merged.next,
+            total,
+            explain,
+        })
+    }
+
+    fn write_searchset(
+        &self,
+        query: &Query,
+        own: &str,
+        found: Found,
+        included: Included,
+    ) -> Result<String, Error> {
+        let mut links = vec![("self", own.to_owned()), ("first", own.to_owned())];
+        if let Some(cursor) = &found.next {
+            let token = self.tokens.seal(own, &cursor.write());
+            links.push((
+                "next",
+                with_query(own.to_owned(), &format!("_page={token}")),
+            ));
+        }
+        let room = found.hits.iter().chain(&included.resources);
+        let room = room.map(|hit| hit.body.len() + 200).sum();
+        let mut bundle = BundleText::new("searchset", &links, found.total, self.clock.now(), room);
+        let wanted = Subset::of(query.summary, &query.elements);
+        for (hits, mode) in [
+            (&found.hits, Mode::Match),
+            (&included.resources, Mode::Include),
+        ] {
+            for hit in hits {
+                let text = self.shown(hit, wanted.as_ref())?;
+                bundle.hit(&self.settings.base_url, hit, &text, mode);
+            }
+        }
+        let mut issues = query.warnings.clone();
+        issues.extend(included.warnings);
+        if query.explain {
+            issues.extend(found.explain.into_iter().map(|line| Issue {
+                severity: Severity::Information,
+                ..Issue::warning("informational", line)
+            }));
+        }
+        if !issues.is_empty() {
+            bundle.outcome(&issues);
+        }
+        Ok(bundle.finish())
+    }
+
+    /// The text of a resource as a search shows it.
+    pub(super) fn shown<'r>(
+        &self,
+        resource: &'r Resource,
+        wanted: Option<&Subset>,
+    ) -> Result<std::borrow::Cow<'r, str>, Error> {
+        if let Some(wanted) = wanted {
+            let doc = parse_body(resource.kind, &resource.id, &resource.body)?;
+            return Ok(subset(&doc, resource.kind, wanted).into());
+        }
+        Ok(resource.text()?.into())
+    }
+}
+
+impl Resource {
+    /// The JSON as text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`]: what is stored was text before.
+    pub fn text(&self) -> Result<&str, Error> {
+        std::str::from_utf8(&self.body).map_err(|_| {
+            tracing::error!(kind = %self.kind, id = self.id, "a stored resource is not UTF-8");
+            Error::new(
+                ErrorKind::Internal,
+                "exception",
+                format!("the stored text of {}/{} is damaged", self.kind, self.id),
+            )
+        })
+    }
+}
+
+/// `url` with one more piece of query.
+pub(super) fn with_query(url: String, query: &str) -> String {
+    match query {
+        "" => url,
+        _ if url.contains('?') => format!("{url}&{query}"),
+        _ => format!("{url}?{query}"),
+    }
+}
+
+enum From {
+    Stored(Box<Hit>),
+    Computed(usize),
+}
+
+struct Merged {
+    order: Vec<From>,
+    next: Option<Cursor>,
+}
+
+/// Takes a page from two ordered lists. Without sort criteria the stored ones come first.
+fn merge<'s>(
+    plan: &Plan,
+    mut cursor: Cursor,
+    stored: Page,
+    computed: usize,
+    sort_of: impl Fn(usize) -> &'s [Option<Vec<u8>>],
+) -> Merged {
+    let mut order = Vec::with_capacity(plan.limit);
+    let mut left = stored.hits.into_iter().peekable();
+    let mut last = None;
+    while order.len() < plan.limit {
+        let other = (cursor.computed < computed).then_some(cursor.computed);
+        let take_stored = match (left.peek(), other) {
+            (Some(hit), Some(at)) => {
+                compare(&plan.sort, &hit.sort, sort_of(at)) != Ordering::Greater
+            }
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => break,
+        };
+        if take_stored {
+            if let Some(hit) = left.next() {
+                last = Some(hit.position.clone());
+                order.push(From::Stored(Box::new(hit)));
+            }
+        } else {
+            order.push(From::Computed(cursor.computed));
+            cursor.computed += 1;
+        }
+    }
+    let stored_left = left.peek().is_some() || stored.more;
+    if last.is_some() {
+        cursor.stored = last;
+    }
+    cursor.stored_done = !stored_left;
+    let more = plan.limit > 0 && (stored_left || cursor.computed < computed);
+    Merged {
+        order,
+        next: more.then_some(cursor),
+    }
+}
+
+/// The order of two hits by their sort values; resources without a value come last.
+pub(super) fn compare(sort: &[Sort], a: &[Option<Vec<u8>>], b: &[Option<Vec<u8>>]) -> Ordering {
+    for ((sort, a), b) in sort.iter().zip(a).zip(b) {
+        let order = match (a, b) {
+            (Some(a), Some(b)) if sort.descending => b.cmp(a),
+            (Some(a), Some(b)) => a.cmp(b),
+            (None, None) => Ordering::Equal,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(_), None) => Ordering::Less,
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    Ordering::Equal
+}
+
+/// All parameters that a clause looks at.
+pub(super) fn parameters(clause: &Clause, out: &mut Vec<resources::index::ParamId>) {
+    match clause {
+        Clause::All(parts) | Clause::Any(parts) => {
+            for part in parts {
+                parameters(part, out);
+            }
+        }
+        Clause::Not(part) => parameters(part, out),
+        Clause::Keys { param, .. } | Clause::HasParam(param) => out.push(*param),
+        Clause::Refers { param, inner, .. } | Clause::ReferredBy { param, inner, .. } => {
+            out.push(*param);
+            parameters(inner, out);
+        }
+        Clause::Type(_) | Clause::Ids(_) | Clause::Updated { .. } | Clause::Text { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resources::model::ResourceType;
+
+    use super::*;
+    use crate::{
+        search::plan::{Position, SortKey},
+        store::{Head, Stored},
+    };
+
+    fn plan(limit: usize, sorted: bool) -> Plan {
+        Plan {
+            types: vec![ResourceType::VALUE_SET],
+            filter: Clause::All(vec![]),
+            sort: if sorted {
+                vec![Sort {
+                    by: SortKey::Id,
+                    descending: false,
+                }]
+            } else {
+                Vec::new()
+            },
+            limit,
+            after: None,
+            total: TotalMode::None,
+        }
+    }
+
+    fn stored(all: &[&str], after: Option<&Position>, limit: usize) -> Page {
+        let from = after.map_or(0, |position| usize::from(position.0[0]) + 1);
+        let hits: Vec<Hit> = all
+            .iter()
+            .enumerate()
+            .skip(from)
+            .take(limit)
+            .map(|(at, id)| Hit {
+                stored: Stored {
+                    head: Head {
+                        rid: 0,
+                        kind: ResourceType::VALUE_SET,
+                        id: (*id).to_owned(),
+                        version: 1,
+                        vid: 0,
+                        updated: 0,
+                        deleted: false,
+                    },
+                    body: bytes::Bytes::new(),
+                },
+                sort: vec![Some(id.as_bytes().to_vec())],
+                position: Position(vec![at as u8]),
+            })
+            .collect();
+        Page {
+            more: from + hits.len() < all.len(),
+            hits,
+            ..Page::default()
+        }
+    }
+
+    #[test]
+    fn pages_of_two_lists_have_every_hit_once_and_in_order() {
+        let (a, b) = (["a", "c", "d", "h"], ["b", "e", "f", "g", "i"]);
+        let keys: Vec<Vec<Option<Vec<u8>>>> = b
+            .iter()
+            .map(|id| vec![Some(id.as_bytes().to_vec())])
+            .collect();
+        for (sorted, expected) in [(true, "abcdefghi"), (false, "acdhbefgi")] {
+            for limit in 1..12 {
+                let plan = plan(limit, sorted);
+                let mut seen = String::new();
+                let mut cursor = Some(Cursor::default());
+                while let Some(at) = cursor {
+                    let page = if at.stored_done {
+                        Page::default()
+                    } else {
+                        stored(&a, at.stored.as_ref(), limit)
+                    };
+                    let at = Cursor::read(&at.write()).unwrap();
+                    let merged = merge(&plan, at, page, b.len(), |at| &keys[at]);
+                    assert!(merged.order.len() <= limit);
+                    for from in &merged.order {
+                        seen.push_str(match from {
+                            From::Stored(hit) => &hit.stored.head.id,
+                            From::Computed(at) => b[*at],
+                        });
+                    }
+                    cursor = merged.next;
+                }
+                assert_eq!(seen, expected, "limit {limit}");
+            }
+        }
+    }
+}
