@@ -1,0 +1,253 @@
+use rotunda::engine::ErrorKind;
+
+use crate::fixture::*;
+
+fn transaction(entries: &[&str]) -> String {
+    format!(
+        r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#,
+        entries.join(",")
+    )
+}
+
+fn statuses(bundle: &resources::Doc) -> Vec<String> {
+    entries(bundle)
+        .into_iter()
+        .map(|entry| at(entry, "response.status")[..3].to_owned())
+        .collect()
+}
+
+const NEW_PATIENT: &str = r#"{"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient","active":true},"request":{"method":"POST","url":"Patient"}}"#;
+
+#[tokio::test]
+async fn references_between_entries_lead_to_what_they_become() {
+    let f = Fixture::new().await;
+    f.put(
+        r#"{"resourceType":"Practitioner","id":"doc","identifier":[{"system":"n","value":"1"}]}"#,
+    )
+    .await;
+    let text = transaction(&[
+        r#"{"fullUrl":"urn:uuid:o","resource":{"resourceType":"Observation","status":"final","code":{"text":"c"},"subject":{"reference":"urn:uuid:p"},"performer":[{"reference":"Practitioner?identifier=n|1"}]},"request":{"method":"POST","url":"Observation"}}"#,
+        NEW_PATIENT,
+    ]);
+    let answer = f.bundle(&text).await.unwrap();
+    assert_eq!(at(answer.root(), "type"), "transaction-response");
+    assert_eq!(statuses(&answer), ["201", "201"]);
+    let patient = at(entries(&answer)[1], "response.location");
+    let patient = patient.strip_suffix("/_history/1").unwrap();
+    let found = f
+        .found(&format!(
+            "Observation?subject={patient}&performer=Practitioner/doc"
+        ))
+        .await;
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test]
+async fn entries_are_worked_on_in_the_order_of_the_standard() {
+    let f = Fixture::new().await;
+    f.put(r#"{"resourceType":"Patient","id":"old","identifier":[{"value":"x"}]}"#)
+        .await;
+    let answer = f
+        .bundle(&transaction(&[
+            r#"{"request":{"method":"GET","url":"Patient?identifier=x"}}"#,
+            r#"{"resource":{"resourceType":"Patient","id":"put","identifier":[{"value":"x"}]},"request":{"method":"PUT","url":"Patient/put"}}"#,
+            r#"{"resource":{"resourceType":"Patient","identifier":[{"value":"x"}]},"request":{"method":"POST","url":"Patient"}}"#,
+            r#"{"request":{"method":"DELETE","url":"Patient/old"}}"#,
+        ]))
+        .await
+        .unwrap();
+    assert_eq!(statuses(&answer), ["200", "201", "201", "204"]);
+    let search = entries(&answer)[0].get("resource").unwrap();
+    assert_eq!(search.get("entry").unwrap().items().count(), 2);
+}
+
+#[tokio::test]
+async fn one_bad_entry_undoes_all() {
+    let f = Fixture::new().await;
+    for (bad, kind, place) in [
+        (
+            r#"{"resource":{"resourceType":"Patient","bogus":1},"request":{"method":"POST","url":"Patient"}}"#,
+            ErrorKind::Unprocessable,
+            "Bundle.entry[1].resource.bogus",
+        ),
+        (
+            r#"{"resource":{"resourceType":"Observation","status":"final","code":{"text":"c"},"subject":{"reference":"urn:uuid:none"}},"request":{"method":"POST","url":"Observation"}}"#,
+            ErrorKind::Invalid,
+            "Bundle.entry[1]",
+        ),
+        (
+            r#"{"resource":{"resourceType":"Observation","status":"final","code":{"text":"c"},"subject":{"reference":"Patient?identifier=none"}},"request":{"method":"POST","url":"Observation"}}"#,
+            ErrorKind::PreconditionFailed,
+            "",
+        ),
+        (
+            r#"{"resource":{"resourceType":"Patient","id":"a"},"request":{"method":"PUT","url":"Patient/a","ifMatch":"W/\"3\""}}"#,
+            ErrorKind::PreconditionFailed,
+            "Bundle.entry[1]",
+        ),
+        (
+            r#"{"request":{"method":"DELETE","url":"Patient"}}"#,
+            ErrorKind::Invalid,
+            "Bundle.entry[1]",
+        ),
+        (
+            r#"{"resource":{"resourceType":"Patient"},"request":{"method":"FETCH","url":"Patient"}}"#,
+            ErrorKind::Invalid,
+            "Bundle.entry[1]",
+        ),
+        (
+            r#"{"resource":{"resourceType":"Patient"}}"#,
+            ErrorKind::Invalid,
+            "Bundle.entry[1]",
+        ),
+    ] {
+        let error = f
+            .bundle(&transaction(&[NEW_PATIENT, bad]))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, kind, "{bad}: {error:?}");
+        let said = error.issues[0].expression.clone().unwrap_or_default();
+        assert_eq!(said, place, "{bad}: {error:?}");
+    }
+    assert!(f.found("Patient").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_same_identity_twice_is_refused() {
+    let f = Fixture::new().await;
+    f.put(r#"{"resourceType":"Patient","id":"a","identifier":[{"value":"x"}]}"#)
+        .await;
+    let put_a = r#"{"resource":{"resourceType":"Patient","id":"a"},"request":{"method":"PUT","url":"Patient/a"}}"#;
+    let condition = r#"{"resource":{"resourceType":"Patient","identifier":[{"value":"x"}]},"request":{"method":"PUT","url":"Patient?identifier=x"}}"#;
+    let delete_a = r#"{"request":{"method":"DELETE","url":"Patient/a"}}"#;
+    let create_once = r#"{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"identifier=new"}}"#;
+    for pair in [
+        [put_a, put_a],
+        [put_a, condition],
+        [put_a, delete_a],
+        [create_once, create_once],
+        [NEW_PATIENT, &NEW_PATIENT.replace("true", "false")],
+    ] {
+        let error = f.bundle(&transaction(&pair)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid, "{pair:?}");
+    }
+    assert_eq!(f.read("Patient", "a").await.unwrap().version, 1);
+}
+
+#[tokio::test]
+async fn conditional_creates_in_a_transaction_find_or_make() {
+    let f = Fixture::new().await;
+    let text = transaction(&[
+        r#"{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient","identifier":[{"value":"x"}]},"request":{"method":"POST","url":"Patient","ifNoneExist":"identifier=x"}}"#,
+        r#"{"resource":{"resourceType":"Encounter","status":"planned","class":{"code":"AMB"},"subject":{"reference":"urn:uuid:1"}},"request":{"method":"POST","url":"Encounter"}}"#,
+    ]);
+    let first = f.bundle(&text).await.unwrap();
+    assert_eq!(statuses(&first), ["201", "201"]);
+    let second = f.bundle(&text).await.unwrap();
+    assert_eq!(statuses(&second), ["200", "201"]);
+    let location = |answer: &resources::Doc| at(entries(answer)[0], "response.location");
+    assert_eq!(location(&first), location(&second));
+    let patient = location(&first);
+    let patient = patient.strip_suffix("/_history/1").unwrap();
+    assert_eq!(
+        f.found(&format!("Encounter?subject={patient}")).await.len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_patch_entry_carries_json_patch_in_a_binary() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let f = Fixture::new().await;
+    f.put(r#"{"resourceType":"Patient","id":"a","active":true}"#)
+        .await;
+    let data = STANDARD.encode(r#"[{"op":"replace","path":"/active","value":false}]"#);
+    let entry = format!(
+        r#"{{"resource":{{"resourceType":"Binary","contentType":"application/json-patch+json","data":"{data}"}},"request":{{"method":"PATCH","url":"Patient/a"}}}}"#
+    );
+    let answer = f.bundle(&transaction(&[&entry])).await.unwrap();
+    assert_eq!(statuses(&answer), ["200"]);
+    let text = f.read("Patient", "a").await.unwrap();
+    assert!(text.text().unwrap().contains(r#""active":false"#));
+}
+
+#[tokio::test]
+async fn entries_of_a_batch_stand_alone() {
+    let f = Fixture::new().await;
+    let answer = f
+        .bundle(&format!(
+            r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
+            [
+                r#"{"resource":{"resourceType":"Patient","id":"a"},"request":{"method":"PUT","url":"Patient/a"}}"#,
+                r#"{"resource":{"resourceType":"Patient","bogus":1},"request":{"method":"POST","url":"Patient"}}"#,
+                r#"{"request":{"method":"GET","url":"Patient/a"}}"#,
+                r#"{"request":{"method":"GET","url":"Patient/a","ifNoneMatch":"W/\"1\""}}"#,
+                r#"{"request":{"method":"GET","url":"Patient/b"}}"#,
+                r#"{"request":{"method":"GET","url":"Nothing/b"}}"#,
+                r#"{"request":{"method":"DELETE","url":"Patient/b"}}"#,
+            ]
+            .join(",")
+        ))
+        .await
+        .unwrap();
+    assert_eq!(at(answer.root(), "type"), "batch-response");
+    assert_eq!(
+        statuses(&answer),
+        ["201", "422", "200", "304", "404", "400", "204"]
+    );
+    let failed = entries(&answer)[1];
+    assert_eq!(
+        at(failed, "response.outcome.issue.0.expression.0"),
+        "Bundle.entry[1].resource.bogus"
+    );
+    assert_eq!(
+        at(entries(&answer)[2], "fullUrl"),
+        "http://h/fhir/Patient/a"
+    );
+}
+
+#[tokio::test]
+async fn only_batches_and_transactions_are_carried_out() {
+    let f = Fixture::with(|settings| settings.limits.bundle_entries = 1).await;
+    for (text, kind) in [
+        (
+            r#"{"resourceType":"Bundle","type":"collection"}"#.to_owned(),
+            ErrorKind::Invalid,
+        ),
+        (
+            r#"{"resourceType":"Bundle"}"#.to_owned(),
+            ErrorKind::Invalid,
+        ),
+        (
+            r#"{"resourceType":"Patient"}"#.to_owned(),
+            ErrorKind::Invalid,
+        ),
+        (
+            transaction(&[NEW_PATIENT, NEW_PATIENT]),
+            ErrorKind::TooLarge,
+        ),
+    ] {
+        assert_eq!(f.bundle(&text).await.unwrap_err().kind, kind, "{text}");
+    }
+    let empty = f
+        .bundle(r#"{"resourceType":"Bundle","type":"transaction"}"#)
+        .await
+        .unwrap();
+    assert!(entries(&empty).is_empty());
+}
+
+#[tokio::test]
+async fn a_transaction_of_thousands_is_one_commit() {
+    let f = Fixture::new().await;
+    let mut parts = vec![NEW_PATIENT.to_owned()];
+    for at in 0..3_000 {
+        parts.push(format!(
+            r#"{{"fullUrl":"urn:uuid:o{at}","resource":{{"resourceType":"Observation","status":"final","code":{{"text":"c{at}"}},"subject":{{"reference":"urn:uuid:p"}}}},"request":{{"method":"POST","url":"Observation"}}}}"#
+        ));
+    }
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let answer = f.bundle(&transaction(&parts)).await.unwrap();
+    assert_eq!(entries(&answer).len(), 3_001);
+    let counted = f.search("Observation?_summary=count").await.unwrap();
+    assert_eq!(at(counted.root(), "total"), "3000");
+}

@@ -1,0 +1,106 @@
+use std::{sync::Arc, time::Duration};
+
+use rotunda::{
+    engine::{Engine, ErrorKind, Settings, Target},
+    store::Store,
+};
+
+use crate::fixture::*;
+
+fn parameter(code: &str, expression: &str, status: &str) -> String {
+    format!(
+        r#"{{"resourceType":"SearchParameter","id":"sp","url":"http://x/sp","name":"SP","status":"{status}","description":"d","code":"{code}","base":["Patient"],"type":"token","expression":"{expression}"}}"#
+    )
+}
+
+/// Searches until the parameter is indexed; what it says until then must be that it is not.
+async fn when_indexed(f: &Fixture, query: &str) -> Vec<String> {
+    for _ in 0..500 {
+        match f.search(query).await {
+            Ok(found) => return identities(&found),
+            Err(error) => assert_eq!(error.kind, ErrorKind::Unavailable, "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not indexed in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_posted_parameter_is_indexed_online() {
+    let f = Fixture::new().await;
+    for at in 0..500 {
+        let married = if at % 100 == 0 { "M" } else { "S" };
+        f.put(&format!(
+            r#"{{"resourceType":"Patient","id":"p{at}","maritalStatus":{{"coding":[{{"code":"{married}"}}]}}}}"#
+        ))
+        .await;
+    }
+    assert!(f.search("Patient?married=M").await.is_err());
+    f.put(&parameter("married", "Patient.maritalStatus", "active"))
+        .await;
+    assert_eq!(when_indexed(&f, "Patient?married=M").await.len(), 5);
+
+    f.put(r#"{"resourceType":"Patient","id":"p0"}"#).await;
+    f.put(r#"{"resourceType":"Patient","id":"new","maritalStatus":{"coding":[{"code":"M"}]}}"#)
+        .await;
+    assert_eq!(when_indexed(&f, "Patient?married=M").await.len(), 5);
+
+    f.put(&parameter("married", "Patient.gender", "active"))
+        .await;
+    assert!(when_indexed(&f, "Patient?married=M").await.is_empty());
+
+    f.one(delete("SearchParameter", Target::Id("sp".to_owned())))
+        .await
+        .unwrap();
+    let error = f.search("Patient?married=M").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn what_cannot_be_indexed_is_refused_with_the_reason() {
+    let f = Fixture::new().await;
+    for (code, expression) in [
+        (
+            "odd",
+            "Patient.name.where(given.count() > iif(true, 1, 2)).select(",
+        ),
+        ("gender", "Patient.gender"),
+        ("odd", "Patient.nothing"),
+    ] {
+        let error = f.one(put(&parameter(code, expression, "active"))).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unprocessable, "{expression}");
+        assert!(!error.issues[0].diagnostics.is_empty());
+    }
+    f.put(&parameter("odd", "Patient.nothing(", "draft")).await;
+    assert!(f.search("Patient?odd=1").await.is_err());
+}
+
+#[tokio::test]
+async fn posted_parameters_and_page_tokens_outlive_the_engine() {
+    let f = Fixture::new().await;
+    f.put(&parameter("married", "Patient.maritalStatus", "active"))
+        .await;
+    for id in ["a", "b"] {
+        f.put(&format!(
+            r#"{{"resourceType":"Patient","id":"{id}","maritalStatus":{{"coding":[{{"code":"M"}}]}}}}"#
+        ))
+        .await;
+    }
+    when_indexed(&f, "Patient?married=M").await;
+    let first = f.search("Patient?married=M&_count=1").await.unwrap();
+    let next = relative(&link(&first, "next").unwrap());
+
+    let store: Arc<Store> = f.store.clone();
+    let settings = Settings {
+        base_url: "http://h/fhir".to_owned(),
+        ..Settings::default()
+    };
+    let engine = Engine::open(store, settings, f.clock.clone())
+        .await
+        .unwrap();
+    let again = Fixture { engine, ..f };
+    let second = again.search(&next).await.unwrap();
+    assert_eq!(identities(&second).len(), 1);
+    assert_ne!(identities(&first), identities(&second));
+}
