@@ -1,1 +1,10 @@
-//! Black-box checks, load generators and fault drills against a running server.
+//! Black-box checks, load generators and fault drills against a running server. Nothing here
+//! knows the server's code: it talks HTTP and starts processes.
+
+pub mod client;
+pub mod data;
+pub mod drill;
+pub mod load;
+pub mod postgres;
+pub mod process;
+pub mod server;
