@@ -34,7 +34,7 @@ impl Words {
     /// The words of the narrative and of all strings.
     pub fn new(narrative: &str, content: &str) -> Self {
         let sorted = |text| {
-            let mut words: Vec<String> = super::words::words(text).collect();
+            let mut words = super::words(text);
             words.sort_unstable();
             words.dedup();
             words

@@ -82,8 +82,10 @@ impl MemoryIndex {
     /// The page that `plan` asks for. A position that is not of this index starts from the
     /// beginning.
     pub fn search(&self, plan: &Plan) -> MemoryPage {
-        let mut found: Vec<(Vec<Option<Vec<u8>>>, usize)> = (0..self.items.len())
-            .filter(|&at| plan.types.contains(&self.items[at].kind))
+        let mut found: Vec<(Vec<Option<Vec<u8>>>, usize)> = (plan.types.iter())
+            .filter_map(|kind| self.by_id.get(kind))
+            .flat_map(HashMap::values)
+            .copied()
             .filter(|&at| self.satisfies(at, &plan.filter))
             .map(|at| (self.sort_values(at, &plan.sort), at))
             .collect();

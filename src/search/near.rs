@@ -23,7 +23,8 @@ struct Circle {
 }
 
 /// The keys of positions in a circle: `latitude|longitude[|distance[|unit]]`. The covering is
-/// exact to about one per cent of the distance.
+/// exact to about one per cent of the distance, and coarser for circles that reach beyond 85°.
+/// Without a distance it is 25 km, without a unit kilometres.
 pub(super) fn near(text: &str) -> Result<Vec<KeyRange>, Fault> {
     Ok(Circle::parse(text)?.cover())
 }
@@ -118,18 +119,32 @@ impl Circle {
         if self.nearest_km(south, west, north, east) > self.km {
             return Meets::No;
         }
-        let corner = |latitude, longitude| self.distance_km(latitude, longitude) <= self.km;
-        // Corners speak for the whole only of cells that bend little.
-        let flat = east - west <= 5.0;
-        let all = [(south, west), (south, east), (north, west), (north, east)];
-        if flat
-            && all
+        // Circles below a quarter of the globe are convex, and distances grow with the difference
+        // in longitude: the two ends of the farthest meridian speak for the whole cell.
+        let far = self.farthest_longitude(west, east);
+        let small = self.km < 9_000.0 || east - west <= 5.0;
+        if small
+            && [south, north]
                 .iter()
-                .all(|(latitude, longitude)| corner(*latitude, *longitude))
+                .all(|at| self.distance_km(*at, far) <= self.km)
         {
             Meets::Whole
         } else {
             Meets::Edge
+        }
+    }
+
+    fn farthest_longitude(&self, west: f64, east: f64) -> f64 {
+        let turn = |degrees: f64| degrees.rem_euclid(360.0);
+        let opposite = turn(self.longitude + 180.0 - west);
+        if opposite <= east - west {
+            return west + opposite;
+        }
+        let apart = |at: f64| turn(at - self.longitude).min(turn(self.longitude - at));
+        if apart(west) > apart(east) {
+            west
+        } else {
+            east
         }
     }
 
@@ -264,6 +279,7 @@ mod tests {
         ) {
             let ranges = near(&format!("{latitude}|{longitude}|{km}")).unwrap();
             prop_assert!(ranges.len() <= MAX_RANGES);
+            prop_assume!(latitude.abs() + km / DEGREE_KM < 85.0);
             let circle = Circle { latitude, longitude, km };
             let (north, east) = (bearing.to_radians().cos(), bearing.to_radians().sin());
             let step = km * part / DEGREE_KM;

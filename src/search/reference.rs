@@ -52,6 +52,22 @@ fn url(text: &str) -> Vec<KeyRange> {
     }]
 }
 
+/// `:below`: a canonical in all versions that continue the one given: `2` has `2` and `2.1`.
+pub(super) fn below(text: &str) -> Result<Vec<KeyRange>, Fault> {
+    let text = unescape(text);
+    let (url, version) = key::split_canonical(&text);
+    if version.is_empty() || !url.contains(':') {
+        return Err(Fault::not_supported(format!(
+            "'{text}' is not of the form url|version; ':below' compares versions of canonicals, \
+             not places in a hierarchy of resources"
+        )));
+    }
+    Ok(vec![
+        KeyRange::exact(key::reference_url(url, version)),
+        KeyRange::prefix(key::reference_url(url, &format!("{version}."))),
+    ])
+}
+
 /// `:identifier`: the keys of logical references.
 pub(super) fn identifier(text: &str) -> Result<Vec<KeyRange>, Fault> {
     Ok(vec![Token::parse(text)?.identifiers()])

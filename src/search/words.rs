@@ -1,5 +1,7 @@
 //! The language of `_text` and `_content`: words, `AND`, `OR`, parentheses.
 
+use resources::index::key;
+
 use super::fault::Fault;
 
 /// Every inner list has one word that occurs: conditions of alternatives.
@@ -8,11 +10,14 @@ pub(super) type Conditions = Vec<Vec<String>>;
 /// The most alternatives of all conditions together.
 const MAX_WORDS: usize = 256;
 
-/// The words of a text: lower case, cut at everything that is neither letter nor digit.
-pub(super) fn words(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(|c: char| !c.is_alphanumeric())
+/// The words of a text as full-text searches compare them: lower case, without accents, cut at
+/// everything that is neither letter nor digit.
+pub fn words(text: &str) -> Vec<String> {
+    key::normalise(text)
+        .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads an expression such as `(bone OR liver) AND metast*`. Words side by side must all occur.
@@ -57,7 +62,7 @@ fn tokens(text: &str) -> Vec<Token> {
             "NOT" => out.push(Token::Not),
             _ => {
                 let from = out.len();
-                out.extend(words(piece).map(Token::Word));
+                out.extend(words(piece).into_iter().map(Token::Word));
                 if piece.ends_with('*')
                     && out.len() > from
                     && let Some(Token::Word(last)) = out.last_mut()
@@ -172,7 +177,7 @@ mod tests {
             ("a OR b c", "a|b & a|c"),
             ("(a b) or (c d)", "a|c & a|d & b|c & b|d"),
             ("x-ray", "x & ray"),
-            ("Größe", "größe"),
+            ("Größe", "grosse"),
         ] {
             let conditions = parse(text, 4).unwrap();
             let shown: Vec<String> = conditions.iter().map(|choice| choice.join("|")).collect();

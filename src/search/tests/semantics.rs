@@ -194,6 +194,15 @@ fn references_chains_and_reverse_chains() {
         ("CarePlan?instantiates-canonical=http://x/plan", "e1"),
         ("CarePlan?instantiates-canonical=http://x/plan|2.0", "e1"),
         ("CarePlan?instantiates-canonical=http://x/plan|3.0", ""),
+        (
+            "CarePlan?instantiates-canonical:below=http://x/plan|2",
+            "e1",
+        ),
+        (
+            "CarePlan?instantiates-canonical:below=http://x/plan|2.0",
+            "e1",
+        ),
+        ("CarePlan?instantiates-canonical:below=http://x/plan|3", ""),
     ]);
 }
 
