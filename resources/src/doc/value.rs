@@ -138,7 +138,15 @@ impl<'d> Value<'d> {
 
     /// The member with this name, if the value is an object that has one.
     pub fn get(&self, name: &str) -> Option<Value<'d>> {
-        self.members().find(|member| member.name() == name)
+        self.members().find(|member| member.is_named(name))
+    }
+
+    /// Whether [`Value::name`] is `name`; most are told apart by their length.
+    fn is_named(&self, name: &str) -> bool {
+        let node = self.node();
+        let start = node.name_start as usize;
+        node.name_len as usize == name.len()
+            && self.doc.text.as_bytes()[start..start + name.len()] == *name.as_bytes()
     }
 
     /// An object's members in order; empty for other kinds.

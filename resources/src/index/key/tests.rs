@@ -1,0 +1,104 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn hash8_is_frozen() {
+    assert_eq!(hash8(""), 0xcbf2_9ce4_8422_2325u64.to_be_bytes());
+    assert_eq!(hash8("a"), 0xaf63_dc4c_8601_ec8cu64.to_be_bytes());
+    assert_eq!(hash8("foobar"), 0x8594_4171_f739_67e8u64.to_be_bytes());
+}
+
+#[test]
+fn layouts_are_frozen() {
+    let patient = ResourceType::from_name("Patient").unwrap();
+    let number = patient.number() as u8;
+    assert_eq!(token("c", "s"), b"\x20c\0s");
+    assert_eq!(token("c", ""), token_prefix("c"));
+    assert!(token("c", "s").ends_with(&token_suffix("s")));
+    assert_eq!(token_of_type("s", "MR", "12"), b"\x22s\0MR\x0012");
+    assert_eq!(token_text(" Élan  Vital "), b"\x21elan vital");
+    assert_eq!(reference(patient, "1"), [0x30, 0, number, b'1']);
+    assert_eq!(reference_url("u", "2"), b"\x31u\x002");
+    assert_eq!(reference_identifier("v", "s"), b"\x32v\0s");
+    assert_eq!(string("Ärzte"), "\u{40}arzte\0Ärzte".as_bytes());
+    assert_eq!(uri("urn:x"), b"\x50urn:x");
+    assert_eq!(number_hex("-12.5"), "607e7ffdf2ccff");
+    assert_eq!(number_hex("0.00"), "6080");
+    assert_eq!(number_hex("12.50"), "608180020d3300");
+    let day = DateRange::parse("1970-01-01").unwrap();
+    assert_eq!(date(day)[..9], [0x10, 0x80, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(date_wide(day), None);
+    assert!(date_wide(DateRange::parse("1970").unwrap()).is_some());
+}
+
+fn number_hex(text: &str) -> String {
+    let key = number(&Decimal::parse(text).unwrap());
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn references_are_read_back() {
+    let patient = ResourceType::from_name("Patient").unwrap();
+    assert_eq!(
+        read_reference(&reference(patient, "a.b-1")),
+        Some((patient, "a.b-1"))
+    );
+    assert_eq!(read_reference(b"\x31\x00\x01x"), None);
+    assert_eq!(read_reference(b"\x30\xff\xffx"), None);
+    assert_eq!(read_reference(b"\x30"), None);
+}
+
+#[test]
+fn text_is_compared_without_case_accents_and_spaces() {
+    for (text, normalised) in [
+        ("Müller", "muller"),
+        ("MU\u{308}LLER", "muller"),
+        ("  van\t der\n Berg ", "van der berg"),
+        ("Łukasz Ørsted Straße", "lukasz orsted strasse"),
+        ("İstanbul", "istanbul"),
+        ("ﬁ Ⅷ", "fi viii"),
+        ("日本語", "日本語"),
+        ("", ""),
+    ] {
+        assert_eq!(normalise(text), normalised, "{text}");
+    }
+}
+
+#[test]
+fn long_parts_stay_distinct_and_bounded() {
+    let long = "x".repeat(5000);
+    let longer = "x".repeat(5001);
+    assert_ne!(token(&long, "s"), token(&longer, "s"));
+    assert_ne!(uri(&long), uri(&longer));
+    assert_ne!(string(&long), string(&longer));
+    assert!(token_of_type(&long, &long, &long).len() < 1000);
+    assert!(string(&"ä".repeat(5000)).len() <= 2 + 2 * MAX_STRING);
+    assert_eq!(uri(&long).len(), 1 + MAX_URI);
+}
+
+#[test]
+fn a_zero_byte_cannot_forge_a_system() {
+    assert_ne!(token("c\0s", ""), token("c", "s"));
+}
+
+proptest! {
+    #[test]
+    fn normalising_twice_changes_nothing(text in "\\PC{0,20}") {
+        let once = normalise(&text);
+        prop_assert_eq!(normalise(&once), once);
+    }
+
+    #[test]
+    fn dates_compare_by_their_start(a in any::<i64>(), b in any::<i64>()) {
+        let key = |lo| date(DateRange { lo, hi: i64::MAX });
+        prop_assert_eq!(key(a).cmp(&key(b)), a.cmp(&b));
+        prop_assert_eq!(read_i64(&key(a)[1..]), Some(a));
+    }
+
+    #[test]
+    fn positions_are_read_back(latitude in -90.0..90.0f64, longitude in -180.0..180.0f64) {
+        let (lat, lon) = read_morton(morton(latitude, longitude));
+        prop_assert!((lat - latitude).abs() < 1e-6 && (lon - longitude).abs() < 1e-6);
+    }
+}
