@@ -1,6 +1,7 @@
 //! Rotunda: a FHIR R4 and HL7 v2 interoperability server.
 
 pub mod access;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
@@ -8,4 +9,6 @@ pub mod http;
 pub mod import;
 pub mod limits;
 pub mod search;
+pub mod server;
 pub mod store;
+pub mod upkeep;

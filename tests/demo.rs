@@ -1,4 +1,5 @@
 //! The demo hospital is valid R4, and everything it refers to is in it.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{collections::HashSet, io::Read};
 

@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &["access", "clock", "limits", "search", "store"]),
     ("http", &["access", "clock", "engine", "limits"]),
     ("import", &["access", "engine", "store"]),
+    ("upkeep", &["access", "store"]),
 ];
 
 /// Modules that may know all others: the composition and the program.

@@ -132,11 +132,6 @@ fn splice(
 }
 
 impl Entries {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// True if it is a batch: each entry succeeds or fails for itself.
     pub fn is_batch(&self) -> bool {
         self.kind == "batch"

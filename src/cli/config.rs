@@ -1,0 +1,28 @@
+//! `rotunda config`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{Failure, Settings, check};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check file, environment and flags, and say what is wrong
+    Check(Settings),
+    /// Print the configuration in force, without passwords
+    Print(Settings),
+}
+
+pub fn run(command: &Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Check(settings) => {
+            let config = settings.load()?;
+            check(&config)?;
+            config.store_url()?;
+            println!("the configuration is good");
+        }
+        Command::Print(settings) => print!("{}", settings.load()?.to_toml()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,69 @@
+//! `rotunda migrate`, `reindex` and `verify`.
+
+use std::process::ExitCode;
+
+use super::{Failure, Settings};
+use crate::{
+    config::without_password,
+    server::{self, Purpose},
+    upkeep::{self, Rules},
+};
+
+pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
+    let config = settings.begin()?;
+    let store = server::open_store(&config).await?;
+    store.close().await;
+    println!(
+        "{} has the schema of rotunda {}",
+        without_password(&config.store_url()?),
+        env!("CARGO_PKG_VERSION")
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
+    let config = settings.begin()?;
+    let (store, engine) = server::open(&config, Purpose::Serve).await?;
+    let registry = engine.registry();
+    let rules = Rules {
+        registry: &registry,
+        base_url: &engine.settings().base_url,
+    };
+    let mut told = 0;
+    let looked = upkeep::reindex(&store, &rules, |looked| {
+        if looked.resources >= told + 50_000 {
+            told = looked.resources;
+            eprintln!("{told} resources");
+        }
+    })
+    .await?;
+    drop(engine);
+    server::close(store).await;
+    println!(
+        "{} resources looked at, {} mended",
+        looked.resources, looked.different
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
+    let config = settings.begin()?;
+    let (store, engine) = server::open(&config, Purpose::Serve).await?;
+    let registry = engine.registry();
+    let rules = Rules {
+        registry: &registry,
+        base_url: &engine.settings().base_url,
+    };
+    let looked = upkeep::verify(&store, &rules, |sentence| println!("{sentence}")).await?;
+    drop(engine);
+    server::close(store).await;
+    println!(
+        "{} resources verified, {} differences",
+        looked.resources, looked.different
+    );
+    Ok(if looked.different == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,92 @@
+//! `rotunda serve`.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, Settings, check};
+use crate::{
+    config::{Config, LogFormat, without_password},
+    server::{self, Server},
+};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Address of the FHIR API; port 0 takes a free port [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Address of health and metrics [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// Load the demo hospital, if it is not there yet
+    #[arg(long)]
+    demo: bool,
+    /// Serve without authentication; loopback addresses only
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Arguments {
+    fn load(&self) -> Result<Config, Failure> {
+        let mut config = self.settings.load()?;
+        if let Some(address) = self.listen {
+            config.http.listen = address;
+        }
+        if let Some(address) = self.admin_listen {
+            config.http.admin_listen = address;
+        }
+        config.http.open |= self.open;
+        check(&config)?;
+        if !config.http.open {
+            return Err(Failure(
+                "there is no authorization server yet: add --open to serve without \
+                 authentication on a loopback address"
+                    .to_owned(),
+            ));
+        }
+        Ok(config)
+    }
+}
+
+pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let config = arguments.load()?;
+    server::log::begin(&config.log)?;
+    // Signals are taken before anything listens, so that none is missed.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let server = Server::start(&config).await?;
+    if arguments.demo {
+        server.load_demo().await?;
+    }
+    println!("{}", announcement(&server, &config));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("shutting down: finishing the requests in flight");
+    server.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The one line on stdout that says where the server is.
+fn announcement(server: &Server, config: &Config) -> String {
+    let fhir = server.base_url();
+    let admin = server.admin_address();
+    let store = without_password(&config.store.url);
+    match config.log.format {
+        LogFormat::Text => format!(
+            "rotunda serves FHIR R4 on {fhir} without authentication \
+             (admin: http://{admin}, store: {store})"
+        ),
+        LogFormat::Json => serde_json::json!({
+            "fhir": fhir,
+            "listen": server.address().to_string(),
+            "admin": admin.to_string(),
+            "store": store,
+        })
+        .to_string(),
+    }
+}

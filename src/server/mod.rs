@@ -1,0 +1,222 @@
+//! Configuration -> a running server: the one place that knows every module.
+
+mod demo;
+pub mod log;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use crate::{
+    clock::SystemClock,
+    config::{Config, ConfigError},
+    engine::{self, Engine},
+    http,
+    import::ImportError,
+    store::{self, Store, StoreError},
+};
+
+/// What an engine is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests of clients.
+    Serve,
+    /// An import, for which an update without change is none.
+    Import,
+}
+
+/// Why a server could not start, run or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration makes no sense.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The filter of the log cannot be read.
+    #[error("log.filter '{0}' is not a filter: {1}")]
+    LogFilter(String, String),
+    /// The database cannot be opened.
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The engine refuses what it finds in the store.
+    #[error("{0}")]
+    Engine(#[from] engine::Error),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// The demo hospital could not be loaded.
+    #[error("the demo hospital cannot be loaded: {0}")]
+    Demo(#[from] ImportError),
+    /// A resource of the demo hospital was refused.
+    #[error("the demo hospital is not accepted: {0}")]
+    DemoRejected(String),
+}
+
+/// Opens the store that is configured.
+///
+/// # Errors
+/// It is not there, of another version, or refuses.
+pub async fn open_store(config: &Config) -> Result<Store, StartError> {
+    let options = store::Options {
+        connections: config.store.connections as usize,
+        query_time: config.limits.query_time(),
+        queue_commits: config.limits.commit_queue,
+        ..store::Options::default()
+    };
+    Ok(Store::open(&config.store_url()?, &options).await?)
+}
+
+/// Opens the store that is configured, and an engine on it.
+///
+/// # Errors
+/// As [`open_store`].
+pub async fn open(
+    config: &Config,
+    purpose: Purpose,
+) -> Result<(Arc<Store>, Arc<Engine>), StartError> {
+    let base_url = config.http.base_url.clone();
+    let base_url =
+        base_url.unwrap_or_else(|| format!("http://{}{}", config.http.listen, http::BASE_PATH));
+    open_at(config, purpose, base_url).await
+}
+
+async fn open_at(
+    config: &Config,
+    purpose: Purpose,
+    base_url: String,
+) -> Result<(Arc<Store>, Arc<Engine>), StartError> {
+    let store = Arc::new(open_store(config).await?);
+    let settings = engine::Settings {
+        base_url: base_url.trim_end_matches('/').to_owned(),
+        update_create: config.rest.update_create || purpose == Purpose::Import,
+        conditional_delete_multiple: config.rest.conditional_delete_multiple,
+        skip_unchanged_updates: purpose == Purpose::Import,
+        limits: config.limits.clone(),
+    };
+    let clock = Arc::new(SystemClock::default());
+    let engine = Engine::open(Arc::clone(&store), settings, clock).await?;
+    Ok((store, engine))
+}
+
+/// A server that listens.
+pub struct Server {
+    base_url: String,
+    address: SocketAddr,
+    admin: SocketAddr,
+    store: Arc<Store>,
+    engine: Arc<Engine>,
+    stop: watch::Sender<bool>,
+    listeners: [JoinHandle<usize>; 2],
+}
+
+impl Server {
+    /// Opens the store and listens on both addresses.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or an address is taken.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let fhir = listen(config.http.listen).await?;
+        let admin = listen(config.http.admin_listen).await?;
+        let address = local(&fhir, config.http.listen)?;
+        let admin_address = local(&admin, config.http.admin_listen)?;
+        let base_url = match &config.http.base_url {
+            Some(base) => base.trim_end_matches('/').to_owned(),
+            None => format!("http://{address}{}", http::BASE_PATH),
+        };
+        // A second server in the same process (in tests) keeps no metrics.
+        let metrics = http::Metrics::install().ok();
+        let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
+        let settings = http::Settings {
+            cors_origins: config.http.cors_origins.clone(),
+            lenient_search: config.rest.lenient_search,
+            explain: config.http.open,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let bounds = http::Connections::from(&config.limits);
+        let serve = |listener, router| {
+            let mut stopped = stopped.clone();
+            tokio::spawn(http::serve(listener, router, bounds.clone(), async move {
+                let _ = stopped.wait_for(|stop| *stop).await;
+            }))
+        };
+        let listeners = [
+            serve(fhir, http::router(Arc::clone(&engine), settings)),
+            serve(admin, http::admin_router(Arc::clone(&engine), metrics)),
+        ];
+        Ok(Self {
+            base_url,
+            address,
+            admin: admin_address,
+            store,
+            engine,
+            stop,
+            listeners,
+        })
+    }
+
+    /// The FHIR base URL.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Where the FHIR API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health and metrics listen.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Loads the demo hospital, unless it was loaded before.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn load_demo(&self) -> Result<(), StartError> {
+        demo::load(&self.engine, &self.store).await
+    }
+
+    /// Takes no more requests, finishes those in flight, and closes the store.
+    ///
+    /// # Errors
+    /// None at present; what was cut off is logged.
+    pub async fn stop(self) -> Result<(), StartError> {
+        let _ = self.stop.send(true);
+        for listener in self.listeners {
+            match listener.await {
+                Ok(0) => {}
+                Ok(open) => tracing::warn!(open, "connections were cut off at shutdown"),
+                Err(error) => tracing::error!(%error, "a listener broke down"),
+            }
+        }
+        drop(self.engine);
+        close(self.store).await;
+        Ok(())
+    }
+}
+
+/// Closes a store when its last other user is gone.
+pub async fn close(store: Arc<Store>) {
+    const WAIT: Duration = Duration::from_millis(10);
+    let mut store = store;
+    for _ in 0..200 {
+        match Arc::try_unwrap(store) {
+            Ok(alone) => return alone.close().await,
+            Err(shared) => store = shared,
+        }
+        tokio::time::sleep(WAIT).await;
+    }
+    tracing::warn!("the store is still in use at shutdown; what was acknowledged is durable");
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen(address, error))
+}
+
+fn local(listener: &TcpListener, wanted: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener
+        .local_addr()
+        .map_err(|error| StartError::Listen(wanted, error))
+}
