@@ -6,11 +6,13 @@ use std::{fs::File, ops::Range, path::Path};
 use profiles::validate;
 use resources::{Doc, Value, doc::Kind};
 
-/// What can be done to a value, and whether the result must be invalid.
-const DAMAGES: [fn(Value<'_>) -> Option<(Range<usize>, String)>; 5] =
-    [renamed, emptied, retyped, nulled, wrapped];
+/// A span of the text, and what shall stand there.
+type Edit = (Range<usize>, String);
 
-fn renamed(value: Value<'_>) -> Option<(Range<usize>, String)> {
+/// What can be done to a value so that the result must be invalid.
+const DAMAGES: [fn(Value<'_>) -> Option<Edit>; 5] = [renamed, emptied, retyped, nulled, wrapped];
+
+fn renamed(value: Value<'_>) -> Option<Edit> {
     let member = !value.name().is_empty();
     member.then(|| {
         (
@@ -20,12 +22,12 @@ fn renamed(value: Value<'_>) -> Option<(Range<usize>, String)> {
     })
 }
 
-fn emptied(value: Value<'_>) -> Option<(Range<usize>, String)> {
+fn emptied(value: Value<'_>) -> Option<Edit> {
     let empty = if value.is_array() { "[]" } else { "{}" };
     Some((value.span(), empty.to_owned()))
 }
 
-fn retyped(value: Value<'_>) -> Option<(Range<usize>, String)> {
+fn retyped(value: Value<'_>) -> Option<Edit> {
     let other = match value.kind() {
         Kind::String => "1".to_owned(),
         Kind::Number | Kind::True | Kind::False => format!("\"{}\"", value.raw()),
@@ -35,11 +37,11 @@ fn retyped(value: Value<'_>) -> Option<(Range<usize>, String)> {
     Some((value.span(), other))
 }
 
-fn nulled(value: Value<'_>) -> Option<(Range<usize>, String)> {
+fn nulled(value: Value<'_>) -> Option<Edit> {
     (!value.is_null()).then(|| (value.span(), "null".to_owned()))
 }
 
-fn wrapped(value: Value<'_>) -> Option<(Range<usize>, String)> {
+fn wrapped(value: Value<'_>) -> Option<Edit> {
     let other = match value.items().next() {
         Some(first) => first.raw().to_owned(),
         None => format!("[{}]", value.raw()),
@@ -66,7 +68,7 @@ fn one_damaged_value_makes_a_valid_resource_invalid() {
                     continue;
                 }
                 let Some(edit) = damage(value) else { continue };
-                let damaged = doc.splice(&[edit.clone()]);
+                let damaged = doc.splice(std::slice::from_ref(&edit));
                 // A name that is there already makes it no JSON that FHIR accepts.
                 let Ok(damaged) = Doc::parse(damaged) else {
                     continue;
