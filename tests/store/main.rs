@@ -5,3 +5,5 @@ mod support;
 
 mod behaviour;
 mod fixture;
+mod model;
+mod oracle;

@@ -1,7 +1,7 @@
 //! A PostgreSQL cluster for tests, made in a temporary folder and gone with the test program.
 //!
-//! `ROTUNDA_TEST_POSTGRES` (the address of a server where databases may be created, without a
-//! database's name at its end) uses that server instead.
+//! `ROTUNDA_TEST_POSTGRES` (the address of a server where databases may be created) uses that
+//! server instead.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -62,7 +62,10 @@ impl Cluster {
     /// The server that the environment names, or a new one.
     pub fn start() -> Self {
         match std::env::var("ROTUNDA_TEST_POSTGRES") {
-            Ok(base) => Self { base, _child: None },
+            Ok(url) => Self {
+                base: url.strip_suffix("/postgres").unwrap_or(&url).to_owned(),
+                _child: None,
+            },
             Err(_) => Self::make(),
         }
     }

@@ -72,7 +72,8 @@ impl<'v> Scope<'v> {
         let candidates: Vec<(usize, Vec<Source<'_>>)> = (self.parts.iter().enumerate())
             .filter_map(|(at, part)| Some((at, sources(part)?)))
             .collect();
-        for step in STEPS.into_iter().chain([self.cap]) {
+        let steps = STEPS.into_iter().filter(|&step| step < self.cap);
+        for step in steps.chain([self.cap]) {
             let mut best: Option<(usize, usize)> = None;
             for (at, sources) in &candidates {
                 let count = self.count(session, sources, step).await?;
