@@ -1,34 +1,25 @@
 //! The behaviour suite.
 
+use resources::index::ParamId;
 use resources::model::ResourceType;
-use rotunda::store::{Change, StoreError};
+use rotunda::{
+    search::plan::{Clause, Plan, Position, TotalMode},
+    store::{Change, LogFilter, Parameter, ParameterState, Reindex, StoreError},
+};
 
 use crate::fixture::{ALL, Fixture, create, delete, entry, put, put_one, update};
 
 const PATIENT: ResourceType = ResourceType::PATIENT;
 
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(&crate::fixture::Fixture::sqlite().await).await;
-            })+
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(&crate::fixture::Fixture::postgres().await).await;
-            })+
-        }
-    };
-}
-
 on_both_databases!(
     a_version_is_read_as_it_was_written,
     a_write_from_an_old_head_conflicts_and_leaves_nothing,
     a_deletion_keeps_its_history,
+    the_log_is_read_newest_first_by_type_resource_and_time,
+    a_page_position_of_another_search_is_refused,
+    settings_and_parameters_are_kept,
+    entries_change_only_for_the_version_they_were_computed_from,
+    a_search_by_time_of_many_goes_from_page_to_page,
 );
 
 async fn a_version_is_read_as_it_was_written(Fixture { store, .. }: &Fixture) {
@@ -84,4 +75,165 @@ async fn a_deletion_keeps_its_history(Fixture { store, .. }: &Fixture) {
     assert_eq!(deletion.change, Change::Delete);
     let back = put_one(store, update(&gone, vec![], vec![])).await;
     assert_eq!((back.version, back.deleted), (3, false));
+}
+
+async fn the_log_is_read_newest_first_by_type_resource_and_time(Fixture { store, .. }: &Fixture) {
+    let slot = ResourceType::SLOT;
+    let hour = 60 * 60 * 1000;
+    let mut heads = Vec::new();
+    for at in 0..6 {
+        let kind = if at % 2 == 0 { PATIENT } else { slot };
+        let mut write = create(kind, &format!("r{at}"), vec![]);
+        write.updated = at * 10 * hour;
+        heads.push(put_one(store, write).await);
+    }
+    let ids = async |filter: LogFilter, limit: usize| -> Vec<String> {
+        let found = store.log(&filter, limit, &ALL).await.unwrap();
+        found
+            .into_iter()
+            .map(|version| version.stored.head.id)
+            .collect()
+    };
+    let all = LogFilter::default();
+    assert_eq!(ids(all.clone(), 3).await, ["r5", "r4", "r3"]);
+    let below = LogFilter {
+        below: Some(heads[3].vid),
+        ..all.clone()
+    };
+    assert_eq!(ids(below, 9).await, ["r2", "r1", "r0"]);
+    let patients = LogFilter {
+        kind: Some(PATIENT),
+        ..all.clone()
+    };
+    assert_eq!(ids(patients, 9).await, ["r4", "r2", "r0"]);
+    let one = LogFilter {
+        rid: Some(heads[2].rid),
+        ..all.clone()
+    };
+    assert_eq!(ids(one, 9).await, ["r2"]);
+    let since = LogFilter {
+        since: Some(20 * hour),
+        before: Some(50 * hour),
+        ..all.clone()
+    };
+    assert_eq!(ids(since, 9).await, ["r4", "r3", "r2"]);
+    let future = LogFilter {
+        since: Some(1_000 * hour),
+        ..all
+    };
+    assert!(ids(future, 9).await.is_empty());
+}
+
+fn plan() -> Plan {
+    Plan {
+        types: vec![PATIENT],
+        filter: Clause::All(Vec::new()),
+        sort: Vec::new(),
+        limit: 2,
+        after: None,
+        total: TotalMode::None,
+    }
+}
+
+async fn a_page_position_of_another_search_is_refused(Fixture { store, .. }: &Fixture) {
+    put_one(store, create(ResourceType::SLOT, "a", vec![])).await;
+    let slots = Plan {
+        types: vec![ResourceType::SLOT],
+        ..plan()
+    };
+    let page = store.search(&slots, &ALL).await.unwrap();
+    for position in [
+        page.hits[0].position.clone(),
+        Position(vec![]),
+        Position(vec![9; 40]),
+    ] {
+        let other = Plan {
+            after: Some(position),
+            ..plan()
+        };
+        assert!(matches!(
+            store.search(&other, &ALL).await,
+            Err(StoreError::Position)
+        ));
+    }
+}
+
+async fn settings_and_parameters_are_kept(Fixture { store, .. }: &Fixture) {
+    assert_eq!(store.setting("a").await.unwrap(), None);
+    assert_eq!(store.setting_or("a", b"1").await.unwrap(), b"1");
+    assert_eq!(store.setting_or("a", b"2").await.unwrap(), b"1");
+    store.set_setting("a", b"3").await.unwrap();
+    assert_eq!(
+        store.setting("a").await.unwrap().as_deref(),
+        Some(b"3".as_slice())
+    );
+    let mut parameter = Parameter {
+        id: ParamId(1 << 20),
+        base: PATIENT,
+        code: "eye".to_owned(),
+        definition: "{}".to_owned(),
+        state: ParameterState::Indexing,
+        done: 0,
+    };
+    store.put_parameter(parameter.clone()).await.unwrap();
+    parameter.state = ParameterState::Ready;
+    parameter.done = 7;
+    store.put_parameter(parameter.clone()).await.unwrap();
+    assert_eq!(store.parameters().await.unwrap(), vec![parameter]);
+}
+
+async fn entries_change_only_for_the_version_they_were_computed_from(
+    Fixture { store, .. }: &Fixture,
+) {
+    let (old, new) = (entry(PATIENT, 1, b"old"), entry(PATIENT, 1, b"new"));
+    let head = put_one(store, create(PATIENT, "a", vec![old.clone()])).await;
+    let change = |version| Reindex {
+        rid: head.rid,
+        version,
+        add: vec![new.clone()],
+        remove: vec![old.clone()],
+    };
+    assert_eq!(store.reindex(vec![change(2)]).await.unwrap(), 0);
+    let indexed = store.indexed(0, 9, &ALL).await.unwrap();
+    assert_eq!(indexed[0].entries, vec![old.clone()]);
+    let text = std::str::from_utf8(&indexed[0].stored.body).unwrap();
+    assert_eq!(indexed[0].hash, rotunda::store::text_hash(text));
+    assert_eq!(store.reindex(vec![change(1)]).await.unwrap(), 1);
+    assert_eq!(
+        store.indexed(0, 9, &ALL).await.unwrap()[0].entries,
+        vec![new]
+    );
+}
+
+async fn a_search_by_time_of_many_goes_from_page_to_page(Fixture { url, .. }: &Fixture) {
+    // On a second store, or the same database again, that collects next to nothing.
+    let options = rotunda::store::Options {
+        candidates: 1,
+        ..Default::default()
+    };
+    let url = match url.strip_prefix("sqlite:") {
+        Some(path) => format!("sqlite:{path}.second"),
+        None => url.clone(),
+    };
+    let store = rotunda::store::Store::open(&url, &options).await.unwrap();
+    for at in 0..9 {
+        let mut write = create(PATIENT, &format!("p{at}"), vec![]);
+        write.updated = 100 - at % 4;
+        put_one(&store, write).await;
+    }
+    let filter = Clause::Updated {
+        from: Some(98),
+        to: None,
+    };
+    let mut plan = Plan { filter, ..plan() };
+    let mut found = Vec::new();
+    loop {
+        let page = store.search(&plan, &ALL).await.unwrap();
+        found.extend(page.hits.iter().map(|hit| hit.stored.head.id.clone()));
+        plan.after = page.hits.last().map(|hit| hit.position.clone());
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(found, ["p2", "p6", "p1", "p5", "p0", "p4", "p8"]);
 }

@@ -1,5 +1,7 @@
 //! Resources to store and an opened store to keep them in.
 
+use std::sync::Arc;
+
 use resources::{
     index::{Entry, ParamId},
     model::ResourceType,
@@ -95,7 +97,7 @@ pub async fn put_one(store: &Store, write: Write) -> Head {
 
 /// A store in a folder of its own.
 pub struct Fixture {
-    pub store: Store,
+    pub store: Arc<Store>,
     pub url: String,
     _folder: Option<tempfile::TempDir>,
 }
@@ -106,7 +108,7 @@ impl Fixture {
         let url = format!("sqlite:{}", folder.path().join("store.db").display());
         let store = Store::open(&url, &Options::default()).await.unwrap();
         Self {
-            store,
+            store: Arc::new(store),
             url,
             _folder: Some(folder),
         }
@@ -116,7 +118,7 @@ impl Fixture {
         let url = crate::support::postgres::database().await;
         let store = Store::open(&url, &Options::default()).await.unwrap();
         Self {
-            store,
+            store: Arc::new(store),
             url,
             _folder: None,
         }

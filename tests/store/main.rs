@@ -3,7 +3,27 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// Each function is a test, once on each database.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(&crate::fixture::Fixture::sqlite().await).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(&crate::fixture::Fixture::postgres().await).await;
+            })+
+        }
+    };
+}
+
 mod behaviour;
 mod fixture;
+mod guards;
 mod model;
 mod oracle;

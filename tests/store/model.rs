@@ -9,7 +9,7 @@ use rotunda::{
 };
 
 use crate::{
-    fixture::{ALL, Fixture, create, delete, param, put, update},
+    fixture::{ALL, create, delete, param, put, update},
     oracle::{Thing, World, reference, values},
 };
 
@@ -313,9 +313,8 @@ const BOUNDS: [usize; 2] = [10_000, 2];
 async fn random_searches_on_sqlite_find_what_the_oracle_finds() {
     for (at, candidates) in BOUNDS.into_iter().enumerate() {
         for seed in 1..=4 {
-            let fixture = Fixture::sqlite().await;
-            let url = fixture.url.clone();
-            fixture.store.close().await;
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite:{}", folder.path().join("store.db").display());
             run(
                 &url,
                 candidates,
