@@ -120,7 +120,8 @@ impl<'d> Walk<'d> {
         };
         if contained {
             if let Some(nested) = value.get("contained") {
-                let sentence = "A contained resource cannot contain others; move them up to the outer resource's contained.";
+                let sentence = "A contained resource cannot contain others; move them up to the \
+                 outer resource's contained.";
                 self.report("invariant", &path.child(nested.name()), sentence);
             }
             return self.object(value, model::resource(kind), path);

@@ -52,7 +52,8 @@ impl<'d> Walk<'d> {
                 self.companion(value, member, property, &path);
             } else {
                 let sentence = format!(
-                    "{name} cannot be: only primitive elements have a property with '_'. Put id and extension inside {bare}."
+                    "{name} cannot be: only primitive elements have a property with '_'. Put id \
+                     and extension inside {bare}."
                 );
                 self.report("structure", &path, sentence);
             }

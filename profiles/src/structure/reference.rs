@@ -26,7 +26,8 @@ impl<'d> Walk<'d> {
                     }
                     None => {
                         let sentence = format!(
-                            "There is no contained resource with the id '{id}'; contain it, or refer to it as Type/id."
+                            "There is no contained resource with the id '{id}'; contain it, or \
+                             refer to it as Type/id."
                         );
                         return self.report("invariant", &path.child("reference"), sentence);
                     }

@@ -74,7 +74,8 @@ impl<'l> Expansion<'l> {
     pub fn of_canonical(&mut self, canonical: &str) -> Result<CodeSet, Issue> {
         if self.open.len() >= MAX_DEPTH || self.open.iter().any(|open| open == canonical) {
             let sentence = format!(
-                "The value set {canonical} imports itself, directly or through others; correct its compose."
+                "The value set {canonical} imports itself, directly or through others; correct \
+                 its compose."
             );
             return Err(Issue::error("invalid", sentence));
         }
@@ -102,7 +103,11 @@ impl<'l> Expansion<'l> {
         for exclude in parts(value_set, "exclude") {
             let excluded = self.included(exclude)?;
             codes.subtract(&excluded).map_err(|system| {
-                let sentence = format!("The value set excludes codes from all of {system}, whose codes are not known here; store it as a CodeSystem with content 'complete'.");
+                let sentence = format!(
+                    "The value set excludes codes from all of {system}, \
+                 whose codes are not known here; store it as a CodeSystem with content \
+                 'complete'."
+                );
                 Issue::error("not-supported", sentence)
             })?;
         }
@@ -253,7 +258,9 @@ impl Filter {
             }
             other => {
                 let sentence = format!(
-                    "The value set filters by '{other}', which is not supported; list the codes, or use is-a, descendent-of, is-not-a, generalizes, =, in, not-in or exists."
+                    "The value set filters by '{other}', which is not supported; list the \
+                     codes, or use is-a, descendent-of, is-not-a, generalizes, =, in, not-in \
+                     or exists."
                 );
                 return Err(Issue::error("not-supported", sentence));
             }

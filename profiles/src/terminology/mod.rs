@@ -157,7 +157,8 @@ fn unknown_code_system(system: &str) -> Issue {
     Issue::error(
         "not-found",
         format!(
-            "The code system {system} is not known here with its concepts; store it as a CodeSystem with content 'complete'."
+            "The code system {system} is not known here with its concepts; store it as a \
+             CodeSystem with content 'complete'."
         ),
     )
 }

@@ -124,7 +124,8 @@ impl<'t> Reader<'t> {
         let (name, mut rest) = split_name(rest);
         if ELEMENTS.binary_search(&name).is_err() {
             return Err(refused(format!(
-                "The narrative contains the element <{}>, which is not allowed; remove it (scripts, forms, frames and styles are never allowed).",
+                "The narrative contains the element <{}>, which is not allowed; remove it \
+                 (scripts, forms, frames and styles are never allowed).",
                 short(name)
             )));
         }
@@ -184,7 +185,8 @@ fn check_attribute(name: &str, value: &str) -> Result<(), Fault> {
     entities(value)?;
     if ATTRIBUTES.binary_search(&name).is_err() {
         return Err(refused(format!(
-            "The narrative contains the attribute {}, which is not allowed; remove it (event handlers never are).",
+            "The narrative contains the attribute {}, which is not allowed; remove it (event \
+             handlers never are).",
             short(name)
         )));
     }
@@ -195,7 +197,8 @@ fn check_attribute(name: &str, value: &str) -> Result<(), Fault> {
     }
     if ADDRESSES.contains(&name) && !is_harmless(name, value) {
         return Err(refused(format!(
-            "The narrative's {name} \"{}\" is not allowed; use http, https, mailto, tel, # or a relative address{}.",
+            "The narrative's {name} \"{}\" is not allowed; use http, https, mailto, tel, # or a \
+             relative address{}.",
             short(value),
             if name == "src" {
                 ", or data: with an image"
@@ -206,7 +209,8 @@ fn check_attribute(name: &str, value: &str) -> Result<(), Fault> {
     }
     if name == "style" && !is_harmless_style(value) {
         return Err(refused(
-            "A style in the narrative cannot fetch or run anything; remove absolute url(), @import, expression() and the like.",
+            "A style in the narrative cannot fetch or run anything; remove absolute url(), \
+             @import, expression() and the like.",
         ));
     }
     Ok(())
