@@ -5,7 +5,7 @@
 //! what is stored. Chains from stored to computed resources find nothing.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -159,21 +159,21 @@ impl Engine {
     /// Leaves out what a stored resource hides.
     async fn without_hidden(&self, hits: Vec<ComputedHit>) -> Result<Vec<ComputedHit>, Error> {
         let all = Access::system("what users stored hides what is built in");
-        let mut stored: HashMap<ResourceType, bool> = HashMap::new();
-        for hit in &hits {
-            if !stored.contains_key(&hit.kind) {
-                let filter = LogFilter {
-                    kind: Some(hit.kind),
-                    ..LogFilter::default()
-                };
-                let any = !self.store.log(&filter, 1, &all).await?.is_empty();
-                stored.insert(hit.kind, any);
+        let kinds: HashSet<ResourceType> = hits.iter().map(|hit| hit.kind).collect();
+        let mut stored = HashSet::new();
+        for kind in kinds {
+            let filter = LogFilter {
+                kind: Some(kind),
+                ..LogFilter::default()
+            };
+            if !self.store.log(&filter, 1, &all).await?.is_empty() {
+                stored.insert(kind);
             }
         }
         let (open, mut shown): (Vec<_>, Vec<_>) = hits
             .into_iter()
             .enumerate()
-            .partition(|(_, hit)| stored.get(&hit.kind) == Some(&true));
+            .partition(|(_, hit)| stored.contains(&hit.kind));
         if !open.is_empty() {
             let keys: Vec<(ResourceType, &str)> = open
                 .iter()

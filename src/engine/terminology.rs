@@ -25,6 +25,9 @@ use crate::{
 /// Value sets and code systems that one search may touch.
 const MAX_RESOURCES: usize = 200;
 
+/// [`terminology::descendants`] or [`terminology::ancestors`].
+type Walk = fn(&str, &str, &dyn Lookup, usize) -> Result<Vec<String>, Issue>;
+
 /// What was stored, by type and canonical URL.
 #[derive(Default)]
 struct Shelf(HashMap<(ResourceType, String), Arc<Doc>>);
@@ -109,7 +112,7 @@ impl Engine {
         system: Option<&str>,
         code: &str,
         limit: usize,
-        walk: fn(&str, &str, &dyn Lookup, usize) -> Result<Vec<String>, Issue>,
+        walk: Walk,
     ) -> Result<Vec<(String, String)>, Error> {
         let Some(system) = system else {
             return Err(Error::new(

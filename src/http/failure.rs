@@ -10,7 +10,7 @@ use resources::{
 };
 
 use super::{Reply, negotiate::Format};
-use crate::engine::{Error, ErrorKind};
+use crate::engine::Error;
 
 /// Why a request is not answered as it wanted.
 #[derive(Debug)]
@@ -74,30 +74,10 @@ impl Failure {
     }
 }
 
-/// The only place where a failure of the engine becomes a status.
-fn status(kind: ErrorKind) -> StatusCode {
-    match kind {
-        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-        ErrorKind::Forbidden | ErrorKind::TooCostly => StatusCode::FORBIDDEN,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorKind::Conflict => StatusCode::CONFLICT,
-        ErrorKind::Gone => StatusCode::GONE,
-        ErrorKind::PreconditionFailed | ErrorKind::MultipleMatches => {
-            StatusCode::PRECONDITION_FAILED
-        }
-        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::Busy => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::NotSupported => StatusCode::NOT_IMPLEMENTED,
-        ErrorKind::Unavailable | ErrorKind::Timeout => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let status = status(error.kind);
+        let status =
+            StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let must_name_a_time = matches!(
             status,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS

@@ -2,6 +2,18 @@ use rotunda::engine::ErrorKind;
 
 use crate::fixture::*;
 
+on_both_databases!(
+    references_between_entries_lead_to_what_they_become,
+    entries_are_worked_on_in_the_order_of_the_standard,
+    one_bad_entry_undoes_all,
+    the_same_identity_twice_is_refused,
+    conditional_creates_in_a_transaction_find_or_make,
+    a_patch_entry_carries_json_patch_in_a_binary,
+    entries_of_a_batch_stand_alone,
+    only_batches_and_transactions_are_carried_out,
+    a_transaction_of_thousands_is_one_commit,
+);
+
 fn transaction(entries: &[&str]) -> String {
     format!(
         r#"{{"resourceType":"Bundle","type":"transaction","entry":[{}]}}"#,
@@ -18,9 +30,8 @@ fn statuses(bundle: &resources::Doc) -> Vec<String> {
 
 const NEW_PATIENT: &str = r#"{"fullUrl":"urn:uuid:p","resource":{"resourceType":"Patient","active":true},"request":{"method":"POST","url":"Patient"}}"#;
 
-#[tokio::test]
-async fn references_between_entries_lead_to_what_they_become() {
-    let f = Fixture::new().await;
+async fn references_between_entries_lead_to_what_they_become(on: Database) {
+    let f = Fixture::new(on).await;
     f.put(
         r#"{"resourceType":"Practitioner","id":"doc","identifier":[{"system":"n","value":"1"}]}"#,
     )
@@ -42,9 +53,8 @@ async fn references_between_entries_lead_to_what_they_become() {
     assert_eq!(found.len(), 1);
 }
 
-#[tokio::test]
-async fn entries_are_worked_on_in_the_order_of_the_standard() {
-    let f = Fixture::new().await;
+async fn entries_are_worked_on_in_the_order_of_the_standard(on: Database) {
+    let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"old","identifier":[{"value":"x"}]}"#)
         .await;
     let answer = f
@@ -61,9 +71,8 @@ async fn entries_are_worked_on_in_the_order_of_the_standard() {
     assert_eq!(search.get("entry").unwrap().items().count(), 2);
 }
 
-#[tokio::test]
-async fn one_bad_entry_undoes_all() {
-    let f = Fixture::new().await;
+async fn one_bad_entry_undoes_all(on: Database) {
+    let f = Fixture::new(on).await;
     for (bad, kind, place) in [
         (
             r#"{"resource":{"resourceType":"Patient","bogus":1},"request":{"method":"POST","url":"Patient"}}"#,
@@ -112,9 +121,8 @@ async fn one_bad_entry_undoes_all() {
     assert!(f.found("Patient").await.is_empty());
 }
 
-#[tokio::test]
-async fn the_same_identity_twice_is_refused() {
-    let f = Fixture::new().await;
+async fn the_same_identity_twice_is_refused(on: Database) {
+    let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"a","identifier":[{"value":"x"}]}"#)
         .await;
     let put_a = r#"{"resource":{"resourceType":"Patient","id":"a"},"request":{"method":"PUT","url":"Patient/a"}}"#;
@@ -134,9 +142,8 @@ async fn the_same_identity_twice_is_refused() {
     assert_eq!(f.read("Patient", "a").await.unwrap().version, 1);
 }
 
-#[tokio::test]
-async fn conditional_creates_in_a_transaction_find_or_make() {
-    let f = Fixture::new().await;
+async fn conditional_creates_in_a_transaction_find_or_make(on: Database) {
+    let f = Fixture::new(on).await;
     let text = transaction(&[
         r#"{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient","identifier":[{"value":"x"}]},"request":{"method":"POST","url":"Patient","ifNoneExist":"identifier=x"}}"#,
         r#"{"resource":{"resourceType":"Encounter","status":"planned","class":{"code":"AMB"},"subject":{"reference":"urn:uuid:1"}},"request":{"method":"POST","url":"Encounter"}}"#,
@@ -155,10 +162,9 @@ async fn conditional_creates_in_a_transaction_find_or_make() {
     );
 }
 
-#[tokio::test]
-async fn a_patch_entry_carries_json_patch_in_a_binary() {
+async fn a_patch_entry_carries_json_patch_in_a_binary(on: Database) {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    let f = Fixture::new().await;
+    let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"a","active":true}"#)
         .await;
     let data = STANDARD.encode(r#"[{"op":"replace","path":"/active","value":false}]"#);
@@ -171,9 +177,8 @@ async fn a_patch_entry_carries_json_patch_in_a_binary() {
     assert!(text.text().unwrap().contains(r#""active":false"#));
 }
 
-#[tokio::test]
-async fn entries_of_a_batch_stand_alone() {
-    let f = Fixture::new().await;
+async fn entries_of_a_batch_stand_alone(on: Database) {
+    let f = Fixture::new(on).await;
     let answer = f
         .bundle(&format!(
             r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
@@ -206,9 +211,8 @@ async fn entries_of_a_batch_stand_alone() {
     );
 }
 
-#[tokio::test]
-async fn only_batches_and_transactions_are_carried_out() {
-    let f = Fixture::with(|settings| settings.limits.bundle_entries = 1).await;
+async fn only_batches_and_transactions_are_carried_out(on: Database) {
+    let f = Fixture::with(on, |settings| settings.limits.bundle_entries = 1).await;
     for (text, kind) in [
         (
             r#"{"resourceType":"Bundle","type":"collection"}"#.to_owned(),
@@ -236,9 +240,8 @@ async fn only_batches_and_transactions_are_carried_out() {
     assert!(entries(&empty).is_empty());
 }
 
-#[tokio::test]
-async fn a_transaction_of_thousands_is_one_commit() {
-    let f = Fixture::new().await;
+async fn a_transaction_of_thousands_is_one_commit(on: Database) {
+    let f = Fixture::new(on).await;
     let mut parts = vec![NEW_PATIENT.to_owned()];
     for at in 0..3_000 {
         parts.push(format!(

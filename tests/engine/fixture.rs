@@ -18,10 +18,19 @@ pub const ALL: Access = Access::system("tests");
 /// 2026-11-20T00:00:00Z
 pub const START: i64 = 1_795_132_800_000;
 
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy)]
+pub enum Database {
+    Sqlite,
+    Postgres,
+}
+
 pub struct Fixture {
     pub engine: Arc<Engine>,
     pub store: Arc<Store>,
     pub clock: Arc<ManualClock>,
+    /// Where an SQLite database is; gone with the fixture.
+    #[allow(dead_code, reason = "it is only held")]
     pub folder: tempfile::TempDir,
 }
 
@@ -34,13 +43,16 @@ pub fn kind(name: &str) -> ResourceType {
 }
 
 impl Fixture {
-    pub async fn new() -> Self {
-        Self::with(|_| {}).await
+    pub async fn new(database: Database) -> Self {
+        Self::with(database, |_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub async fn with(database: Database, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("engine.db").display());
+        let url = match database {
+            Database::Sqlite => format!("sqlite:{}", folder.path().join("engine.db").display()),
+            Database::Postgres => crate::support::postgres::database().await,
+        };
         let store = Store::open(&url, &Options::default()).await.unwrap();
         let store = Arc::new(store);
         let clock = Arc::new(ManualClock::at(START));

@@ -5,8 +5,14 @@ use rotunda::{
 
 use crate::fixture::*;
 
-async fn record() -> Fixture {
-    let f = Fixture::new().await;
+on_both_databases!(
+    everything_is_the_record_and_what_it_refers_to,
+    meta_is_shown_added_to_and_taken_from,
+    validate_says_what_a_write_would_say,
+);
+
+async fn record(on: Database) -> Fixture {
+    let f = Fixture::new(on).await;
     for text in [
         r#"{"resourceType":"Practitioner","id":"doc"}"#,
         r#"{"resourceType":"Patient","id":"a","meta":{"tag":[{"system":"t","code":"1"}]},"generalPractitioner":[{"reference":"Practitioner/doc"}]}"#,
@@ -31,9 +37,8 @@ async fn everything(f: &Fixture, name: &str, id: &str, query: &str) -> resources
     doc(&f.engine.everything(&request, &ALL).await.unwrap())
 }
 
-#[tokio::test]
-async fn everything_is_the_record_and_what_it_refers_to() {
-    let f = record().await;
+async fn everything_is_the_record_and_what_it_refers_to(on: Database) {
+    let f = record(on).await;
     for (name, id, query, expected) in [
         (
             "Patient",
@@ -84,9 +89,8 @@ async fn everything_is_the_record_and_what_it_refers_to() {
     assert_eq!(matches, ["Encounter/e", "Observation/of-a", "Patient/a"]);
 }
 
-#[tokio::test]
-async fn meta_is_shown_added_to_and_taken_from() {
-    let f = record().await;
+async fn meta_is_shown_added_to_and_taken_from(on: Database) {
+    let f = record(on).await;
     let patient = kind("Patient");
     let parameters = |meta: &str| {
         doc(&format!(
@@ -130,9 +134,8 @@ async fn meta_is_shown_added_to_and_taken_from() {
     assert_eq!(error.unwrap_err().kind, ErrorKind::Invalid);
 }
 
-#[tokio::test]
-async fn validate_says_what_a_write_would_say() {
-    let f = record().await;
+async fn validate_says_what_a_write_would_say(on: Database) {
+    let f = record(on).await;
     let validate = async |id: Option<&str>, body: Option<&str>, mode: Option<&str>| {
         let request = ValidateRequest {
             kind: kind("Patient"),

@@ -7,6 +7,12 @@ use rotunda::{
 
 use crate::fixture::*;
 
+on_both_databases!(
+    a_posted_parameter_is_indexed_online,
+    what_cannot_be_indexed_is_refused_with_the_reason,
+    posted_parameters_and_page_tokens_outlive_the_engine,
+);
+
 fn parameter(code: &str, expression: &str, status: &str) -> String {
     format!(
         r#"{{"resourceType":"SearchParameter","id":"sp","url":"http://x/sp","name":"SP","status":"{status}","description":"d","code":"{code}","base":["Patient"],"type":"token","expression":"{expression}"}}"#
@@ -25,9 +31,8 @@ async fn when_indexed(f: &Fixture, query: &str) -> Vec<String> {
     panic!("not indexed in time");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_posted_parameter_is_indexed_online() {
-    let f = Fixture::new().await;
+async fn a_posted_parameter_is_indexed_online(on: Database) {
+    let f = Fixture::new(on).await;
     for at in 0..500 {
         let married = if at % 100 == 0 { "M" } else { "S" };
         f.put(&format!(
@@ -56,9 +61,8 @@ async fn a_posted_parameter_is_indexed_online() {
     assert_eq!(error.kind, ErrorKind::Invalid);
 }
 
-#[tokio::test]
-async fn what_cannot_be_indexed_is_refused_with_the_reason() {
-    let f = Fixture::new().await;
+async fn what_cannot_be_indexed_is_refused_with_the_reason(on: Database) {
+    let f = Fixture::new(on).await;
     for (code, expression) in [
         (
             "odd",
@@ -76,9 +80,8 @@ async fn what_cannot_be_indexed_is_refused_with_the_reason() {
     assert!(f.search("Patient?odd=1").await.is_err());
 }
 
-#[tokio::test]
-async fn posted_parameters_and_page_tokens_outlive_the_engine() {
-    let f = Fixture::new().await;
+async fn posted_parameters_and_page_tokens_outlive_the_engine(on: Database) {
+    let f = Fixture::new(on).await;
     f.put(&parameter("married", "Patient.maritalStatus", "active"))
         .await;
     for id in ["a", "b"] {

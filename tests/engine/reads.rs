@@ -6,9 +6,16 @@ use rotunda::{
 
 use crate::fixture::*;
 
-#[tokio::test]
-async fn history_pages_through_all_versions_newest_first() {
-    let f = Fixture::new().await;
+on_both_databases!(
+    history_pages_through_all_versions_newest_first,
+    history_by_time,
+    definitions_of_the_standard_are_there_without_rows,
+    stored_and_built_in_definitions_are_one_ordered_list,
+    a_compartment_bounds_what_is_read,
+);
+
+async fn history_pages_through_all_versions_newest_first(on: Database) {
+    let f = Fixture::new(on).await;
     for at in 0..5 {
         f.put(&format!(
             r#"{{"resourceType":"Patient","id":"a","language":"l{at}"}}"#
@@ -61,9 +68,8 @@ async fn history_pages_through_all_versions_newest_first() {
     }
 }
 
-#[tokio::test]
-async fn history_by_time() {
-    let f = Fixture::new().await;
+async fn history_by_time(on: Database) {
+    let f = Fixture::new(on).await;
     for id in ["a", "b"] {
         for _ in 0..3 {
             f.put(&format!(r#"{{"resourceType":"Patient","id":"{id}"}}"#))
@@ -94,9 +100,8 @@ async fn history_by_time() {
     );
 }
 
-#[tokio::test]
-async fn definitions_of_the_standard_are_there_without_rows() {
-    let f = Fixture::new().await;
+async fn definitions_of_the_standard_are_there_without_rows(on: Database) {
+    let f = Fixture::new(on).await;
     let patient = f.read("StructureDefinition", "Patient").await.unwrap();
     assert!(patient.text().unwrap().contains("DomainResource"));
     let url = "http://hl7.org/fhir/ValueSet/administrative-gender";
@@ -135,9 +140,8 @@ async fn definitions_of_the_standard_are_there_without_rows() {
     assert!(f.found(&format!("ValueSet?url={url}")).await.is_empty());
 }
 
-#[tokio::test]
-async fn stored_and_built_in_definitions_are_one_ordered_list() {
-    let f = Fixture::new().await;
+async fn stored_and_built_in_definitions_are_one_ordered_list(on: Database) {
+    let f = Fixture::new(on).await;
     for id in ["AAA", "Mmm", "zzz"] {
         f.put(&format!(
             r#"{{"resourceType":"CompartmentDefinition","id":"{id}","name":"{id}","url":"http://x/{id}","status":"draft","code":"Patient","search":true}}"#
@@ -169,9 +173,8 @@ async fn stored_and_built_in_definitions_are_one_ordered_list() {
     }
 }
 
-#[tokio::test]
-async fn a_compartment_bounds_what_is_read() {
-    let f = Fixture::new().await;
+async fn a_compartment_bounds_what_is_read(on: Database) {
+    let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
     f.put(r#"{"resourceType":"Patient","id":"b"}"#).await;
     let access = Access::Compartment {

@@ -2,8 +2,18 @@ use rotunda::engine::ErrorKind;
 
 use crate::fixture::*;
 
-async fn hospital() -> Fixture {
-    let f = Fixture::new().await;
+on_both_databases!(
+    includes_add_what_is_referred_to_once,
+    pages_link_to_the_next_and_tokens_are_good_for_one_search,
+    counting_returns_no_resources,
+    subsets_are_tagged,
+    compartments_and_the_whole_server_are_searched,
+    unknown_parameters_are_refused_or_named_in_a_warning,
+    value_sets_and_hierarchies_are_looked_up,
+);
+
+async fn hospital(on: Database) -> Fixture {
+    let f = Fixture::new(on).await;
     for text in [
         r#"{"resourceType":"Organization","id":"org","name":"Hospital","partOf":{"reference":"Organization/top"}}"#,
         r#"{"resourceType":"Organization","id":"top","name":"Trust"}"#,
@@ -19,9 +29,8 @@ async fn hospital() -> Fixture {
     f
 }
 
-#[tokio::test]
-async fn includes_add_what_is_referred_to_once() {
-    let f = hospital().await;
+async fn includes_add_what_is_referred_to_once(on: Database) {
+    let f = hospital(on).await;
     for (query, expected) in [
         (
             "Observation?_include=Observation:subject",
@@ -62,9 +71,8 @@ async fn includes_add_what_is_referred_to_once() {
     assert_eq!(modes, ["match", "include"]);
 }
 
-#[tokio::test]
-async fn pages_link_to_the_next_and_tokens_are_good_for_one_search() {
-    let f = hospital().await;
+async fn pages_link_to_the_next_and_tokens_are_good_for_one_search(on: Database) {
+    let f = hospital(on).await;
     let first = f.search("Patient?_count=1&_total=accurate").await.unwrap();
     assert_eq!(at(first.root(), "total"), "2");
     assert_eq!(
@@ -87,9 +95,8 @@ async fn pages_link_to_the_next_and_tokens_are_good_for_one_search() {
     }
 }
 
-#[tokio::test]
-async fn counting_returns_no_resources() {
-    let f = hospital().await;
+async fn counting_returns_no_resources(on: Database) {
+    let f = hospital(on).await;
     for query in ["Patient?_count=0", "Patient?_summary=count"] {
         let page = f.search(query).await.unwrap();
         assert_eq!(at(page.root(), "total"), "2", "{query}");
@@ -98,9 +105,8 @@ async fn counting_returns_no_resources() {
     }
 }
 
-#[tokio::test]
-async fn subsets_are_tagged() {
-    let f = hospital().await;
+async fn subsets_are_tagged(on: Database) {
+    let f = hospital(on).await;
     let page = f.search("Patient?_id=a&_elements=name").await.unwrap();
     let resource = entries(&page)[0].get("resource").unwrap();
     assert_eq!(at(resource, "meta.tag.0.code"), "SUBSETTED");
@@ -109,9 +115,8 @@ async fn subsets_are_tagged() {
     assert!(page.text().contains("gender") && !page.text().contains("contact"));
 }
 
-#[tokio::test]
-async fn compartments_and_the_whole_server_are_searched() {
-    let f = hospital().await;
+async fn compartments_and_the_whole_server_are_searched(on: Database) {
+    let f = hospital(on).await;
     assert_eq!(f.found("Patient/a/Observation").await, ["Observation/o1"]);
     assert_eq!(
         f.found("Patient/a/*").await,
@@ -123,9 +128,8 @@ async fn compartments_and_the_whole_server_are_searched() {
     );
 }
 
-#[tokio::test]
-async fn unknown_parameters_are_refused_or_named_in_a_warning() {
-    let f = hospital().await;
+async fn unknown_parameters_are_refused_or_named_in_a_warning(on: Database) {
+    let f = hospital(on).await;
     let error = f.search("Patient?bogus=1").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid);
     let request = rotunda::engine::SearchRequest {
@@ -144,9 +148,8 @@ async fn unknown_parameters_are_refused_or_named_in_a_warning() {
     assert_eq!(at(last, "search.mode"), "outcome");
 }
 
-#[tokio::test]
-async fn value_sets_and_hierarchies_are_looked_up() {
-    let f = hospital().await;
+async fn value_sets_and_hierarchies_are_looked_up(on: Database) {
+    let f = hospital(on).await;
     f.put(r#"{"resourceType":"ValueSet","id":"vitals","url":"http://x/vitals","status":"active","compose":{"include":[{"system":"http://loinc.org","concept":[{"code":"8867-4"}]}]}}"#)
         .await;
     for (query, expected) in [

@@ -5,9 +5,22 @@ use rotunda::{
 
 use crate::fixture::*;
 
-#[tokio::test]
-async fn a_resource_lives_through_create_update_delete_and_back() {
-    let f = Fixture::new().await;
+on_both_databases!(
+    a_resource_lives_through_create_update_delete_and_back,
+    what_contradicts_the_address_or_the_standard_is_refused,
+    if_match_and_if_none_match_guard_an_update,
+    a_patch_changes_what_it_names,
+    conditional_writes_follow_what_they_match,
+    a_conditional_delete_of_several_needs_the_setting_and_has_a_bound,
+    a_hundred_parallel_conditional_creates_leave_one_resource,
+    parallel_updates_without_if_match_all_succeed,
+    a_compartment_bounds_what_may_be_written,
+    an_update_without_change_makes_no_version_if_so_set,
+    without_update_create_only_the_server_gives_ids,
+);
+
+async fn a_resource_lives_through_create_update_delete_and_back(on: Database) {
+    let f = Fixture::new(on).await;
     let done = f
         .one(create(
             r#"{"resourceType":"Patient","meta":{"versionId":"7","profile":["http://p"]},"active":true}"#,
@@ -58,9 +71,8 @@ async fn a_resource_lives_through_create_update_delete_and_back() {
     assert_eq!(missing.unwrap_err().kind, ErrorKind::NotFound);
 }
 
-#[tokio::test]
-async fn what_contradicts_the_address_or_the_standard_is_refused() {
-    let f = Fixture::new().await;
+async fn what_contradicts_the_address_or_the_standard_is_refused(on: Database) {
+    let f = Fixture::new(on).await;
     let patient = kind("Patient");
     let update = |text: &str, id: &str| Operation::Update {
         kind: patient,
@@ -106,9 +118,8 @@ async fn what_contradicts_the_address_or_the_standard_is_refused() {
     assert_eq!(f.found("Patient").await, Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn if_match_and_if_none_match_guard_an_update() {
-    let f = Fixture::new().await;
+async fn if_match_and_if_none_match_guard_an_update(on: Database) {
+    let f = Fixture::new(on).await;
     let text = r#"{"resourceType":"Patient","id":"a"}"#;
     let update = |if_match, if_none_match_any| Operation::Update {
         kind: kind("Patient"),
@@ -128,9 +139,8 @@ async fn if_match_and_if_none_match_guard_an_update() {
     assert_eq!(f.read("Patient", "a").await.unwrap().version, 2);
 }
 
-#[tokio::test]
-async fn a_patch_changes_what_it_names() {
-    let f = Fixture::new().await;
+async fn a_patch_changes_what_it_names(on: Database) {
+    let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Observation","id":"o","status":"final","code":{"text":"c"},"valueQuantity":{"value":1.00}}"#)
         .await;
     let patch = |text: &str| Operation::Patch {
@@ -166,9 +176,8 @@ async fn a_patch_changes_what_it_names() {
     }
 }
 
-#[tokio::test]
-async fn conditional_writes_follow_what_they_match() {
-    let f = Fixture::new().await;
+async fn conditional_writes_follow_what_they_match(on: Database) {
+    let f = Fixture::new(on).await;
     let text = r#"{"resourceType":"Patient","identifier":[{"system":"s","value":"1"}]}"#;
     let first = f.one(create(text, Some("identifier=s|1"))).await.unwrap();
     assert_eq!(first.status, DoneStatus::Created);
@@ -222,9 +231,8 @@ async fn conditional_writes_follow_what_they_match() {
     assert_eq!(f.found("Patient").await.len(), 2);
 }
 
-#[tokio::test]
-async fn a_conditional_delete_of_several_needs_the_setting_and_has_a_bound() {
-    let f = Fixture::with(|settings| {
+async fn a_conditional_delete_of_several_needs_the_setting_and_has_a_bound(on: Database) {
+    let f = Fixture::with(on, |settings| {
         settings.conditional_delete_multiple = true;
         settings.limits.conditional_delete = 3;
     })
@@ -244,9 +252,8 @@ async fn a_conditional_delete_of_several_needs_the_setting_and_has_a_bound() {
     assert_eq!(f.found("Patient").await.len(), 4);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_parallel_conditional_creates_leave_one_resource() {
-    let f = Fixture::new().await;
+async fn a_hundred_parallel_conditional_creates_leave_one_resource(on: Database) {
+    let f = Fixture::new(on).await;
     let mut tasks = Vec::new();
     for _ in 0..100 {
         let engine = f.engine.clone();
@@ -267,9 +274,8 @@ async fn a_hundred_parallel_conditional_creates_leave_one_resource() {
     assert_eq!(f.found("Patient").await.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn parallel_updates_without_if_match_all_succeed() {
-    let f = Fixture::new().await;
+async fn parallel_updates_without_if_match_all_succeed(on: Database) {
+    let f = Fixture::new(on).await;
     let mut tasks = Vec::new();
     for _ in 0..60 {
         let engine = f.engine.clone();
@@ -284,9 +290,8 @@ async fn parallel_updates_without_if_match_all_succeed() {
     assert_eq!(f.read("Patient", "a").await.unwrap().version, 60);
 }
 
-#[tokio::test]
-async fn a_compartment_bounds_what_may_be_written() {
-    let f = Fixture::new().await;
+async fn a_compartment_bounds_what_may_be_written(on: Database) {
+    let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
     f.put(r#"{"resourceType":"Patient","id":"b"}"#).await;
     let observation = |id: &str, patient: &str| {
@@ -316,9 +321,8 @@ async fn a_compartment_bounds_what_may_be_written() {
     assert_eq!(identities(&seen), ["Observation/of-a"]);
 }
 
-#[tokio::test]
-async fn an_update_without_change_makes_no_version_if_so_set() {
-    let f = Fixture::with(|settings| settings.skip_unchanged_updates = true).await;
+async fn an_update_without_change_makes_no_version_if_so_set(on: Database) {
+    let f = Fixture::with(on, |settings| settings.skip_unchanged_updates = true).await;
     let text = r#"{"resourceType":"Patient","id":"a","active":true}"#;
     f.put(text).await;
     let done = f.one(put(text)).await.unwrap();
@@ -326,9 +330,8 @@ async fn an_update_without_change_makes_no_version_if_so_set() {
     assert_eq!(done.resource.unwrap().version, 1);
 }
 
-#[tokio::test]
-async fn without_update_create_only_the_server_gives_ids() {
-    let f = Fixture::with(|settings| settings.update_create = false).await;
+async fn without_update_create_only_the_server_gives_ids(on: Database) {
+    let f = Fixture::with(on, |settings| settings.update_create = false).await;
     let text = r#"{"resourceType":"Patient","id":"a"}"#;
     let error = f.one(put(text)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotAllowed);
