@@ -1,0 +1,169 @@
+//! The command line from outside: what it prints, what it refuses, what it leaves behind.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn rotunda(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_rotunda"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn serving_is_refused_where_it_would_be_unsafe() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, reason) in [
+        (&["serve"][..], "add --open"),
+        (
+            &["serve", "--open", "--listen", "0.0.0.0:0"],
+            "http.listen must be a loopback address",
+        ),
+        (
+            &["serve", "--open", "--admin-listen", "0.0.0.0:0"],
+            "http.admin_listen must be a loopback address",
+        ),
+        (
+            &["serve", "--open", "--store", "mysql://x"],
+            "store.url must be sqlite:FILE or postgres://",
+        ),
+    ] {
+        let output = rotunda(folder.path(), arguments);
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_named_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.toml"), "[http]\nlistn = 1\n").unwrap();
+    let output = rotunda(folder.path(), &["config", "check", "--config", "a.toml"]);
+    assert!(!output.status.success());
+    assert!(stderr(&output).starts_with("rotunda: a.toml:2: http.listn: unknown field"));
+    let output = rotunda(folder.path(), &["config", "print"]);
+    fs::write(folder.path().join("b.toml"), stdout(&output)).unwrap();
+    let output = rotunda(folder.path(), &["config", "check", "--config", "b.toml"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+const TRANSACTION: &str = r#"{
+  "resourceType": "Bundle",
+  "type": "transaction",
+  "entry": [
+    {"fullUrl": "urn:uuid:10000000-0000-4000-8000-000000000000",
+     "resource": {"resourceType": "Patient", "gender": "robot"},
+     "request": {"method": "POST", "url": "Patient"}},
+    {"resource": {"resourceType": "Observation", "status": "final", "code": {"text": "x"},
+                  "subject": {"reference": "urn:uuid:10000000-0000-4000-8000-000000000000"}},
+     "request": {"method": "POST", "url": "Observation"}}
+  ]
+}"#;
+
+const LINES: &str = r#"{"resourceType":"Patient","id":"one"}
+{"resourceType":"Patient","active":true}
+{"resourceType":"Patient","id":"three","birthDate":"2021-02-30"}
+
+{"resourceType":"Patient","id":"five"
+{"resourceType":"Robot","id":"six"}
+{"resourceType":"Patient","id":"seven"}
+"#;
+
+fn compress(text: &str) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(text.as_bytes()).unwrap();
+    out.finish().unwrap()
+}
+
+/// Type, id and version of everything in the store.
+fn exported(folder: &Path, into: &str) -> Vec<String> {
+    let output = rotunda(folder, &["export", into, "--store", "sqlite:a.db"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let mut found = Vec::new();
+    for file in fs::read_dir(folder.join(into)).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        for line in text.lines() {
+            let doc: serde_json::Value = serde_json::from_str(line).unwrap();
+            found.push(format!(
+                "{}/{} v{}",
+                doc["resourceType"].as_str().unwrap(),
+                doc["id"].as_str().unwrap(),
+                doc["meta"]["versionId"].as_str().unwrap()
+            ));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn an_import_takes_the_good_names_the_bad_and_changes_nothing_when_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    fs::write(folder.path().join("in/bundle.json"), TRANSACTION).unwrap();
+    fs::write(folder.path().join("in/lines.ndjson.gz"), compress(LINES)).unwrap();
+    let import = ["import", "in", "--store", "sqlite:a.db"];
+    let output = rotunda(folder.path(), &import);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    for rejected in [
+        "in/bundle.json:5: Bundle.entry[0].resource.gender: ",
+        "in/lines.ndjson.gz:3: Patient/three: ",
+        "in/lines.ndjson.gz:5: the text ends too early",
+        "in/lines.ndjson.gz:6: \"Robot\" is not an R4 resource type",
+    ] {
+        assert!(told.contains(rejected), "{rejected} is not in:\n{told}");
+    }
+    assert!(told.contains("4 resources of 2 files"), "{told}");
+    assert!(told.contains("4 rejected"), "{told}");
+
+    let before = exported(folder.path(), "before");
+    assert_eq!(before.len(), 4);
+    rotunda(folder.path(), &import);
+    assert_eq!(exported(folder.path(), "after"), before);
+
+    let output = rotunda(folder.path(), &["verify", "--store", "sqlite:a.db"]);
+    assert_eq!(stdout(&output), "4 resources verified, 0 differences\n");
+    let output = rotunda(folder.path(), &["reindex", "--store", "sqlite:a.db"]);
+    assert_eq!(stdout(&output), "4 resources looked at, 0 mended\n");
+}
+
+#[test]
+fn an_import_can_end_with_the_first_rejection() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("lines.ndjson"), LINES).unwrap();
+    let output = rotunda(
+        folder.path(),
+        &["import", "--stop-on-error", "lines.ndjson"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("stopped early"));
+}
+
+#[test]
+fn references_to_what_a_later_file_brings_are_resolved_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let refers = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient?identifier=urn:x|1"}},"request":{"method":"POST","url":"Observation"}}]}"#;
+    let brings = r#"{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Patient","identifier":[{"system":"urn:x","value":"1"}]},"request":{"method":"POST","url":"Patient"}}]}"#;
+    fs::write(folder.path().join("a.json"), refers).unwrap();
+    fs::write(folder.path().join("b.json"), brings).unwrap();
+    let import = ["import", "a.json", "b.json", "--store", "sqlite:a.db"];
+    let output = rotunda(folder.path(), &import);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("2 resources of 2 files"));
+}
