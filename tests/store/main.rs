@@ -1,4 +1,5 @@
 //! The store from outside: each behaviour on SQLite and on PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -27,3 +28,4 @@ mod fixture;
 mod guards;
 mod model;
 mod oracle;
+mod searches;
