@@ -17,6 +17,9 @@ pub struct Limits {
     /// Bytes of a Bundle, after decompression. 25,000 entries of a long patient record are about
     /// 60 MB.
     pub bundle_bytes: usize,
+    /// Bytes of all larger bodies together that are being received or worked on: what many
+    /// clients with large Bundles at the same time may take of the memory.
+    pub bodies_bytes: usize,
     /// Objects and arrays inside one another. The deepest R4 example has 17 levels; every walk
     /// over a document may use the stack this deep.
     pub json_depth: usize,
@@ -73,6 +76,7 @@ impl Default for Limits {
         Self {
             resource_bytes: 16 << 20,
             bundle_bytes: 128 << 20,
+            bodies_bytes: 512 << 20,
             json_depth: 64,
             json_values: 8_000_000,
             bundle_entries: 30_000,
@@ -156,6 +160,10 @@ impl Limits {
         }
         if self.url_bytes < 1_024 {
             found.push(("url_bytes", "must be at least 1024".to_owned()));
+        }
+        if self.bodies_bytes < self.bundle_bytes.max(self.resource_bytes) {
+            let reason = "must be at least bundle_bytes and resource_bytes";
+            found.push(("bodies_bytes", reason.to_owned()));
         }
         if self.bundle_bytes > u32::MAX as usize {
             found.push(("bundle_bytes", "must be below 4 GiB".to_owned()));

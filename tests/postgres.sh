@@ -1,5 +1,5 @@
-# To be sourced: starts a throwaway PostgreSQL and exports ROTUNDA_TEST_POSTGRES, the URL of a
-# superuser; tests make their own databases on it.
+# To be sourced: starts a throwaway PostgreSQL and exports ROTUNDA_TEST_POSTGRES, the address
+# of a superuser without a database; tests make their own databases on it.
 
 as_postgres() {
     if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
@@ -18,7 +18,7 @@ start_postgres() {
         port=$((20000 + RANDOM % 20000))
         if as_postgres "$postgres_bin/pg_ctl" -D "$postgres_dir/data" -l "$postgres_dir/log" -w -s start -o \
             "-p $port -k $postgres_dir -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=off"; then
-            export ROTUNDA_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres"
+            export ROTUNDA_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port"
             echo "$ROTUNDA_TEST_POSTGRES"
             return
         fi

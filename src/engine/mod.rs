@@ -17,6 +17,7 @@ mod operation;
 mod operations;
 mod paging;
 mod parameters;
+mod part;
 mod permission;
 mod race;
 mod read;

@@ -9,7 +9,7 @@ use axum::{
 use http_body_util::BodyExt;
 use resources::{Doc, doc::Bounds, outcome::Issue};
 
-use super::{failure::Failure, negotiate::quoted};
+use super::{failure::Failure, load::Working, negotiate::quoted};
 
 /// Bodies longer than this are parsed away from the threads that answer requests.
 const PARSE_APART: usize = 256 << 10;
@@ -17,20 +17,40 @@ const PARSE_APART: usize = 256 << 10;
 /// Reads a body of at most `limit` bytes, before and after decompression.
 ///
 /// # Errors
-/// 413 beyond the limit, 415 for an encoding that is not known, 400 if it breaks off.
-pub async fn read(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
+/// 413 beyond the limit, 415 for an encoding that is not known, 400 if it breaks off, 503 if
+/// there is no room for it at present.
+pub async fn read(
+    body: Body,
+    headers: &HeaderMap,
+    limit: usize,
+    working: &Working<'_>,
+) -> Result<Bytes, Failure> {
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
-    let raw = collect(body, limit).await?;
-    match headers.get(header::CONTENT_ENCODING) {
-        None => Ok(raw),
-        Some(coding) => decompress(raw, coding.to_str().unwrap_or("?").trim(), limit).await,
+    let raw = if body.is_end_stream() {
+        Bytes::new()
+    } else {
+        working.pause();
+        let raw = collect(body, limit, working).await?;
+        if !working.resume() {
+            return Err(Failure::overloaded());
+        }
+        raw
+    };
+    let Some(coding) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(raw);
+    };
+    let whole = decompress(raw, coding.to_str().unwrap_or("?").trim(), limit).await?;
+    if working.hold(whole.len()) {
+        Ok(whole)
+    } else {
+        Err(Failure::overloaded())
     }
 }
 
 /// The bytes of a body; no copy if they came in one piece.
-async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
+async fn collect(mut body: Body, limit: usize, working: &Working<'_>) -> Result<Bytes, Failure> {
     let mut first = Bytes::new();
     let mut all = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -45,6 +65,9 @@ async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Failure> {
         };
         if before + data.len() > limit {
             return Err(too_large(limit));
+        }
+        if !working.hold(before + data.len()) {
+            return Err(Failure::overloaded());
         }
         if before == 0 {
             first = data;
@@ -143,6 +166,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::{http::load::Load, limits::Limits};
 
     fn encoded(coding: &'static str) -> HeaderMap {
         let value = axum::http::HeaderValue::from_static(coding);
@@ -155,10 +179,16 @@ mod tests {
         out.finish().unwrap()
     }
 
+    async fn receive(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
+        let (load, limits) = (Load::default(), Limits::default());
+        let working = load.enter(&limits).unwrap();
+        read(body, headers, limit, &working).await
+    }
+
     #[tokio::test]
     async fn bodies_are_read_up_to_the_limit() {
         let none = HeaderMap::new();
-        let read_text = |text: &'static str, limit| read(Body::from(text), &none, limit);
+        let read_text = |text: &'static str, limit| receive(Body::from(text), &none, limit);
         assert_eq!(read_text("12345", 5).await.unwrap(), "12345");
         let refused = read_text("123456", 5).await.unwrap_err();
         assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -171,8 +201,8 @@ mod tests {
             Body::from_stream(futures_util::stream::iter(parts))
         };
         let none = HeaderMap::new();
-        assert_eq!(read(chunks(3), &none, 12).await.unwrap(), "123412341234");
-        let refused = read(chunks(4), &none, 12).await.unwrap_err();
+        assert_eq!(receive(chunks(3), &none, 12).await.unwrap(), "123412341234");
+        let refused = receive(chunks(4), &none, 12).await.unwrap_err();
         assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
 
@@ -182,7 +212,7 @@ mod tests {
         let zstd = zstd::encode_all(&*data, 1).unwrap();
         for (coding, packed) in [("gzip", gzip(&data)), ("zstd", zstd)] {
             let headers = encoded(coding);
-            let read_within = |limit| read(Body::from(packed.clone()), &headers, limit);
+            let read_within = |limit| receive(Body::from(packed.clone()), &headers, limit);
             assert_eq!(read_within(100_000).await.unwrap(), data, "{coding}");
             let refused = read_within(99_999).await.unwrap_err();
             assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{coding}");
@@ -191,15 +221,15 @@ mod tests {
 
     #[tokio::test]
     async fn unknown_and_false_encodings_are_refused() {
-        let refused = read(Body::from("x"), &encoded("br"), 100)
+        let refused = receive(Body::from("x"), &encoded("br"), 100)
             .await
             .unwrap_err();
         assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        let twice = read(Body::from("x"), &encoded("gzip, gzip"), 100)
+        let twice = receive(Body::from("x"), &encoded("gzip, gzip"), 100)
             .await
             .unwrap_err();
         assert_eq!(twice.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        let refused = read(Body::from("x"), &encoded("gzip"), 100)
+        let refused = receive(Body::from("x"), &encoded("gzip"), 100)
             .await
             .unwrap_err();
         assert_eq!(refused.status, StatusCode::BAD_REQUEST);

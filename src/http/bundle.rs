@@ -9,12 +9,13 @@ use crate::engine::BundleOptions;
 pub async fn bundle(call: &Call<'_>, body: Body) -> Result<Reply, Failure> {
     call.expect_body(&[BodyType::Json], JSON)?;
     let limits = &call.engine().settings().limits;
-    let bytes = body::read(body, call.headers(), limits.bundle_bytes).await?;
+    let bytes = call.receive(body, limits.bundle_bytes).await?;
     let doc = body::parse(bytes, limits.bundle_bounds()).await?;
     let options = BundleOptions {
         prefer: call.prefer.answer,
         strict: call.strict(),
     };
-    let answer = call.engine().bundle(doc, &options, &call.access).await?;
-    Ok(call.ok(answer))
+    let answer = call
+        .to_the_end(|engine, access| async move { engine.bundle(doc, &options, &access).await });
+    Ok(call.ok(answer.await?))
 }

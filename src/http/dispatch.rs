@@ -1,5 +1,7 @@
 //! From a request's head to the interaction that it asks for.
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
@@ -7,9 +9,10 @@ use axum::{
 use resources::{model::ResourceType, outcome::Issue};
 
 use super::{
-    BASE_PATH, Reply, Server, binary, bundle,
+    BASE_PATH, Reply, Server, binary, body, bundle,
     failure::Failure,
     headers::{Handling, Prefer},
+    load::Working,
     metadata,
     negotiate::{self, BodyType, Format, quoted},
     observe::Interaction,
@@ -52,6 +55,8 @@ impl Default for Seen {
 pub struct Call<'r> {
     /// What all requests share.
     pub server: &'r Server,
+    /// Its part of the load.
+    pub working: &'r Working<'r>,
     /// The head.
     pub parts: &'r Parts,
     /// The query, decoded.
@@ -94,9 +99,33 @@ impl Call<'_> {
         Err(refuse(negotiate::unsupported_body(content_type, names)))
     }
 
+    /// The body, of at most `limit` bytes.
+    pub async fn receive(&self, body: Body, limit: usize) -> Result<Bytes, Failure> {
+        body::read(body, self.headers(), limit, self.working).await
+    }
+
+    /// Does a write in a task of its own: one that has begun ends, whether the client waits for
+    /// it or not.
+    pub async fn to_the_end<T, F>(
+        &self,
+        work: impl FnOnce(Arc<Engine>, Access) -> F,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, engine::Error>> + Send + 'static,
+    {
+        let work = work(self.server.engine.clone(), self.access.clone());
+        match tokio::spawn(work).await {
+            Ok(result) => Ok(result?),
+            Err(_panic) => Err(Failure::fault()),
+        }
+    }
+
     /// 200 with a JSON body.
     pub fn ok(&self, body: impl Into<Bytes>) -> Reply {
         let mut reply = Reply::new(body.into());
+        // Room for all headers of an answer at once.
+        reply.headers_mut().reserve(12);
         let content_type = self.format.content_type();
         reply
             .headers_mut()
@@ -111,6 +140,7 @@ impl Call<'_> {
 /// Whatever is wrong with it, ready to be answered with.
 pub async fn dispatch(
     server: &Server,
+    working: &Working<'_>,
     parts: &Parts,
     body: Body,
     seen: &mut Seen,
@@ -132,6 +162,7 @@ pub async fn dispatch(
     }
     let call = Call {
         server,
+        working,
         parts,
         pairs,
         format: seen.format,

@@ -46,6 +46,29 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "invalid", diagnostics)
     }
 
+    /// The server is at fault; what happened stands in its log.
+    pub fn fault() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "exception",
+            "The server failed on this request. If it was a write, read whether it happened. Its \
+             operator finds the request by its X-Request-Id.",
+        )
+    }
+
+    /// More requests than the server works on at a time.
+    pub fn overloaded() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "throttled",
+                "The server works on as much as it can at a time. Send the request again after \
+                 the time in Retry-After.",
+            )
+        }
+    }
+
     /// A method that the path does not have.
     pub fn method(allow: &'static str) -> Self {
         Self {

@@ -3,8 +3,10 @@
 use std::{
     fmt::Write,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::OnceLock,
+    sync::Arc,
 };
+
+use arc_swap::ArcSwapOption;
 
 use axum::{
     body::Bytes,
@@ -12,7 +14,8 @@ use axum::{
 };
 use resources::{
     doc::write_json_string,
-    model::{ResourceType, search_parameters},
+    index::{Kind, Param, Registry},
+    model::ResourceType,
 };
 
 use super::{Reply, dispatch::Call, failure::Failure, headers::value, operation::KNOWN, query};
@@ -21,9 +24,36 @@ use crate::engine::Settings;
 /// When what the statement says last changed.
 const DATE: &str = "2026-11-20";
 
-/// The statement as text, written once.
+/// The statement as text, until the search parameters change.
 #[derive(Default)]
-pub struct Cache(OnceLock<(Bytes, HeaderValue)>);
+pub struct Cache(ArcSwapOption<Statement>);
+
+struct Statement {
+    /// What it was written from.
+    registry: Arc<Registry>,
+    text: Bytes,
+    tag: HeaderValue,
+}
+
+impl Cache {
+    fn current(&self, registry: Arc<Registry>, settings: &Settings, cors: bool) -> Arc<Statement> {
+        if let Some(known) = &*self.0.load()
+            && Arc::ptr_eq(&known.registry, &registry)
+        {
+            return known.clone();
+        }
+        let text = statement(settings, &registry, cors);
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let fresh = Arc::new(Statement {
+            registry,
+            text: text.into(),
+            tag: value(format!("W/\"{:016x}\"", hasher.finish())),
+        });
+        self.0.store(Some(fresh.clone()));
+        fresh
+    }
+}
 
 /// `GET metadata`
 pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
@@ -38,23 +68,18 @@ pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
         }
     }
     let cors = !call.server.settings.cors_origins.is_empty();
-    let (text, tag) = call.server.metadata.0.get_or_init(|| {
-        let text = statement(settings, cors);
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let tag = value(format!("W/\"{:016x}\"", hasher.finish()));
-        (Bytes::from(text), tag)
-    });
+    let cache = &call.server.metadata;
+    let known = cache.current(call.engine().registry(), settings, cors);
     let held = call.headers().get(header::IF_NONE_MATCH);
-    let mut reply = if held == Some(tag) {
+    let mut reply = if held == Some(&known.tag) {
         let mut reply = Reply::default();
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         reply
     } else {
-        call.ok(text.clone())
+        call.ok(known.text.clone())
     };
     let headers = reply.headers_mut();
-    headers.insert(header::ETAG, tag.clone());
+    headers.insert(header::ETAG, known.tag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(reply)
 }
@@ -77,7 +102,7 @@ fn terminology(settings: &Settings) -> String {
     out
 }
 
-fn statement(settings: &Settings, cors: bool) -> String {
+fn statement(settings: &Settings, registry: &Registry, cors: bool) -> String {
     let mut out = head("CapabilityStatement", settings);
     out.reserve(1 << 20);
     out.push_str(
@@ -85,12 +110,12 @@ fn statement(settings: &Settings, cors: bool) -> String {
     );
     out.push_str(if cors { "true" } else { "false" });
     out.push_str(r#"},"resource":["#);
-    let reverse = ReverseIncludes::new();
+    let reverse = ReverseIncludes::new(registry);
     for (i, kind) in ResourceType::all().filter(is_stored).enumerate() {
         if i > 0 {
             out.push(',');
         }
-        write_resource(&mut out, kind, settings, &reverse);
+        write_resource(&mut out, kind, settings, registry, &reverse);
     }
     out.push_str(r#"],"interaction":["#);
     write_codes(
@@ -98,7 +123,7 @@ fn statement(settings: &Settings, cors: bool) -> String {
         &["transaction", "batch", "search-system", "history-system"],
     );
     out.push_str(r#"],"searchParam":["#);
-    write_system_params(&mut out);
+    write_params(&mut out, everywhere(registry));
     out.push_str(r#"],"operation":["#);
     write_operations(&mut out, &["versions", "meta"]);
     out.push_str(r#"],"compartment":["#);
@@ -131,6 +156,7 @@ fn write_resource(
     out: &mut String,
     kind: ResourceType,
     settings: &Settings,
+    registry: &Registry,
     reverse: &ReverseIncludes,
 ) {
     let _ = write!(
@@ -162,16 +188,16 @@ fn write_resource(
         },
     );
     out.push_str(r#""referencePolicy":["literal","logical"],"searchInclude":["*""#);
-    let params = search_parameters::of(kind);
-    for param in params.iter().filter(|param| param.kind == "reference") {
+    for param in registry
+        .of(kind)
+        .filter(|param| param.kind == Kind::Reference)
+    {
         let _ = write!(out, r#","{kind}:{}""#, param.code);
     }
     out.push(']');
     reverse.write(out, kind);
     out.push_str(r#","searchParam":["#);
-    for (i, param) in params.iter().enumerate() {
-        write_param(out, i > 0, param);
-    }
+    write_params(out, registry.of(kind));
     out.push_str(r#"],"operation":["#);
     let mut operations = vec!["meta", "meta-add", "meta-delete", "validate"];
     if matches!(kind, ResourceType::PATIENT | ResourceType::ENCOUNTER) {
@@ -188,23 +214,29 @@ fn write_codes(out: &mut String, codes: &[&str]) {
     }
 }
 
-fn write_param(out: &mut String, comma: bool, param: &search_parameters::Definition) {
-    let comma = if comma { "," } else { "" };
-    let _ = write!(
-        out,
-        r#"{comma}{{"name":"{}","definition":"{}","type":"{}"}}"#,
-        param.code, param.url, param.kind
-    );
+/// What R4 has beside its SearchParameters, and so without the URL of one.
+const WITHOUT_DEFINITION: [&str; 3] = ["_filter", "_has", "_list"];
+
+fn write_params<'p>(out: &mut String, params: impl Iterator<Item = &'p Param>) {
+    for name in WITHOUT_DEFINITION {
+        let _ = write!(out, r#"{{"name":"{name}","type":"special"}},"#);
+    }
+    // Named queries are defined by none, so there is nothing to call by `_query`.
+    let searchable = params.filter(|param| param.code != "_query");
+    for (i, param) in searchable.enumerate() {
+        out.push_str(if i > 0 { "," } else { "" });
+        out.push_str(r#"{"name":"#);
+        write_json_string(out, &param.code);
+        out.push_str(r#","definition":"#);
+        write_json_string(out, &param.url);
+        let _ = write!(out, r#","type":"{}"}}"#, param.kind.code());
+    }
 }
 
 /// The parameters that every type has are those of a search over all types.
-fn write_system_params(out: &mut String) {
-    let everywhere = search_parameters::of(ResourceType::PATIENT)
-        .iter()
-        .filter(|param| param.code.starts_with('_'));
-    for (i, param) in everywhere.enumerate() {
-        write_param(out, i > 0, param);
-    }
+fn everywhere(registry: &Registry) -> impl Iterator<Item = &Param> {
+    let of_one = registry.of(ResourceType::PATIENT);
+    of_one.filter(|param| param.code.starts_with('_'))
 }
 
 fn write_operations(out: &mut String, names: &[&str]) {
@@ -227,9 +259,10 @@ struct ReverseIncludes(Vec<(ResourceType, String)>);
 const ANYTHING: usize = 100;
 
 impl ReverseIncludes {
-    fn new() -> Self {
-        let mut rows: Vec<(ResourceType, String)> = search_parameters::all()
-            .iter()
+    fn new(registry: &Registry) -> Self {
+        let mut rows: Vec<(ResourceType, String)> = registry
+            .all()
+            .filter(|param| param.kind == Kind::Reference)
             .filter(|param| param.targets.len() < ANYTHING)
             .flat_map(|param| {
                 let name = format!("{}:{}", param.base, param.code);
@@ -267,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_statement_is_json_and_lists_what_there_is() {
-        let text = statement(&Settings::default(), false);
+        let text = statement(&Settings::default(), &Registry::builtin(), false);
         let doc = Doc::parse(text).unwrap();
         let rest = doc.root().get("rest").unwrap().items().next().unwrap();
         let resources = rest.get("resource").unwrap();

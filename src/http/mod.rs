@@ -13,6 +13,7 @@ mod cors;
 mod dispatch;
 mod failure;
 mod headers;
+mod load;
 mod metadata;
 mod negotiate;
 mod observe;
@@ -40,7 +41,7 @@ use axum::{
     response::Response,
 };
 use futures_util::FutureExt;
-use resources::Doc;
+use resources::{Doc, doc::Bounds};
 
 pub use admin::{Metrics, admin_router};
 pub use serve::{Connections, serve};
@@ -76,6 +77,7 @@ struct Server {
     settings: Settings,
     origins: cors::Origins,
     ids: request_id::RequestIds,
+    load: load::Load,
     meters: Meters,
     metadata: metadata::Cache,
 }
@@ -87,6 +89,7 @@ pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
         engine,
         settings,
         ids: request_id::RequestIds::default(),
+        load: load::Load::default(),
         meters: Meters::default(),
         metadata: metadata::Cache::default(),
     };
@@ -120,34 +123,17 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
 /// The answer, within the bounds of number and time. A panic is an answer too.
 async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> Reply {
     let limits = &server.engine.settings().limits;
-    let Some(_in_flight) = server.meters.enter(limits.requests) else {
-        return overloaded().reply(seen.format);
+    let Some(working) = server.load.enter(limits) else {
+        return Failure::overloaded().reply(seen.format);
     };
-    let work = dispatch::dispatch(server, parts, body, seen);
+    let work = dispatch::dispatch(server, &working, parts, body, seen);
     let guarded = AssertUnwindSafe(work).catch_unwind();
     let result = match tokio::time::timeout(limits.request_time(), guarded).await {
         Ok(Ok(result)) => result,
-        Ok(Err(_panic)) => Err(Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "exception",
-            "The server failed on this request. Its operator finds the request by its \
-             X-Request-Id.",
-        )),
+        Ok(Err(_panic)) => Err(Failure::fault()),
         Err(_elapsed) => Err(too_slow(limits.request_time())),
     };
     result.unwrap_or_else(|failure| failure.reply(seen.format))
-}
-
-fn overloaded() -> Failure {
-    Failure {
-        retry_after: Some(1),
-        ..Failure::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "throttled",
-            "The server works on as many requests as it takes at a time. Send the request again \
-             after the time in Retry-After.",
-        )
-    }
 }
 
 fn too_slow(allowed: Duration) -> Failure {
@@ -197,13 +183,12 @@ fn make_pretty(reply: &mut Reply) {
     if !is_json(reply.headers()) {
         return;
     }
-    let Ok(doc) = std::str::from_utf8(reply.body())
-        .map(str::to_owned)
-        .map(Doc::parse)
-    else {
-        return;
+    // What the server wrote may be nested deeper than what it accepts.
+    let bounds = Bounds {
+        depth: 1_000,
+        ..Bounds::default()
     };
-    if let Ok(doc) = doc {
+    if let Ok(doc) = Doc::parse_bytes(reply.body(), &bounds) {
         let mut text = String::with_capacity(doc.text().len() * 2);
         doc.root().write_pretty(&mut text, 0);
         text.push('\n');

@@ -90,7 +90,6 @@ pub fn accepted(accept: Option<&HeaderValue>) -> Option<Format> {
     for range in accept.split(',').map(MediaType::parse) {
         let format = match range.name {
             "*/*" | "application/*" | "*" => Some(Format::FhirJson),
-            "text/*" => Some(Format::TextJson),
             name => Format::from_media_type(name).filter(|_| range.is_r4()),
         };
         if let Some(format) = format

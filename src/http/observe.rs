@@ -1,16 +1,10 @@
 //! What the operator sees of a request: one line in the log, and the metrics. Neither holds a
 //! query, an id, or anything out of a body.
 
-use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
 use axum::http::{Method, StatusCode};
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Histogram};
 use resources::model::ResourceType;
 
 /// What a request turned out to be.
@@ -90,27 +84,12 @@ pub struct Meters {
     seconds: [OnceLock<Histogram>; Interaction::COUNT],
     request_bytes: OnceLock<Histogram>,
     response_bytes: OnceLock<Histogram>,
-    in_flight: OnceLock<Gauge>,
-    working: AtomicUsize,
 }
 
 /// Classes of status codes: 1xx to 5xx.
 const CLASSES: usize = 5;
 
 impl Meters {
-    /// Counts a request in; `None` if `most` are there already.
-    pub fn enter(&self, most: usize) -> Option<InFlight<'_>> {
-        let now = self.working.fetch_add(1, Ordering::Relaxed) + 1;
-        let guard = InFlight(self);
-        self.gauge().set(now as f64);
-        (now <= most).then_some(guard)
-    }
-
-    fn gauge(&self) -> &Gauge {
-        self.in_flight
-            .get_or_init(|| metrics::gauge!("rotunda_http_requests_in_flight"))
-    }
-
     /// Logs and counts a request that ended.
     pub fn record(&self, request: &Request<'_>) {
         let interaction = request.interaction;
@@ -134,9 +113,11 @@ impl Meters {
                 )
             })
             .record(request.took.as_secs_f64());
-        self.request_bytes
-            .get_or_init(|| metrics::histogram!("rotunda_http_request_body_bytes"))
-            .record(request.bytes_in as f64);
+        if request.bytes_in > 0 {
+            self.request_bytes
+                .get_or_init(|| metrics::histogram!("rotunda_http_request_body_bytes"))
+                .record(request.bytes_in as f64);
+        }
         self.response_bytes
             .get_or_init(|| metrics::histogram!("rotunda_http_response_body_bytes"))
             .record(request.bytes_out as f64);
@@ -171,15 +152,5 @@ fn known_method(method: &Method) -> &str {
         method.as_str()
     } else {
         "other"
-    }
-}
-
-/// A request that is being worked on.
-pub struct InFlight<'m>(&'m Meters);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        let before = self.0.working.fetch_sub(1, Ordering::Relaxed);
-        self.0.gauge().set(before.saturating_sub(1) as f64);
     }
 }

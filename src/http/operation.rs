@@ -153,15 +153,15 @@ async fn change_meta(
     body: Body,
 ) -> Result<Reply, Failure> {
     let parameters = json_body(call, body).await?;
-    let engine = call.engine();
-    let changed = if add {
-        engine.meta_add(kind, id, &parameters, &call.access).await?
-    } else {
-        engine
-            .meta_delete(kind, id, &parameters, &call.access)
-            .await?
-    };
-    Ok(call.ok(changed))
+    let id = id.to_owned();
+    let changed = call.to_the_end(|engine, access| async move {
+        if add {
+            engine.meta_add(kind, &id, &parameters, &access).await
+        } else {
+            engine.meta_delete(kind, &id, &parameters, &access).await
+        }
+    });
+    Ok(call.ok(changed.await?))
 }
 
 async fn validate(
@@ -171,7 +171,7 @@ async fn validate(
     body: Body,
 ) -> Result<Reply, Failure> {
     let limits = &call.engine().settings().limits;
-    let bytes = body::read(body, call.headers(), limits.resource_bytes).await?;
+    let bytes = call.receive(body, limits.resource_bytes).await?;
     let body = if bytes.is_empty() {
         None
     } else {
@@ -199,7 +199,7 @@ async fn everything(
 ) -> Result<Reply, Failure> {
     if post {
         let limits = &call.engine().settings().limits;
-        let bytes = body::read(body, call.headers(), limits.resource_bytes).await?;
+        let bytes = call.receive(body, limits.resource_bytes).await?;
         if !bytes.is_empty() {
             call.expect_body(&[BodyType::Json], JSON)?;
             let doc = body::parse(bytes, limits.resource_bounds()).await?;
@@ -218,7 +218,7 @@ async fn everything(
 async fn json_body(call: &Call<'_>, body: Body) -> Result<Doc, Failure> {
     call.expect_body(&[BodyType::Json], JSON)?;
     let limits = &call.engine().settings().limits;
-    let bytes = body::read(body, call.headers(), limits.resource_bytes).await?;
+    let bytes = call.receive(body, limits.resource_bytes).await?;
     body::parse(bytes, limits.resource_bounds()).await
 }
 

@@ -11,6 +11,7 @@ use super::{
     dispatch::Call,
     failure::Failure,
     headers::{etag, http_date, not_modified},
+    query,
 };
 use crate::engine::Resource;
 
@@ -54,10 +55,19 @@ fn answer(call: &Call<'_>, resource: Resource) -> Result<Reply, Failure> {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         reply
     } else {
-        call.ok(resource.body)
+        call.ok(part(call, &resource)?.unwrap_or(resource.body))
     };
     let headers = reply.headers_mut();
     headers.insert(header::ETAG, etag(resource.version));
     headers.insert(header::LAST_MODIFIED, http_date(resource.updated));
     Ok(reply)
+}
+
+/// The part of the resource that `_summary` and `_elements` ask for; `None` for the whole.
+fn part(call: &Call<'_>, resource: &Resource) -> Result<Option<Bytes>, Failure> {
+    if call.pairs.is_empty() {
+        return Ok(None);
+    }
+    let parameter = |name| query::last(&call.pairs, name);
+    Ok(resource.part(parameter("_summary"), parameter("_elements"))?)
 }

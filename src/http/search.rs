@@ -6,19 +6,19 @@ use axum::{
 };
 use resources::model::ResourceType;
 
-use super::{Reply, body, dispatch::Call, failure::Failure, negotiate::BodyType, query};
+use super::{Reply, dispatch::Call, failure::Failure, negotiate::BodyType, query};
 use crate::engine::{HistoryRequest, HistoryScope, Scope, SearchRequest};
 
 /// Bytes of a search in a body: what the bounds on parameters and values can use.
 const FORM_BYTES: usize = 1 << 20;
 
 /// Search with the parameters of the URL.
-pub async fn by_query(call: Call<'_>, scope: Scope) -> Result<Reply, Failure> {
+pub async fn by_query(mut call: Call<'_>, scope: Scope) -> Result<Reply, Failure> {
     let request = SearchRequest {
         scope,
         strict: call.strict(),
         explain: call.server.settings.explain,
-        params: call.pairs.clone(),
+        params: std::mem::take(&mut call.pairs),
     };
     let bundle = call.engine().search(&request, &call.access).await?;
     Ok(call.ok(bundle))
@@ -27,7 +27,7 @@ pub async fn by_query(call: Call<'_>, scope: Scope) -> Result<Reply, Failure> {
 /// Search with the parameters of a form, and those of the URL.
 pub async fn by_form(mut call: Call<'_>, scope: Scope, body: Body) -> Result<Reply, Failure> {
     // A search without parameters may come without a body, and so without its type.
-    let bytes = body::read(body, call.headers(), FORM_BYTES).await?;
+    let bytes = call.receive(body, FORM_BYTES).await?;
     if !bytes.is_empty() || call.headers().contains_key(header::CONTENT_TYPE) {
         call.expect_body(&[BodyType::Form], "application/x-www-form-urlencoded")?;
     }
@@ -64,11 +64,11 @@ pub fn compartment(
 }
 
 /// History of a resource, a type or the server.
-pub async fn history(call: Call<'_>, scope: HistoryScope) -> Result<Reply, Failure> {
+pub async fn history(mut call: Call<'_>, scope: HistoryScope) -> Result<Reply, Failure> {
     let request = HistoryRequest {
         scope,
         strict: call.strict(),
-        params: call.pairs.clone(),
+        params: std::mem::take(&mut call.pairs),
     };
     let bundle = call.engine().history(&request, &call.access).await?;
     Ok(call.ok(bundle))

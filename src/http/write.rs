@@ -16,6 +16,7 @@ use super::{
     failure::Failure,
     headers::{IF_NONE_EXIST, Match, etag, http_date, if_match, value},
     negotiate::BodyType,
+    query::{self, Pairs},
 };
 use crate::engine::{Done, DoneStatus, ErrorKind, Operation, Resource, Return, Target};
 
@@ -67,7 +68,7 @@ pub async fn patch(
         "a JSON Patch (RFC 6902) as application/json-patch+json",
     )?;
     let limits = &call.engine().settings().limits;
-    let bytes = body::read(body, call.headers(), limits.resource_bytes).await?;
+    let bytes = call.receive(body, limits.resource_bytes).await?;
     let operation = Operation::Patch {
         kind,
         patch: body::parse(bytes, limits.resource_bounds()).await?,
@@ -90,14 +91,9 @@ pub async fn delete(call: &Call<'_>, kind: ResourceType, target: Target) -> Resu
 }
 
 async fn submit(call: &Call<'_>, operation: Operation) -> Result<Done, Failure> {
-    let mut done = call.engine().submit(vec![operation], &call.access).await?;
-    done.pop().ok_or_else(|| {
-        Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "exception",
-            "The server lost the result of the write; read whether it happened.",
-        )
-    })
+    let done = call
+        .to_the_end(|engine, access| async move { engine.submit(vec![operation], &access).await });
+    done.await?.pop().ok_or_else(Failure::fault)
 }
 
 /// The resource in the body; the raw content of a Binary is made one.
@@ -112,7 +108,7 @@ async fn resource(
     if !raw_content {
         call.expect_body(&[BodyType::Json], JSON)?;
     }
-    let bytes = body::read(body, call.headers(), limits.resource_bytes).await?;
+    let bytes = call.receive(body, limits.resource_bytes).await?;
     if raw_content {
         return binary::wrap(call.headers(), id, &bytes, limits.resource_bounds());
     }
@@ -155,6 +151,7 @@ fn if_none_exist(call: &Call<'_>) -> Result<Option<String>, Failure> {
             "If-None-Exist must hold a search, as in If-None-Exist: identifier=system|value.",
         ));
     }
+    query::read(query, &mut Pairs::new())?;
     Ok(Some(query.to_owned()))
 }
 
