@@ -42,14 +42,19 @@ impl OfType {
 }
 
 impl Registry {
-    /// The parameters of R4.
+    /// The parameters of R4. There is one such registry, so what is compiled for one user of it
+    /// is there for all.
     pub fn builtin() -> Self {
-        Self(Arc::new(Inner {
-            types: ResourceType::all()
-                .map(|kind| OfType::new(built_in(kind)))
-                .collect(),
-            custom: HashMap::new(),
-        }))
+        static BUILT_IN: OnceLock<Registry> = OnceLock::new();
+        let new = || {
+            Self(Arc::new(Inner {
+                types: ResourceType::all()
+                    .map(|kind| OfType::new(built_in(kind)))
+                    .collect(),
+                custom: HashMap::new(),
+            }))
+        };
+        BUILT_IN.get_or_init(new).clone()
     }
 
     /// These parameters and posted ones beside them.

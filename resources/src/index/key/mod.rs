@@ -141,7 +141,7 @@ pub fn reference_prefix(kind: ResourceType) -> Vec<u8> {
     key
 }
 
-/// The type and id in a key of [`reference`]; `None` for keys of other spaces.
+/// The type and id in a key of [`reference()`]; `None` for keys of other spaces.
 pub fn read_reference(key: &[u8]) -> Option<(ResourceType, &str)> {
     let (head, id) = key.split_at_checked(3)?;
     if head[0] != space::REFERENCE {
