@@ -48,6 +48,8 @@ pub struct Draft<'a> {
     pub if_match: Option<i64>,
     /// `If-None-Match: *`.
     pub if_none_match_any: bool,
+    /// The answer shall have the text of the new version.
+    pub wants_text: bool,
 }
 
 impl<'a> From<&'a Operation> for Draft<'a> {
@@ -112,6 +114,7 @@ impl<'a> From<&'a Operation> for Draft<'a> {
             body,
             if_match,
             if_none_match_any,
+            wants_text: true,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The deep module: every read and every write of resources goes through [`Engine`].
 //!
 //! A write is a list of drafts ([`draft`]); [`resolve`] finds out which resources they mean,
-//! [`submit`] turns them into one commit, and [`race`] repeats what lost against somebody else.
+//! [`planner`] makes new versions of them, [`submit`] commits all at once, and [`race`] repeats
+//! what lost against somebody else.
 //! Reads are answered with stored texts as they are.
 
 mod bundle;
@@ -19,6 +20,7 @@ mod paging;
 mod parameters;
 mod part;
 mod permission;
+mod planner;
 mod race;
 mod read;
 mod resolve;

@@ -100,7 +100,7 @@ pub struct Resource {
     pub version: i64,
     /// `meta.lastUpdated`, milliseconds since 1970.
     pub updated: i64,
-    /// The JSON, with id and meta in place, as it is served.
+    /// The JSON, with id and meta in place, as it is served; empty for a deletion.
     pub body: Bytes,
 }
 

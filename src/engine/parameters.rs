@@ -10,14 +10,15 @@ use resources::{
     Doc,
     index::{Custom, Definition, ParamId, Registry},
     model::ResourceType,
+    outcome::Issue,
 };
 use tokio::sync::{Mutex, RwLock, RwLockReadGuard};
 
 use super::{
     Engine,
     error::{Error, ErrorKind},
+    planner::difference,
     search::parameters,
-    submit::difference,
 };
 use crate::{
     access::Access,
@@ -117,10 +118,22 @@ impl Engine {
         Ok(changes)
     }
 
-    fn check_usable(&self, doc: &Doc) -> Result<(), resources::outcome::Issue> {
+    fn check_usable(&self, doc: &Doc) -> Result<(), Issue> {
         let Some(definition) = self.usable(doc)? else {
             return Ok(());
         };
+        let registry = self.registry();
+        let taken = definition.bases.iter().find_map(|base| {
+            let known = registry.param(*base, &definition.code)?;
+            (known.id.is_custom() && known.url != definition.url).then_some(known)
+        });
+        if let Some(known) = taken {
+            let text = format!(
+                "the code '{}' of {} is taken by {}; choose another",
+                known.code, known.base, known.url
+            );
+            return Err(Issue::error("duplicate", text).at("SearchParameter.code"));
+        }
         let customs = definition
             .bases
             .iter()
@@ -135,7 +148,7 @@ impl Engine {
     }
 
     /// What an active SearchParameter asks to be indexed. Those of R4 are there already.
-    fn usable(&self, doc: &Doc) -> Result<Option<Definition>, resources::outcome::Issue> {
+    fn usable(&self, doc: &Doc) -> Result<Option<Definition>, Issue> {
         let text = |name: &str| doc.root().get(name).and_then(|value| value.as_str());
         if text("status").as_deref() != Some("active") {
             return Ok(None);

@@ -116,8 +116,18 @@ impl Engine {
         access: &Access,
     ) -> Result<Found, Error> {
         let computed = self.computed_hits(plan, access).await?;
-        let stored = if cursor.stored_done {
+        let stored = if cursor.stored_done && plan.total == TotalMode::None {
             Page::default()
+        } else if cursor.stored_done {
+            let counted = Plan {
+                limit: 0,
+                after: None,
+                ..plan.clone()
+            };
+            Page {
+                more: false,
+                ..self.store.search(&counted, access).await?
+            }
         } else {
             let plan = Plan {
                 after: cursor.stored.clone(),

@@ -76,10 +76,9 @@ impl Engine {
             .ok_or_else(|| Error::invalid("the entry asks for nothing"))?;
         if options.prefer != Return::Representation
             && let Some(resource) = &mut done.resource
-            && !resource.body.is_empty()
         {
-            // Only its being there matters from here on; a batch may hold many.
-            resource.body = bytes::Bytes::from_static(b"{}");
+            // A batch may hold many.
+            resource.body = bytes::Bytes::new();
         }
         Ok(Answer::Done(Box::new(done)))
     }

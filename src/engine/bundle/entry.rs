@@ -207,6 +207,7 @@ impl<'d> Entry<'d> {
             body,
             if_match: self.if_match,
             if_none_match_any: self.if_none_match.as_deref() == Some("*"),
+            wants_text: false,
         })
     }
 

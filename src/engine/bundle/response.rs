@@ -21,7 +21,11 @@ pub fn done(
     prefer: Return,
 ) -> Result<(), Error> {
     let resource = done.resource.as_ref();
-    let shown = resource.filter(|resource| !resource.body.is_empty());
+    let there = !matches!(
+        done.status,
+        DoneStatus::Deleted | DoneStatus::NothingToDelete
+    );
+    let shown = resource.filter(|_| there);
     if let Some(resource) = shown {
         entry.full_url(base_url, resource);
         if prefer == Return::Representation {

@@ -22,7 +22,7 @@ use crate::{
         bundle_text::BundleText,
         draft::{Body, Draft, Verb, parse},
         error::Error,
-        operation::{Done, Target},
+        operation::{Done, Return, Target},
         race::Race,
         resolve::Resolved,
         submit::{Attempt, all},
@@ -48,7 +48,7 @@ impl Engine {
         access: &Access,
     ) -> Result<String, Error> {
         let entries = all(entries(doc.root(), &self.settings.base_url).collect())?;
-        let writes = Writes::new(&entries)?;
+        let writes = Writes::new(&entries, options.prefer)?;
         let done = self.carry_out(&writes, access).await?;
         let mut done_at: HashMap<usize, Done> = writes.places.iter().copied().zip(done).collect();
 
@@ -145,15 +145,17 @@ impl Engine {
 }
 
 impl<'e> Writes<'e> {
-    fn new(entries: &'e [Entry<'_>]) -> Result<Self, Error> {
+    fn new(entries: &'e [Entry<'_>], prefer: Return) -> Result<Self, Error> {
         let mut order: Vec<&Entry<'_>> = entries.iter().filter(|entry| !entry.is_read()).collect();
         order.sort_by_key(|entry| entry.method.phase());
         let drafts = order
             .iter()
             .map(|entry| {
-                entry
-                    .draft()
-                    .map_err(|error| error.inside(&place(entry.at)))
+                let draft = entry.draft().map(|draft| Draft {
+                    wants_text: prefer == Return::Representation,
+                    ..draft
+                });
+                draft.map_err(|error| error.inside(&place(entry.at)))
             })
             .collect();
         let writes = Self {

@@ -1,0 +1,470 @@
+//! One draft and the newest version of its resource become a write.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use resources::{
+    Doc,
+    index::{Entry, Registry},
+    model::ResourceType,
+};
+
+use super::{
+    Engine,
+    draft::{Draft, Verb, parse},
+    error::{Error, ErrorKind},
+    operation::{Done, DoneStatus, Resource},
+    resolve::Resolved,
+    stamp::{Stamp, stamp},
+    submit::{Planned, check_structure, parse_stored, resource},
+};
+use crate::{
+    access::Access,
+    store::{Change, Expected, Guard, Stored, Write},
+};
+
+/// Plans the drafts of one attempt.
+pub struct Planner<'e> {
+    pub engine: &'e Engine,
+    pub registry: &'e Registry,
+    pub access: &'e Access,
+    /// `meta.lastUpdated` of the new versions.
+    pub now: i64,
+}
+
+type Document<'f, 'd> = &'f dyn Fn() -> Result<Cow<'d, Doc>, Error>;
+
+impl Planner<'_> {
+    /// What the draft comes to. `found` is the newest version, if there is one.
+    pub fn one(
+        &self,
+        draft: &Draft<'_>,
+        resolved: &Resolved,
+        found: Option<Stored>,
+        document: Document<'_, '_>,
+    ) -> Result<Planned, Error> {
+        let guard = resolved.guard().map(|clause| Guard {
+            kind: draft.kind,
+            clause: clause.clone(),
+            matches: None,
+        });
+        let mut planned = match (draft.verb, resolved) {
+            (_, Resolved::Nothing) => nothing_to_delete(None),
+            (_, Resolved::Several(several)) => self.delete_all(several)?,
+            (Verb::Create, Resolved::Found(stored)) => Planned {
+                writes: Vec::new(),
+                guard: None,
+                done: Done {
+                    status: DoneStatus::Unchanged,
+                    resource: Some(resource(stored)),
+                    changed: 0,
+                },
+            },
+            (Verb::Create, _) => {
+                self.put(draft, id_of(resolved)?, None, &*self.valid(document)?)?
+            }
+            (Verb::Update, _) => self.update(draft, resolved, found, document)?,
+            (Verb::Patch, _) => self.patch(draft, id_of(resolved)?, found, document)?,
+            (Verb::Delete, _) => self.delete(draft, id_of(resolved)?, found)?,
+        };
+        planned.guard = guard;
+        Ok(planned)
+    }
+
+    /// The document, if it is a valid resource.
+    fn valid<'d>(&self, document: Document<'_, 'd>) -> Result<Cow<'d, Doc>, Error> {
+        let doc = document()?;
+        check_structure(&doc)?;
+        Ok(doc)
+    }
+
+    fn update(
+        &self,
+        draft: &Draft<'_>,
+        resolved: &Resolved,
+        found: Option<Stored>,
+        document: Document<'_, '_>,
+    ) -> Result<Planned, Error> {
+        let id = id_of(resolved)?;
+        let alive = found.as_ref().is_some_and(|stored| !stored.head.deleted);
+        check_match(draft, found.as_ref())?;
+        if draft.if_none_match_any && alive {
+            return Err(Error::new(
+                ErrorKind::PreconditionFailed,
+                "conflict",
+                format!(
+                    "{}/{id} is there already, and If-None-Match: * forbids that",
+                    draft.kind
+                ),
+            ));
+        }
+        if alive && resolved.guard().is_some() {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "conflict",
+                format!(
+                    "nothing matches the condition, but {}/{id} exists; \
+                     leave the id out or update it by its address",
+                    draft.kind
+                ),
+            ));
+        }
+        if found.is_none()
+            && !self.engine.settings.update_create
+            && matches!(resolved, Resolved::Id(..))
+        {
+            return Err(Error::new(
+                ErrorKind::NotAllowed,
+                "not-supported",
+                format!(
+                    "{}/{id} is not known and this server gives ids itself; create it with POST",
+                    draft.kind
+                ),
+            ));
+        }
+        let doc = self.valid(document)?;
+        self.put(draft, id, found, &doc)
+    }
+
+    fn patch(
+        &self,
+        draft: &Draft<'_>,
+        id: &str,
+        found: Option<Stored>,
+        document: Document<'_, '_>,
+    ) -> Result<Planned, Error> {
+        let stored = self.living(draft, id, found)?;
+        check_match(draft, Some(&stored))?;
+        let before = parse_stored(&stored)?;
+        let patch = document()?;
+        let text = resources::patch::apply(&before, &patch)
+            .map_err(|issue| Error::with(ErrorKind::Unprocessable, vec![issue]))?;
+        let after = parse(text)?;
+        let same = |name: &str| {
+            let (old, new) = (before.root().get(name), after.root().get(name));
+            old.and_then(|value| value.as_str()) == new.and_then(|value| value.as_str())
+        };
+        if !same("resourceType") || !same("id") {
+            return Err(Error::new(
+                ErrorKind::Unprocessable,
+                "business-rule",
+                "a patch cannot change resourceType or id",
+            ));
+        }
+        check_structure(&after)?;
+        self.put(draft, id, Some(stored), &after)
+    }
+
+    fn delete(&self, draft: &Draft<'_>, id: &str, found: Option<Stored>) -> Result<Planned, Error> {
+        check_match(draft, found.as_ref())?;
+        match found {
+            None if self.engine.is_computed(draft.kind, id) => Err(computed(draft, id)),
+            None => Ok(nothing_to_delete(None)),
+            Some(stored) if stored.head.deleted => Ok(nothing_to_delete(Some(resource(&stored)))),
+            Some(stored) => {
+                let write = self.deletion(&stored)?;
+                let done = Done {
+                    status: DoneStatus::Deleted,
+                    resource: Some(Resource {
+                        kind: write.kind,
+                        id: write.id.clone(),
+                        version: write.version,
+                        updated: write.updated,
+                        body: Bytes::new(),
+                    }),
+                    changed: 1,
+                };
+                Ok(Planned {
+                    writes: vec![write],
+                    guard: None,
+                    done,
+                })
+            }
+        }
+    }
+
+    fn delete_all(&self, several: &[Stored]) -> Result<Planned, Error> {
+        let writes = several
+            .iter()
+            .map(|stored| self.deletion(stored))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Planned {
+            done: Done {
+                status: DoneStatus::Deleted,
+                resource: None,
+                changed: writes.len(),
+            },
+            writes,
+            guard: None,
+        })
+    }
+
+    fn deletion(&self, stored: &Stored) -> Result<Write, Error> {
+        let head = &stored.head;
+        let remove = self.old_entries(stored)?;
+        if !self.permits(head.kind, &head.id, head.updated, &remove) {
+            return Err(Error::not_found(head.kind, &head.id));
+        }
+        Ok(Write {
+            kind: head.kind,
+            id: head.id.clone(),
+            expect: Some(Expected {
+                rid: head.rid,
+                version: head.version,
+            }),
+            change: Change::Delete,
+            version: head.version + 1,
+            updated: self.now.max(head.updated),
+            body: String::new(),
+            add: Vec::new(),
+            remove,
+        })
+    }
+
+    /// The stored resource, if it is there and not deleted.
+    fn living(&self, draft: &Draft<'_>, id: &str, found: Option<Stored>) -> Result<Stored, Error> {
+        match found {
+            None if self.engine.is_computed(draft.kind, id) => Err(computed(draft, id)),
+            None => Err(Error::not_found(draft.kind, id)),
+            Some(stored) if stored.head.deleted => Err(Error::gone(draft.kind, id)),
+            Some(stored) => Ok(stored),
+        }
+    }
+
+    /// A new version with the content of `doc`.
+    fn put(
+        &self,
+        draft: &Draft<'_>,
+        id: &str,
+        found: Option<Stored>,
+        doc: &Doc,
+    ) -> Result<Planned, Error> {
+        let kind = draft.kind;
+        let old = match &found {
+            Some(stored) if !stored.head.deleted => self.old_entries(stored)?,
+            _ => Vec::new(),
+        };
+        self.check_replaceable(kind, id, found.as_ref(), &old)?;
+        let alive = found.as_ref().filter(|stored| !stored.head.deleted);
+        if let Some(stored) = alive
+            && self.engine.settings.skip_unchanged_updates
+            && is_unchanged(doc, stored)
+        {
+            return Ok(Planned {
+                writes: Vec::new(),
+                guard: None,
+                done: Done {
+                    status: DoneStatus::Unchanged,
+                    resource: Some(resource(stored)),
+                    changed: 0,
+                },
+            });
+        }
+        let version = found.as_ref().map_or(1, |stored| stored.head.version + 1);
+        let updated = found
+            .as_ref()
+            .map_or(self.now, |stored| self.now.max(stored.head.updated));
+        let body = stamp(
+            doc,
+            &Stamp {
+                id,
+                version,
+                updated,
+            },
+        );
+        let new = self
+            .registry
+            .extract(kind, doc, &self.engine.settings.base_url);
+        if !self.permits(kind, id, updated, &new) {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "forbidden",
+                format!("this {kind} would lie outside of what you may write"),
+            ));
+        }
+        let (add, remove) = difference(old, new);
+        let (status, change) = match alive {
+            Some(_) => (DoneStatus::Updated, Change::Update),
+            None => (DoneStatus::Created, Change::Create),
+        };
+        let done = Done {
+            status,
+            resource: Some(Resource {
+                kind,
+                id: id.to_owned(),
+                version,
+                updated,
+                body: match draft.wants_text {
+                    true => Bytes::copy_from_slice(body.as_bytes()),
+                    false => Bytes::new(),
+                },
+            }),
+            changed: 1,
+        };
+        let write = Write {
+            kind,
+            id: id.to_owned(),
+            expect: found.as_ref().map(|stored| Expected {
+                rid: stored.head.rid,
+                version: stored.head.version,
+            }),
+            change,
+            version,
+            updated,
+            body,
+            add,
+            remove,
+        };
+        Ok(Planned {
+            writes: vec![write],
+            guard: None,
+            done,
+        })
+    }
+
+    /// What is replaced must be visible; of a deleted resource nobody can tell any more.
+    fn check_replaceable(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        found: Option<&Stored>,
+        entries: &[Entry],
+    ) -> Result<(), Error> {
+        let Some(stored) = found else { return Ok(()) };
+        if stored.head.deleted && !self.access.is_unrestricted() {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "forbidden",
+                format!("{kind}/{id} was deleted; with your access it cannot be brought back"),
+            ));
+        }
+        if stored.head.deleted || self.permits(kind, id, stored.head.updated, entries) {
+            return Ok(());
+        }
+        Err(Error::not_found(kind, id))
+    }
+
+    fn permits(&self, kind: ResourceType, id: &str, updated: i64, entries: &[Entry]) -> bool {
+        super::permission::permits(self.access, self.registry, kind, id, updated, entries)
+    }
+
+    fn old_entries(&self, stored: &Stored) -> Result<Vec<Entry>, Error> {
+        let doc = parse_stored(stored)?;
+        Ok(self
+            .registry
+            .extract(stored.head.kind, &doc, &self.engine.settings.base_url))
+    }
+}
+
+fn id_of(resolved: &Resolved) -> Result<&str, Error> {
+    resolved
+        .id()
+        .ok_or_else(|| Error::invalid("the request names no resource"))
+}
+
+fn check_match(draft: &Draft<'_>, found: Option<&Stored>) -> Result<(), Error> {
+    let Some(wanted) = draft.if_match else {
+        return Ok(());
+    };
+    match found {
+        Some(stored) if stored.head.version == wanted => Ok(()),
+        Some(stored) => Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "conflict",
+            format!(
+                "If-Match asks for version {wanted}, but version {} is the newest; \
+                 read it and retry",
+                stored.head.version
+            ),
+        )),
+        None => Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "conflict",
+            format!("If-Match asks for version {wanted}, but there is no such resource"),
+        )),
+    }
+}
+
+fn computed(draft: &Draft<'_>, id: &str) -> Error {
+    Error::new(
+        ErrorKind::NotAllowed,
+        "not-supported",
+        format!(
+            "{}/{id} is a definition built into this server and has no stored version; \
+             PUT a full resource under this id to replace it",
+            draft.kind
+        ),
+    )
+}
+
+fn nothing_to_delete(resource: Option<Resource>) -> Planned {
+    Planned {
+        writes: Vec::new(),
+        guard: None,
+        done: Done {
+            status: DoneStatus::NothingToDelete,
+            resource,
+            changed: 0,
+        },
+    }
+}
+
+fn is_unchanged(doc: &Doc, stored: &Stored) -> bool {
+    let same = Stamp {
+        id: &stored.head.id,
+        version: stored.head.version,
+        updated: stored.head.updated,
+    };
+    stamp(doc, &same).as_bytes() == &stored.body[..]
+}
+
+/// What to add and what to remove, from two sorted lists.
+pub fn difference(old: Vec<Entry>, new: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
+    if old.is_empty() {
+        return (new, old);
+    }
+    let (mut add, mut remove) = (Vec::new(), Vec::new());
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+    loop {
+        match (old.peek(), new.peek()) {
+            (Some(before), Some(after)) if before == after => {
+                old.next();
+                new.next();
+            }
+            (Some(before), Some(after)) if before > after => add.extend(new.next()),
+            (Some(_), _) => remove.extend(old.next()),
+            (None, Some(_)) => add.extend(new.next()),
+            (None, None) => return (add, remove),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use resources::index::ParamId;
+
+    use super::*;
+
+    #[test]
+    fn the_difference_is_what_changed() {
+        let entries = |keys: &[u8]| -> Vec<Entry> {
+            keys.iter()
+                .map(|key| Entry {
+                    param: ParamId(1),
+                    key: vec![*key],
+                })
+                .collect()
+        };
+        for (old, new, add, remove) in [
+            (&[][..], &[1, 2][..], &[1, 2][..], &[][..]),
+            (&[1, 2], &[], &[], &[1, 2]),
+            (&[1, 3, 5], &[1, 4, 5, 6], &[4, 6], &[3]),
+            (&[1, 2], &[1, 2], &[], &[]),
+        ] {
+            assert_eq!(
+                difference(entries(old), entries(new)),
+                (entries(add), entries(remove))
+            );
+        }
+    }
+}
