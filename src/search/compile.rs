@@ -231,14 +231,19 @@ pub(super) fn ids(values: &[&str]) -> Filter {
 
 /// `meta.lastUpdated`, which is an instant.
 pub(super) fn updated(spans: &[Span]) -> Filter {
-    let clause = |span: &Span| {
-        let (first, last) = span.instants();
+    let instants = spans.iter().map(Span::instants);
+    let clause = |(first, last): (i64, i64)| {
         Filter::Ready(Clause::Updated {
             from: (first > i64::MIN).then_some(first),
             to: last.checked_add(1),
         })
     };
-    Filter::any(spans.iter().map(clause).collect())
+    Filter::any(
+        instants
+            .filter(|(first, last)| first <= last)
+            .map(clause)
+            .collect(),
+    )
 }
 
 /// `true` or `false`.

@@ -15,7 +15,7 @@ impl Fault {
     fn new(code: &'static str, text: impl Into<String>) -> Self {
         Self {
             code,
-            text: text.into(),
+            text: shortened(text.into()),
             ignorable: false,
         }
     }
@@ -43,8 +43,14 @@ impl Fault {
         Self::new("too-costly", text)
     }
 
+    /// Whether the search must be refused, whatever its other parts are.
+    pub fn is_costly(&self) -> bool {
+        self.code == "too-costly"
+    }
+
     /// The error for the parameter called `name`.
     pub fn issue(self, name: &str) -> Issue {
+        let name = shortened(name.to_owned());
         Issue::error(
             self.code,
             format!("search parameter '{name}': {}", self.text),
@@ -53,7 +59,20 @@ impl Fault {
 
     /// The warning that the parameter called `name` was left out.
     pub fn warning(self, name: &str) -> Issue {
+        let name = shortened(name.to_owned());
         let text = format!("search parameter '{name}' was ignored: {}", self.text);
         Issue::warning(self.code, text)
     }
+}
+
+/// A text that may hold what came in, cut to a length that can be read.
+fn shortened(mut text: String) -> String {
+    const START: usize = 300;
+    const END: usize = 200;
+    if text.len() > START + END {
+        let start = text.floor_char_boundary(START);
+        let end = text.ceil_char_boundary(text.len() - END);
+        text.replace_range(start..end, "…");
+    }
+    text
 }

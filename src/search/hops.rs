@@ -54,15 +54,20 @@ impl<'a> Compiler<'a> {
         }
         let targets = targets_of(param);
         let mut parts = Vec::new();
-        let mut missing = None;
+        let mut refused = None;
         for target in &targets {
             match next(*target) {
                 Ok(inner) => parts.push(Filter::refers(param.id, *target, inner)),
-                Err(fault) if fault.ignorable => missing = missing.or(Some(fault)),
-                Err(fault) => return Err(fault),
+                Err(fault) if fault.is_costly() => return Err(fault),
+                // A value that says something is wrong with it says more than a missing name.
+                Err(fault) => {
+                    refused = refused
+                        .filter(|known: &Fault| !known.ignorable)
+                        .or(Some(fault))
+                }
             }
         }
-        match missing {
+        match refused {
             Some(fault) if parts.is_empty() => Err(fault),
             _ => Ok(Filter::any(parts)),
         }

@@ -269,6 +269,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn a_circle_is_covered_to_about_one_per_cent(
             latitude in -85.0..85.0f64,

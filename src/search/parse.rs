@@ -8,8 +8,8 @@ use resources::{
 
 use super::{
     compartment::{members, membership},
-    compile::{Compiler, type_named},
-    date::{self, Span},
+    compile::{Compiler, type_named, updated},
+    date,
     fault::Fault,
     filter::Filter,
     plan::{Clause, TotalMode},
@@ -241,19 +241,27 @@ impl<'a> Parser<'a> {
                 continue;
             }
             let param = self.compiler.registry.param(self.types[at], name);
-            let Some(param) = param.filter(|param| {
-                param.kind == Kind::Date && is_single(param) && !name.starts_with('_')
-            }) else {
+            let Some(param) = param.filter(|param| param.kind == Kind::Date) else {
                 continue;
             };
+            let is_instant = name == "_lastUpdated";
+            if !is_instant && !is_single(param) {
+                continue;
+            }
             let values = request.params.iter().filter(|(given, _)| given == name);
             let spans = values
                 .map(|(_, value)| self.compiler.spans(value).ok())
                 .reduce(|a, b| Some(date::meet(&a?, &b?)))
                 .flatten();
             if let Some(spans) = spans {
-                let spans: Vec<Span> = spans;
-                out.push((name, Filter::keys(param.id, date::ranges(&spans))));
+                out.push((
+                    name,
+                    if is_instant {
+                        updated(&spans)
+                    } else {
+                        Filter::keys(param.id, date::ranges(&spans))
+                    },
+                ));
             }
         }
         out

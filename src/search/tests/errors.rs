@@ -159,6 +159,11 @@ fn all_that_is_wrong_is_told_at_once() {
 
 #[test]
 fn limits_are_kept() {
+    let huge = faults(&format!("Patient?birthdate={}", "9".repeat(60_000)));
+    assert!(
+        huge.len() < 1000 && huge.contains("is not a date"),
+        "{huge}"
+    );
     let many = vec!["x"; 501].join(",");
     let names = vec!["name=x"; 101].join("&");
     let chain = ["partof"; 7].join(".");

@@ -1,6 +1,6 @@
 //! Searches over small resources, indexed as the server indexes them.
 
-use resources::{Doc, model::ResourceType};
+use resources::{Doc, index::Kind, model::ResourceType};
 
 use super::{BASE, query, registry};
 use crate::{
@@ -306,4 +306,34 @@ fn a_compartment_shows_itself_and_what_refers_to_it() {
         access_clause(&Access::system("test"), ResourceType::PATIENT, &registry),
         None
     );
+}
+
+#[test]
+fn every_built_in_parameter_can_be_searched_by() {
+    let value = |kind: Kind| match kind {
+        Kind::Number => "5",
+        Kind::Date => "2026",
+        Kind::String => "x",
+        Kind::Token => "s|c",
+        Kind::Reference => "x1",
+        Kind::Quantity => "5||mg",
+        Kind::Uri => "http://x",
+        Kind::Special => "1|1",
+        Kind::Composite => "",
+    };
+    for param in registry().all() {
+        let text = match (param.code.as_str(), param.kind) {
+            ("_query", _) => continue,
+            (_, Kind::Composite) => {
+                let values: Vec<&str> = (param.components.iter())
+                    .map(|component| value(component.kind))
+                    .collect();
+                assert!(values.len() > 1, "{}.{}", param.base, param.code);
+                values.join("$")
+            }
+            (_, kind) => value(kind).to_owned(),
+        };
+        let text = format!("{}?{}={text}", param.base, param.code);
+        query(&text).plan(&Resolved::none()).unwrap();
+    }
 }

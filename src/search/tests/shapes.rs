@@ -334,6 +334,13 @@ fn bounds_of_a_single_date_become_one_scan() {
         2
     );
     assert_eq!(
+        show(
+            &clause("Patient?_lastUpdated=ge2026&_lastUpdated=lt2027"),
+            &registry()
+        ),
+        "updated Some(1767225600000)..Some(1798761600000)"
+    );
+    assert_eq!(
         parts("Encounter?location-period=ge2026-01-01&location-period=lt2026-01-02"),
         2
     );
