@@ -111,7 +111,7 @@ fn statement(settings: &Settings, registry: &Registry, cors: bool) -> String {
     out.push_str(if cors { "true" } else { "false" });
     out.push_str(r#"},"resource":["#);
     let reverse = ReverseIncludes::new(registry);
-    for (i, kind) in ResourceType::all().filter(is_stored).enumerate() {
+    for (i, kind) in ResourceType::all().enumerate() {
         if i > 0 {
             out.push(',');
         }
@@ -145,11 +145,6 @@ fn statement(settings: &Settings, registry: &Registry, cors: bool) -> String {
     }
     out.push_str("]}]}");
     out
-}
-
-/// Parameters is the one type that R4 gives no endpoint: it only travels.
-fn is_stored(kind: &ResourceType) -> bool {
-    *kind != ResourceType::PARAMETERS
 }
 
 fn write_resource(
@@ -304,7 +299,7 @@ mod tests {
         let doc = Doc::parse(text).unwrap();
         let rest = doc.root().get("rest").unwrap().items().next().unwrap();
         let resources = rest.get("resource").unwrap();
-        assert_eq!(resources.items().count(), ResourceType::all().len() - 1);
+        assert_eq!(resources.items().count(), ResourceType::all().len());
         let patient = resources
             .items()
             .find(|item| item.get("type").unwrap().plain_str() == Some("Patient"))

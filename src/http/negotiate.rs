@@ -283,4 +283,14 @@ mod tests {
         assert_eq!(quoted("a\r\nb"), "'ab'");
         assert!(quoted(&"x".repeat(1000)).chars().count() < 70);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_can_be_read(text in "[ -~]{0,60}") {
+            let value = HeaderValue::from_str(&text).unwrap();
+            let _ = accepted(Some(&value));
+            let _ = body_type(Some(&value));
+            let _ = from_parameter(&text);
+        }
+    }
 }

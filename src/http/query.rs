@@ -87,4 +87,21 @@ mod tests {
         // A stray percent sign is a percent sign.
         assert_eq!(parse("a=100%").unwrap()[0].1, "100%");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(pairs in proptest::collection::vec((".{1,8}", ".{0,20}"), 0..5)) {
+            let clean = |text: &str| !text.contains('\0');
+            let pairs: Pairs = pairs.into_iter().filter(|(n, v)| clean(n) && clean(v)).collect();
+            let encode = |text: &str| {
+                percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                    .to_string()
+            };
+            let text: Vec<String> = pairs
+                .iter()
+                .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+                .collect();
+            proptest::prop_assert_eq!(parse(&text.join("&")).unwrap(), pairs);
+        }
+    }
 }

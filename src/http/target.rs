@@ -297,4 +297,19 @@ mod tests {
             assert_eq!(Target::parse(path), Err(expected), "{path}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_path_is_taken_for_what_it_is_not(path in "[/a-zA-Z0-9%$*_.~;-]{0,60}") {
+            if let Ok(Target::Instance(kind, id)) = Target::parse(&path) {
+                proptest::prop_assert!(is_id(&id) && id != ".." && id != ".");
+                proptest::prop_assert!(path.contains(kind.name()) || path.contains('%'));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_path_or_is_not(path in ".{0,80}") {
+            let _ = Target::parse(&path);
+        }
+    }
 }

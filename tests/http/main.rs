@@ -19,4 +19,5 @@ mod server;
 mod connections;
 mod hostile;
 mod operator;
+mod parameters;
 mod races;
