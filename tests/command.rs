@@ -62,6 +62,17 @@ fn a_mistake_in_the_configuration_is_named_with_its_place() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+#[test]
+fn every_setting_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string("docs/configuration.md").unwrap();
+    for line in stdout(&rotunda(folder.path(), &["config", "print"])).lines() {
+        if let Some((key, _)) = line.split_once(" = ") {
+            assert!(text.contains(&format!("| `{key}` |")), "{key}");
+        }
+    }
+}
+
 const TRANSACTION: &str = r#"{
   "resourceType": "Bundle",
   "type": "transaction",

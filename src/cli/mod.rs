@@ -133,6 +133,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run(command)),
         Err(error) => Err(error.into()),
     };
+    server::log::flush();
     match result {
         Ok(code) => code,
         Err(failure) => {
