@@ -93,8 +93,8 @@ impl<'a> Compiler<'a> {
         self.conditions.set(count);
         if count > self.limits.conditions {
             return Err(Fault::too_costly(format!(
-                "the search has more than {} conditions once its chains are spelled out; \
-                 name the types of references (subject:Patient.name)",
+                "the search has more than {} conditions once they are spelled out for all types; \
+                 name those that are searched (_type) and referred to (subject:Patient.name)",
                 self.limits.conditions
             )));
         }

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-const RESOURCES: [&str; 12] = [
+const RESOURCES: [&str; 14] = [
     r#"{"resourceType":"Organization","id":"o1","name":"Königliche Klinik"}"#,
     r#"{"resourceType":"Patient","id":"p1","active":true,"gender":"male","birthDate":"1974-12-25",
         "name":[{"family":"Chalmers","given":["Peter","James"]}],
@@ -45,6 +45,10 @@ const RESOURCES: [&str; 12] = [
     r#"{"resourceType":"Location","id":"c2","name":"Potsdam","position":{"latitude":52.4,"longitude":13.06},"partOf":{"reference":"Location/c1"}}"#,
     r#"{"resourceType":"CarePlan","id":"e1","status":"active","intent":"plan","subject":{"reference":"Patient/p1"},
         "instantiatesCanonical":["http://x/plan|2.0"],"instantiatesUri":["http://x/y/z"]}"#,
+    r#"{"resourceType":"MolecularSequence","id":"m1","coordinateSystem":0,
+        "referenceSeq":{"chromosome":{"coding":[{"system":"http://t","code":"1"}]},"windowStart":500,"windowEnd":510}}"#,
+    r#"{"resourceType":"DocumentReference","id":"r1","status":"current","content":[{"attachment":{}}],
+        "relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/r0"}}]}"#,
 ];
 
 fn index() -> MemoryIndex {
@@ -235,6 +239,30 @@ fn uris_composites_positions_and_text() {
         (
             "Observation?component-code-value-quantity=http://loinc.org|8462-4$60|http://unitsofmeasure.org|mm[Hg]",
             "b2",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$500$gt505",
+            "m1",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=http://t|1$500$510",
+            "m1",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$500$gt510",
+            "",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$501$gt505",
+            "",
+        ),
+        (
+            "DocumentReference?relationship=replaces$DocumentReference/r0",
+            "r1",
+        ),
+        (
+            "DocumentReference?relationship=appends$DocumentReference/r0",
+            "",
         ),
         ("Location?near=52.52|13.4|5|km", "c1"),
         ("Location?near=52.52|13.4|50", "c1 c2"),
