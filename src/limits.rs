@@ -20,10 +20,10 @@ pub struct Limits {
     /// Bytes of all larger bodies together that are being received or worked on: what many
     /// clients with large Bundles at the same time may take of the memory.
     pub bodies_bytes: usize,
-    /// Objects and arrays inside one another. The deepest R4 example has 17 levels; every walk
+    /// Objects and arrays inside one another. R4's examples have up to 16 levels, its code systems 22; every walk
     /// over a document may use the stack this deep.
     pub json_depth: usize,
-    /// JSON values in one body. A value costs 32 bytes while the body is looked at, whatever its
+    /// JSON values in one body. A value costs 24 bytes while the body is looked at, whatever its
     /// text, so that bytes alone do not bound memory.
     pub json_values: usize,
     /// Entries of a batch or transaction: one commit holds the writer for all of them.
@@ -59,7 +59,8 @@ pub struct Limits {
     pub requests: usize,
     /// Open connections. Each costs a file descriptor and some kilobytes.
     pub connections: usize,
-    /// Milliseconds for the head of a request to arrive: slow senders hold no connection.
+    /// Milliseconds for the head of a request to arrive, and for a connection to be idle: slow
+    /// senders hold none.
     pub header_ms: u64,
     /// Milliseconds for a whole request, body and answer included.
     pub request_ms: u64,
