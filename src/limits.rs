@@ -20,8 +20,8 @@ pub struct Limits {
     /// Bytes of all larger bodies together that are being received or worked on: what many
     /// clients with large Bundles at the same time may take of the memory.
     pub bodies_bytes: usize,
-    /// Objects and arrays inside one another. R4's examples have up to 16 levels, its code systems 22; every walk
-    /// over a document may use the stack this deep.
+    /// Objects and arrays inside one another. R4's examples have up to 16 levels, its code systems
+    /// 22; every walk over a document may use the stack this deep.
     pub json_depth: usize,
     /// JSON values in one body. A value costs 24 bytes while the body is looked at, whatever its
     /// text, so that bytes alone do not bound memory.
