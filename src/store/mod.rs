@@ -4,6 +4,7 @@
 //! what reads is written once, over [`session::Session`].
 
 mod error;
+mod fulltext;
 mod hash;
 mod maintain;
 mod migration;
@@ -52,7 +53,7 @@ enum Backend {
 }
 
 /// Reads on either database. `$how` is the manner on SQLite: `read` on the caller's thread,
-/// `search` on it while it is short, `scan` on another.
+/// `search` on it while it is short, `scan` on another and, on PostgreSQL too, as of one moment.
 macro_rules! run {
     ($store:ident, $how:ident, |$session:ident| $work:expr) => {
         match &$store.backend {
@@ -62,9 +63,10 @@ macro_rules! run {
                     .await
             }
             Backend::Postgres(postgres) => {
-                let mut lease = postgres.session().await?;
+                let mut lease = postgres.$how().await?;
                 let $session = &mut lease;
-                postgres.timed($work.await)
+                let done = $work.await;
+                postgres.finish(lease, done).await
             }
         }
     };
@@ -80,7 +82,7 @@ macro_rules! change {
                     .await
             }
             Backend::Postgres(postgres) => {
-                let mut lease = postgres.session().await?;
+                let mut lease = postgres.read().await?;
                 lease.begin("").await?;
                 let $session = &mut lease;
                 let done = $work.await;
@@ -215,7 +217,7 @@ impl Store {
                 sqlite.search(query).await
             }
             Backend::Postgres(postgres) => {
-                let mut lease = postgres.session().await?;
+                let mut lease = postgres.read().await?;
                 let end = postgres.frontier(&mut lease, vid).await?;
                 postgres.timed(read::log_between(&mut lease, vid, end, limit).await)
             }
@@ -264,6 +266,30 @@ impl Store {
     /// Changes index entries; how many resources were still at the version given.
     pub async fn reindex(&self, changes: Vec<Reindex>) -> Result<usize, StoreError> {
         change!(self, |session| maintain::reindex(session, &changes))
+    }
+
+    /// Takes the words of up to `limit` further versions of the log into full-text search;
+    /// `extract` gives the text of a resource. True if there was nothing left: a search for words
+    /// is complete after that.
+    pub async fn fulltext_catch_up(
+        &self,
+        limit: usize,
+        extract: impl Fn(&LogEntry) -> Texts,
+        access: &Access,
+    ) -> Result<bool, StoreError> {
+        let from = run!(self, read, |session| fulltext::position(session))?;
+        let log = self.log_after(from, limit, access).await?;
+        let Some(last) = log.last() else {
+            return Ok(true);
+        };
+        let (to, is_end) = (last.stored.head.vid, log.len() < limit);
+        let changes = fulltext::changes(&log, extract);
+        let kept = change!(self, |session| fulltext::apply(
+            session,
+            (from, to),
+            &changes
+        ))?;
+        Ok(kept && is_end)
     }
 
     /// All search parameters that users posted.

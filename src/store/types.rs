@@ -178,6 +178,15 @@ pub struct Reindex {
     pub remove: Vec<Entry>,
 }
 
+/// What full-text search finds of a resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// The narrative without its markup.
+    pub narrative: String,
+    /// All text, the narrative too.
+    pub content: String,
+}
+
 /// A search parameter that a user posted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {

@@ -3,8 +3,8 @@
 use resources::index::ParamId;
 use resources::model::ResourceType;
 use rotunda::{
-    search::plan::{Clause, Plan, Position, TotalMode},
-    store::{Change, LogFilter, Parameter, ParameterState, Reindex, StoreError},
+    search::plan::{Clause, Plan, Position, TextPart, TotalMode},
+    store::{Change, LogFilter, Parameter, ParameterState, Reindex, StoreError, Texts},
 };
 
 use crate::fixture::{ALL, Fixture, create, delete, entry, put, put_one, update};
@@ -20,6 +20,7 @@ on_both_databases!(
     settings_and_parameters_are_kept,
     entries_change_only_for_the_version_they_were_computed_from,
     a_search_by_time_of_many_goes_from_page_to_page,
+    words_are_found_once_the_log_is_caught_up,
 );
 
 async fn a_version_is_read_as_it_was_written(Fixture { store, .. }: &Fixture) {
@@ -236,4 +237,70 @@ async fn a_search_by_time_of_many_goes_from_page_to_page(Fixture { url, .. }: &F
         }
     }
     assert_eq!(found, ["p2", "p6", "p1", "p5", "p0", "p4", "p8"]);
+}
+
+async fn words_are_found_once_the_log_is_caught_up(Fixture { store, .. }: &Fixture) {
+    let texts = |version: &rotunda::store::LogEntry| Texts {
+        narrative: format!("Résumé of {}", version.stored.head.id),
+        content: format!(
+            "Résumé of {} version{}",
+            version.stored.head.id, version.stored.head.version
+        ),
+    };
+    let found = async |part: TextPart, words: &[&[&str]]| -> Vec<String> {
+        while !store.fulltext_catch_up(2, texts, &ALL).await.unwrap() {}
+        let list = |words: &&[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let words = words.iter().map(list).collect();
+        let filter = Clause::Text { part, words };
+        let page = store
+            .search(
+                &Plan {
+                    filter,
+                    limit: 9,
+                    ..plan()
+                },
+                &ALL,
+            )
+            .await
+            .unwrap();
+        page.hits
+            .into_iter()
+            .map(|hit| hit.stored.head.id)
+            .collect()
+    };
+    let (narrative, content) = (TextPart::Narrative, TextPart::Content);
+    let mut heads = Vec::new();
+    for at in 0..5 {
+        heads.push(put_one(store, create(PATIENT, &format!("p{at}"), vec![])).await);
+    }
+    assert_eq!(
+        found(narrative, &[&["resume"], &["p2", "p3"]]).await,
+        ["p2", "p3"]
+    );
+    assert_eq!(found(narrative, &[&["version1"]]).await, [""; 0]);
+    put_one(store, update(&heads[1], vec![], vec![])).await;
+    put_one(store, delete(&heads[2], vec![])).await;
+    assert_eq!(found(content, &[&["version1"]]).await, ["p0", "p3", "p4"]);
+    assert_eq!(
+        found(content, &[&["vers*"], &["Of"]]).await,
+        ["p0", "p1", "p3", "p4"]
+    );
+    assert_eq!(found(content, &[&["-"]]).await, [""; 0]);
+    let no = Clause::Text {
+        part: content,
+        words: vec![vec!["version2".to_owned()]],
+    };
+    let filter = Clause::Not(Box::new(no));
+    let page = store
+        .search(
+            &Plan {
+                filter,
+                limit: 9,
+                ..plan()
+            },
+            &ALL,
+        )
+        .await
+        .unwrap();
+    assert_eq!(page.hits.len(), 3);
 }

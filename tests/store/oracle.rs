@@ -111,7 +111,7 @@ pub fn values(plan: &Plan, thing: &Thing) -> Vec<Option<Vec<u8>>> {
         SortKey::Id => Some(thing.id.clone().into_bytes()),
         SortKey::Updated => Some(((thing.updated as u64) ^ (1 << 63)).to_be_bytes().to_vec()),
         SortKey::Keys { params, space } => {
-            let mut keys = (thing.entries.iter())
+            let keys = (thing.entries.iter())
                 .filter(|entry| params.contains(&entry.param) && entry.key.first() == Some(space))
                 .map(|entry| entry.key.clone());
             if descending { keys.max() } else { keys.min() }

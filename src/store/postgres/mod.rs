@@ -62,9 +62,37 @@ impl Postgres {
         Ok(opened)
     }
 
-    /// A connection for reading.
-    pub(super) async fn session(&self) -> Result<Lease, StoreError> {
+    /// A connection for a statement or two.
+    pub(super) async fn read(&self) -> Result<Lease, StoreError> {
         self.pool.lease().await
+    }
+
+    /// A connection for a search.
+    pub(super) async fn search(&self) -> Result<Lease, StoreError> {
+        self.pool.lease().await
+    }
+
+    /// A connection whose statements all see the state of one moment.
+    pub(super) async fn scan(&self) -> Result<Lease, StoreError> {
+        let mut lease = self.pool.lease().await?;
+        lease
+            .begin("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?;
+        Ok(lease)
+    }
+
+    /// Lets a connection for reading go.
+    pub(super) async fn finish<T>(
+        &self,
+        mut lease: Lease,
+        done: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if lease.in_transaction() {
+            lease
+                .end(if done.is_ok() { "COMMIT" } else { "ROLLBACK" })
+                .await?;
+        }
+        self.timed(done)
     }
 
     /// Says how long a query may take, where it took longer.

@@ -165,6 +165,11 @@ impl Lease {
         !self.clean || self.in_transaction
     }
 
+    /// True between [`Lease::begin`] and [`Lease::end`].
+    pub fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     /// Closes the connection instead of giving it back.
     pub fn discard(mut self) {
         self.connection = None;

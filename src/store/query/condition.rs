@@ -3,10 +3,11 @@
 //! Each condition is a scalar subquery with `LIMIT 1`, which neither planner turns into a join:
 //! the candidate comes first, then one index probe per condition, whatever the statistics say.
 
-use resources::model::ResourceType;
+use resources::{index::key::reference_prefix, model::ResourceType};
 
 use super::super::{
     error::StoreError,
+    fulltext,
     sql::{Dialect, Sql, Value, rid_range},
     view::View,
 };
@@ -69,7 +70,15 @@ pub(crate) fn push(
         } => {
             push_referred_by(sql, (*source, param.0, inner), kind, rid, view)?;
         }
-        Clause::Text { .. } => return Err(StoreError::NotSupported("full-text search")),
+        Clause::Text { part, words } => {
+            let f = sql.alias('f');
+            let number = fulltext::number_column(sql.dialect);
+            sql.push(&format!(
+                "(SELECT 1 FROM fulltext {f} WHERE {f}.{number}={rid} AND "
+            ));
+            fulltext::push_match(sql, &f, *part, words);
+            sql.push(" LIMIT 1) IS NOT NULL");
+        }
     }
     Ok(())
 }
@@ -243,17 +252,6 @@ pub(crate) fn push_updated(sql: &mut Sql, alias: &str, from: Option<i64>, to: Op
     if let Some(to) = to {
         sql.push(&format!(" AND {alias}.updated<")).int(to);
     }
-}
-
-/// First byte of the keys of local references: then the type's number (u16, big end first) and
-/// the logical id.
-const REFERENCE: u8 = 0x30;
-
-/// What the keys of all references to resources of a type begin with.
-pub(crate) fn reference_prefix(target: ResourceType) -> Vec<u8> {
-    let number = target.number() as u16;
-    let [high, low] = number.to_be_bytes();
-    vec![REFERENCE, high, low]
 }
 
 /// The logical id in the reference key of `alias`.

@@ -242,7 +242,7 @@ impl<'v> Scope<'v> {
     pub fn skip(&self, at: usize) -> Option<usize> {
         matches!(
             self.parts[at],
-            Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. }
+            Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. } | Clause::Text { .. }
         )
         .then_some(at)
     }

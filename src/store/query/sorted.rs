@@ -342,12 +342,7 @@ impl First {
     ) -> Result<Vec<i64>, StoreError> {
         let found = match self.criterion {
             Criterion::Keys { param, .. } => {
-                let before = if self.descending { i64::MAX } else { i64::MIN };
-                let walk = self.keys(param);
-                let only = KeyRange::exact(key.to_vec());
-                walk.within(&only)
-                    .step(session, scope, Some((key, before)), TIES)
-                    .await?
+                self.keys(param).ties(session, scope, key, TIES).await?
             }
             _ => {
                 self.heads(session, scope, Some(("=", (key, 0))), TIES)
@@ -369,7 +364,6 @@ impl First {
             ranges,
             skip: None,
             descending: self.descending,
-            only: None,
         }
     }
 

@@ -1,10 +1,13 @@
 //! Sets of candidates that an index gives: what drives a search.
 
-use resources::model::ResourceType;
+use resources::{index::key::reference_prefix, model::ResourceType};
 
-use super::super::sql::{Sql, Value, rid_range};
-use super::condition::{id_of_reference, push_range, push_updated, reference_prefix, reference_to};
-use crate::search::plan::{Clause, KeyRange};
+use super::super::{
+    fulltext,
+    sql::{Sql, Value, rid_range},
+};
+use super::condition::{id_of_reference, push_range, push_updated, reference_to};
+use crate::search::plan::{Clause, KeyRange, TextPart};
 
 /// Resources of one type that one index range, or a hop from one, gives. All that satisfy the
 /// clause it was made from are among them; others may be.
@@ -16,6 +19,11 @@ pub(super) enum Source<'p> {
     Ids(&'p [String]),
     /// Times of the last change.
     Updated { from: Option<i64>, to: Option<i64> },
+    /// Words in a text.
+    Text {
+        part: TextPart,
+        words: &'p [Vec<String>],
+    },
     /// What refers to candidates of another type.
     Refers {
         param: u32,
@@ -76,7 +84,8 @@ pub(super) fn sources(clause: &Clause) -> Option<Vec<Source<'_>>> {
             param: param.0,
             inner: sources(inner)?,
         }]),
-        Clause::HasParam(_) | Clause::Not(_) | Clause::Type(_) | Clause::Text { .. } => None,
+        Clause::Text { part, words } => Some(vec![Source::Text { part: *part, words }]),
+        Clause::HasParam(_) | Clause::Not(_) | Clause::Type(_) => None,
     }
 }
 
@@ -87,6 +96,7 @@ fn rank(sources: &[Source<'_>]) -> usize {
         Source::Range { range, .. } if range.is_exact() => 1,
         Source::Refers { inner, .. } | Source::ReferredBy { inner, .. } => 2 + rank(inner),
         Source::Range { .. } => 4,
+        Source::Text { .. } => 4,
         Source::Updated { .. } => 8,
     };
     sources.iter().map(each).max().unwrap_or(0)
@@ -123,6 +133,16 @@ fn push_source(sql: &mut Sql, source: &Source<'_>, kind: ResourceType) {
                 kind.number()
             ));
             sql.in_texts(ids);
+        }
+        Source::Text { part, words } => {
+            let (f, r) = (sql.alias('f'), sql.alias('r'));
+            let number = fulltext::number_column(sql.dialect);
+            sql.push(&format!(
+                "SELECT {r}.rid AS rid FROM fulltext {f} CROSS JOIN resource {r}
+                 WHERE {r}.rid={f}.{number} AND {r}.deleted=0 AND "
+            ));
+            fulltext::push_match(sql, &f, *part, words);
+            push_bounds(sql, &format!("{f}.{number}"), kind);
         }
         Source::Updated { from, to } => {
             let r = sql.alias('r');
