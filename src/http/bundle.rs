@@ -3,7 +3,7 @@
 use axum::body::Body;
 
 use super::{Reply, body, dispatch::Call, failure::Failure, negotiate::BodyType, write::JSON};
-use crate::engine::BundleOptions;
+use crate::engine::{BundleOptions, Return};
 
 /// `POST [base]`
 pub async fn bundle(call: &Call<'_>, body: Body) -> Result<Reply, Failure> {
@@ -12,7 +12,8 @@ pub async fn bundle(call: &Call<'_>, body: Body) -> Result<Reply, Failure> {
     let bytes = call.receive(body, limits.bundle_bytes).await?;
     let doc = body::parse(bytes, limits.bundle_bounds()).await?;
     let options = BundleOptions {
-        prefer: call.prefer.answer,
+        // The client has what it sent; a transaction may have thousands of entries.
+        prefer: call.prefer.answer.unwrap_or(Return::Minimal),
         strict: call.strict(),
     };
     let answer = call

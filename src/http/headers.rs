@@ -26,8 +26,8 @@ pub enum Handling {
 /// The `Prefer` headers of a request (RFC 7240).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Prefer {
-    /// `return=…`
-    pub answer: Return,
+    /// `return=…`, if the client says so.
+    pub answer: Option<Return>,
     /// `handling=…`: whether to go on without what is not understood.
     pub handling: Option<Handling>,
 }
@@ -43,9 +43,11 @@ impl Prefer {
                     continue;
                 };
                 match (name.trim(), value.trim().trim_matches('"')) {
-                    ("return", "minimal") => prefer.answer = Return::Minimal,
-                    ("return", "representation") => prefer.answer = Return::Representation,
-                    ("return", "OperationOutcome") => prefer.answer = Return::OperationOutcome,
+                    ("return", "minimal") => prefer.answer = Some(Return::Minimal),
+                    ("return", "representation") => prefer.answer = Some(Return::Representation),
+                    ("return", "OperationOutcome") => {
+                        prefer.answer = Some(Return::OperationOutcome)
+                    }
                     ("handling", "strict") => prefer.handling = Some(Handling::Strict),
                     ("handling", "lenient") => prefer.handling = Some(Handling::Lenient),
                     _ => {}
@@ -210,12 +212,12 @@ mod tests {
     fn preferences_are_read_from_all_headers() {
         let mut all = headers(PREFER, "return=minimal; foo, handling=lenient");
         let expected = Prefer {
-            answer: Return::Minimal,
+            answer: Some(Return::Minimal),
             handling: Some(Handling::Lenient),
         };
         assert_eq!(Prefer::read(&all), expected);
         all.append(PREFER, HeaderValue::from_static("return=OperationOutcome"));
-        assert_eq!(Prefer::read(&all).answer, Return::OperationOutcome);
+        assert_eq!(Prefer::read(&all).answer, Some(Return::OperationOutcome));
         assert_eq!(Prefer::read(&HeaderMap::new()), Prefer::default());
     }
 }

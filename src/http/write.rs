@@ -208,7 +208,7 @@ fn written(call: &Call<'_>, kind: ResourceType, done: Done) -> Result<Reply, Fai
         _ => (StatusCode::OK, "updated"),
     };
     let location = location(call, kind, &resource);
-    let mut reply = match call.prefer.answer {
+    let mut reply = match call.prefer.answer.unwrap_or_default() {
         Return::Minimal => Reply::new(Bytes::new()),
         Return::Representation => call.ok(resource.body),
         Return::OperationOutcome => outcome(
@@ -241,7 +241,7 @@ fn location(call: &Call<'_>, kind: ResourceType, resource: &Resource) -> HeaderV
 
 /// The answer to a delete: 204, or 200 with a sentence if the client wants to be told.
 fn deleted(call: &Call<'_>, done: &Done) -> Reply {
-    let mut reply = if call.prefer.answer == Return::OperationOutcome {
+    let mut reply = if call.prefer.answer == Some(Return::OperationOutcome) {
         let sentence = match done.changed {
             0 => "There was nothing to delete.".to_owned(),
             1 => "The resource is deleted; its history is kept.".to_owned(),

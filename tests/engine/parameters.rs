@@ -76,6 +76,13 @@ async fn what_cannot_be_indexed_is_refused_with_the_reason(on: Database) {
         assert_eq!(error.kind, ErrorKind::Unprocessable, "{expression}");
         assert!(!error.issues[0].diagnostics.is_empty());
     }
+    f.put(&parameter("taken", "Patient.maritalStatus", "active"))
+        .await;
+    let other = parameter("taken", "Patient.gender", "active")
+        .replace("\"sp\"", "\"other\"")
+        .replace("http://x/sp", "http://x/other");
+    let error = f.one(put(&other)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unprocessable);
     f.put(&parameter("odd", "Patient.nothing(", "draft")).await;
     assert!(f.search("Patient?odd=1").await.is_err());
 }

@@ -12,6 +12,7 @@ on_both_databases!(
     definitions_of_the_standard_are_there_without_rows,
     stored_and_built_in_definitions_are_one_ordered_list,
     a_compartment_bounds_what_is_read,
+    a_compartment_bounds_includes_and_the_record,
 );
 
 async fn history_pages_through_all_versions_newest_first(on: Database) {
@@ -191,4 +192,52 @@ async fn a_compartment_bounds_what_is_read(on: Database) {
     };
     let history = doc(&f.engine.history(&request, &access).await.unwrap());
     assert_eq!(identities(&history), ["Patient/a"]);
+}
+
+async fn a_compartment_bounds_includes_and_the_record(on: Database) {
+    let f = Fixture::new(on).await;
+    for text in [
+        r#"{"resourceType":"Practitioner","id":"doc"}"#,
+        r#"{"resourceType":"Patient","id":"a","generalPractitioner":[{"reference":"Practitioner/doc"}],"link":[{"other":{"reference":"Patient/b"},"type":"seealso"}]}"#,
+        r#"{"resourceType":"Patient","id":"b"}"#,
+        r#"{"resourceType":"Observation","id":"of-a","status":"final","code":{"text":"c"},"subject":{"reference":"Patient/a"}}"#,
+        r#"{"resourceType":"Observation","id":"of-b","status":"final","code":{"text":"c"},"subject":{"reference":"Patient/b"},"focus":[{"reference":"Patient/a"}]}"#,
+    ] {
+        f.put(text).await;
+    }
+    let access = Access::Compartment {
+        kind: kind("Patient"),
+        id: "a".to_owned(),
+    };
+    for (query, expected) in [
+        (
+            "Patient?_include=*&_revinclude=*",
+            vec!["Patient/a", "Observation/of-a"],
+        ),
+        (
+            "ValueSet?url=http://hl7.org/fhir/ValueSet/administrative-gender",
+            vec![],
+        ),
+        ("Observation?subject=Patient/b", vec![]),
+        ("Practitioner", vec![]),
+    ] {
+        let found = f.search_as(query, &access).await.unwrap();
+        assert_eq!(identities(&found), expected, "{query}");
+    }
+    let everything = rotunda::engine::EverythingRequest {
+        kind: kind("Patient"),
+        id: Some("a".to_owned()),
+        params: Vec::new(),
+        strict: true,
+    };
+    let record = doc(&f.engine.everything(&everything, &access).await.unwrap());
+    let mut found = identities(&record);
+    found.sort();
+    assert_eq!(found, ["Observation/of-a", "Patient/a"]);
+    let other = rotunda::engine::EverythingRequest {
+        id: Some("b".to_owned()),
+        ..everything
+    };
+    let error = f.engine.everything(&other, &access).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound);
 }
