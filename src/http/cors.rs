@@ -1,24 +1,64 @@
-//! Cross-origin requests of browsers: refused unless the configuration names the origin.
+//! What pages in a browser may do: nothing across origins, unless the configuration names theirs.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 
-/// The origins that may read answers.
+/// The origins that may read answers and send changes.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     any: bool,
     listed: Vec<String>,
+    /// The server's own.
+    own: String,
 }
 
 impl Origins {
     /// Origins as `https://app.example.org`; `*` stands for all.
-    pub fn new(origins: &[String]) -> Self {
+    pub fn new(origins: &[String], base_url: &str) -> Self {
         Self {
+            own: origin(base_url).to_owned(),
             any: origins.iter().any(|origin| origin == "*"),
             listed: origins
                 .iter()
                 .map(|origin| origin.trim_end_matches('/').to_owned())
                 .collect(),
         }
+    }
+
+    /// False for a change that a page of a foreign origin sends. Browsers let any page send some
+    /// requests, a Binary for instance, and only keep the answer from it.
+    pub fn may_send(&self, method: &Method, request: &HeaderMap) -> bool {
+        let Some(origin) = request.get(header::ORIGIN) else {
+            return true;
+        };
+        matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+            || origin == self.own.as_str()
+            || self.allowed(request).is_some()
+    }
+
+    /// False for a request that names another host than this computer or that of the base URL:
+    /// while there is no authentication, a page whose name was pointed at this computer (DNS
+    /// rebinding) would read everything.
+    pub fn is_addressed(&self, request: &HeaderMap) -> bool {
+        let Some(host) = request.get(header::HOST) else {
+            return true;
+        };
+        let Ok(host) = host.to_str() else {
+            return false;
+        };
+        let own = self
+            .own
+            .split_once("://")
+            .map_or("", |(_, authority)| authority);
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => host,
+        };
+        host.eq_ignore_ascii_case(own)
+            || name.eq_ignore_ascii_case("localhost")
+            || name == "[::1]"
+            || name
+                .parse()
+                .is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
     }
 
     /// What `Access-Control-Allow-Origin` says to this request.
@@ -70,16 +110,71 @@ impl Origins {
     }
 }
 
+/// Scheme and authority of a URL.
+fn origin(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..]
+        .find('/')
+        .map_or(url.len(), |at| authority + at);
+    &url[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BASE: &str = "https://fhir.example.org:8443/r4";
+
+    #[test]
+    fn changes_come_from_known_pages_or_from_no_page() {
+        let origins = Origins::new(&["https://app.example.org".to_owned()], BASE);
+        let from = |method: Method, origin: &'static str| {
+            let value = HeaderValue::from_static(origin);
+            origins.may_send(&method, &HeaderMap::from_iter([(header::ORIGIN, value)]))
+        };
+        assert!(origins.may_send(&Method::POST, &HeaderMap::new()));
+        assert!(from(Method::POST, "https://app.example.org"));
+        assert!(from(Method::POST, "https://fhir.example.org:8443"));
+        assert!(from(Method::GET, "https://evil.example"));
+        assert!(!from(Method::POST, "https://evil.example"));
+        assert!(!from(Method::DELETE, "null"));
+    }
+
+    #[test]
+    fn a_foreign_name_for_this_computer_is_noticed() {
+        let origins = Origins::new(&[], BASE);
+        let addressed = |host: &'static str| {
+            let value = HeaderValue::from_static(host);
+            origins.is_addressed(&HeaderMap::from_iter([(header::HOST, value)]))
+        };
+        for fine in [
+            "127.0.0.1:8080",
+            "127.0.0.1",
+            "localhost:80",
+            "LOCALHOST",
+            "[::1]:8080",
+            "[::1]",
+            "fhir.example.org:8443",
+        ] {
+            assert!(addressed(fine), "{fine}");
+        }
+        for foreign in [
+            "evil.example",
+            "evil.example:8080",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "",
+        ] {
+            assert!(!addressed(foreign), "{foreign}");
+        }
+    }
 
     fn allowed(origins: &[&str], origin: &'static str) -> Option<String> {
         let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
         let value = HeaderValue::from_static(origin);
         let request = HeaderMap::from_iter([(header::ORIGIN, value)]);
         let mut answer = HeaderMap::new();
-        Origins::new(&origins).apply(&request, &mut answer);
+        Origins::new(&origins, BASE).apply(&request, &mut answer);
         assert!(!answer.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
         let value = answer.get(header::ACCESS_CONTROL_ALLOW_ORIGIN)?;
         Some(value.to_str().unwrap().to_owned())

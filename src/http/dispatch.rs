@@ -146,6 +146,7 @@ pub async fn dispatch(
     seen: &mut Seen,
 ) -> Result<Reply, Failure> {
     check_sizes(server, parts)?;
+    check_sender(server, parts)?;
     let target = find_target(parts)?;
     seen.kind = target.resource_type();
     let mut pairs = Pairs::new();
@@ -204,6 +205,26 @@ fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
                 limits.header_bytes
             ),
         ));
+    }
+    Ok(())
+}
+
+/// Pages in browsers that have no business here.
+fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    let refuse = |status, diagnostics| Err(Failure::new(status, "forbidden", diagnostics));
+    if server.settings.open && !server.origins.is_addressed(&parts.headers) {
+        return refuse(
+            StatusCode::MISDIRECTED_REQUEST,
+            "The Host of the request is not this server. While it is open to all, it answers \
+             under 127.0.0.1, localhost and the host of http.base_url only.",
+        );
+    }
+    if !server.origins.may_send(&parts.method, &parts.headers) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "Pages of this origin may not change anything here; http.cors_origins names those \
+             that may.",
+        );
     }
     Ok(())
 }

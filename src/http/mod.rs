@@ -67,6 +67,9 @@ pub struct Settings {
     /// Search parameters that are not known are ignored unless the client asks for
     /// `handling=strict`.
     pub lenient_search: bool,
+    /// There is no authentication: only requests to this computer or to the base URL's host are
+    /// answered.
+    pub open: bool,
     /// Clients may ask how a search was run (`_explain=true`).
     pub explain: bool,
 }
@@ -85,7 +88,7 @@ struct Server {
 /// The FHIR API of `engine`, under [`BASE_PATH`].
 pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
     let server = Server {
-        origins: cors::Origins::new(&settings.cors_origins),
+        origins: cors::Origins::new(&settings.cors_origins, &engine.settings().base_url),
         engine,
         settings,
         ids: request_id::RequestIds::default(),

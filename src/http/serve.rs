@@ -195,7 +195,7 @@ async fn connection(open: Open, stream: TcpStream) {
         closing = true;
         Pin::new(&mut http).graceful_shutdown();
     };
-    if ended.is_err() || activity.refused.load(Ordering::Relaxed) {
+    if ended.is_err() || (!closing && activity.refused.load(Ordering::Relaxed)) {
         let stream = http.into_parts().io.into_inner().into_inner();
         linger(stream).await;
     }

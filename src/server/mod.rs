@@ -128,6 +128,7 @@ impl Server {
         let settings = http::Settings {
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
+            open: config.http.open,
             explain: config.http.open,
         };
         let (stop, stopped) = watch::channel(false);

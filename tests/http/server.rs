@@ -35,6 +35,7 @@ impl Options {
             "update_create" => self.engine.update_create = flag(),
             "conditional_delete_multiple" => self.engine.conditional_delete_multiple = flag(),
             "lenient_search" => self.http.lenient_search = flag(),
+            "open" => self.http.open = flag(),
             "explain" => self.http.explain = flag(),
             "cors" => self.http.cors_origins.push(value.to_owned()),
             "base_url" => self.engine.base_url = value.to_owned(),
