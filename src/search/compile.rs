@@ -88,7 +88,8 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn count(&self) -> Result<(), Fault> {
+    /// Counts one condition more.
+    pub fn count(&self) -> Result<(), Fault> {
         let count = self.conditions.get() + 1;
         self.conditions.set(count);
         if count > self.limits.conditions {

@@ -68,6 +68,7 @@ fn comparison(
     value: &Operand<'_>,
     hops: usize,
 ) -> Result<Filter, Fault> {
+    compiler.count()?;
     match path.split_once('.') {
         Some((head, rest)) => compiler.chain(kind, head, hops, &|target| {
             comparison(compiler, target, rest, operator, value, hops + 1)

@@ -180,6 +180,10 @@ fn limits_are_kept() {
             "is longer than",
         ),
         ("List?item.item.item._id=x".to_owned(), "conditions"),
+        (
+            "List?_filter=item.item.item._id eq x".to_owned(),
+            "conditions",
+        ),
     ] {
         let found = faults(&text);
         assert!(found.contains(says), "{found}");
