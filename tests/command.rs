@@ -6,6 +6,7 @@ use std::{
     io::Write,
     path::Path,
     process::{Command, Output},
+    time::Duration,
 };
 
 fn rotunda(folder: &Path, arguments: &[&str]) -> Output {
@@ -177,4 +178,81 @@ fn references_to_what_a_later_file_brings_are_resolved_in_the_end() {
     let output = rotunda(folder.path(), &import);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("2 resources of 2 files"));
+}
+
+#[test]
+fn an_import_that_was_killed_goes_on_without_duplicates() {
+    const PATIENTS: usize = 4_000;
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..PATIENTS)
+        .map(|n| format!("{{\"resourceType\":\"Patient\",\"name\":[{{\"family\":\"{n}\"}}]}}\n"))
+        .collect();
+    fs::write(folder.path().join("patients.ndjson"), lines).unwrap();
+    let import = ["import", "patients.ndjson", "--store", "sqlite:a.db"];
+    for pause in [150, 400] {
+        let mut killed = Command::new(env!("CARGO_BIN_EXE_rotunda"))
+            .args(import)
+            .current_dir(folder.path())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+    }
+    let output = rotunda(folder.path(), &import);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = exported(folder.path(), "out");
+    assert_eq!(found.len(), PATIENTS);
+    assert!(found.iter().all(|name| name.ends_with(" v1")));
+}
+
+#[test]
+fn verify_sees_damage_and_reindex_mends_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = concat!(
+        r#"{"resourceType":"Patient","id":"a","gender":"male","birthDate":"1970-01-01"}"#,
+        "\n",
+        r#"{"resourceType":"Patient","id":"b","gender":"female"}"#
+    );
+    fs::write(folder.path().join("lines.ndjson"), lines).unwrap();
+    let store = ["--store", "sqlite:a.db"];
+    let imported = rotunda(
+        folder.path(),
+        &["import", "lines.ndjson", store[0], store[1]],
+    );
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    let change = |sql: &str| {
+        let connection = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
+        assert!(connection.execute(sql, []).unwrap() > 0);
+    };
+    let verify = || {
+        let output = rotunda(folder.path(), &["verify", store[0], store[1]]);
+        (output.status.code(), stdout(&output))
+    };
+    assert_eq!(verify().0, Some(0));
+
+    change(
+        "DELETE FROM entry WHERE key >= x'10' AND key < x'11' AND rid IN (SELECT rid FROM resource WHERE id='a')",
+    );
+    change("INSERT INTO entry (param, key, rid) VALUES (1, x'20', 1)");
+    let (code, told) = verify();
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("Patient/a: index entries are missing of"),
+        "{told}"
+    );
+    assert!(
+        told.contains("1 index entries belong to no resource"),
+        "{told}"
+    );
+
+    let output = rotunda(folder.path(), &["reindex", store[0], store[1]]);
+    assert_eq!(stdout(&output), "2 resources looked at, 1 mended\n");
+    change("DELETE FROM entry WHERE rid = 1");
+    assert_eq!(verify().0, Some(0));
+
+    change("UPDATE version SET body = replace(body, 'female', 'other') WHERE body LIKE '%female%'");
+    let (code, told) = verify();
+    assert_eq!(code, Some(1));
+    assert!(told.contains("does not have the hash beside it"), "{told}");
 }

@@ -7,6 +7,7 @@ use resources::{
 
 use super::{
     error::StoreError,
+    hash,
     session::Session,
     sql::{Dialect, HEAD, Sql, Value},
     types::{Indexed, Parameter, ParameterState, Reindex},
@@ -111,6 +112,35 @@ pub(super) async fn defects<S: Session>(
         }
     }
     Ok((defects, last))
+}
+
+/// Versions after a place in the log whose text does not have the hash beside it, and how far it
+/// looked; `None` at the end.
+pub(super) async fn spoiled<S: Session>(
+    session: &mut S,
+    after_vid: i64,
+    limit: usize,
+) -> Result<(Vec<String>, Option<i64>), StoreError> {
+    let mut sql = Sql::new(
+        session.dialect(),
+        "SELECT vid, rid, ver, body, hash FROM version WHERE vid>",
+    );
+    sql.int(after_vid)
+        .push(" ORDER BY vid LIMIT ")
+        .int(limit as i64);
+    let mut spoiled = Vec::new();
+    let mut last = None;
+    for mut row in session.rows(&sql).await? {
+        let (vid, rid, version) = (row.int()?, row.int()?, row.int()?);
+        let (body, hash) = (row.text()?, row.bytes()?);
+        last = Some(vid);
+        if hash::of(&body)[..] != hash[..] {
+            spoiled.push(format!(
+                "resource {rid}: the text of version {version} does not have the hash beside it"
+            ));
+        }
+    }
+    Ok((spoiled, last))
 }
 
 /// How many of the next index entries belong to no resource, and the last one looked at.

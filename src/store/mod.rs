@@ -251,6 +251,20 @@ impl Store {
         ))
     }
 
+    /// Versions after a place in the log whose text is not what was stored, and how far it
+    /// looked; `None` at the end.
+    pub async fn spoiled(
+        &self,
+        after_vid: i64,
+        limit: usize,
+        access: &Access,
+    ) -> Result<(Vec<String>, Option<i64>), StoreError> {
+        whole(access)?;
+        run!(self, scan, |session| maintain::spoiled(
+            session, after_vid, limit
+        ))
+    }
+
     /// How many of the index entries after a place in the index belong to no resource, and the
     /// place up to which it looked; `None` at the end.
     pub async fn orphans(
