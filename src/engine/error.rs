@@ -29,7 +29,7 @@ pub enum ErrorKind {
     Unprocessable,
     /// The answer would cost more than the server spends on one request (403, `too-costly`).
     TooCostly,
-    /// The server has too much to do; later it may have less (429).
+    /// The server has too much to do; later it may have less (503).
     Busy,
     /// The standard has it, this server does not (501).
     NotSupported,
@@ -54,10 +54,9 @@ impl ErrorKind {
             Self::PreconditionFailed | Self::MultipleMatches => 412,
             Self::TooLarge => 413,
             Self::Unprocessable => 422,
-            Self::Busy => 429,
             Self::Internal => 500,
             Self::NotSupported => 501,
-            Self::Unavailable | Self::Timeout => 503,
+            Self::Busy | Self::Unavailable | Self::Timeout => 503,
         }
     }
 
@@ -74,7 +73,6 @@ impl ErrorKind {
             412 => "Precondition Failed",
             413 => "Content Too Large",
             422 => "Unprocessable Content",
-            429 => "Too Many Requests",
             501 => "Not Implemented",
             503 => "Service Unavailable",
             _ => "Internal Server Error",

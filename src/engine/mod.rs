@@ -8,6 +8,7 @@
 mod bundle;
 mod bundle_text;
 mod computed;
+mod concurrent;
 mod cursor;
 mod definitions;
 mod draft;

@@ -162,14 +162,22 @@ impl Engine {
         Definition::parse(doc).map(Some)
     }
 
-    /// Brings the registry in line with what was committed. A failure leaves the parameters as
-    /// they were until the next start, which looks at all of them.
+    /// Brings the registry in line with what was committed, even if the client goes away
+    /// meanwhile. A failure leaves the parameters as they were until the next start, which looks
+    /// at all of them.
     pub(super) async fn parameters_changed(&self, changes: Changes) {
-        if changes.is_empty() {
+        let Some(engine) = self.me.upgrade().filter(|_| !changes.is_empty()) else {
             return;
-        }
-        if let Err(error) = self.change_parameters(changes).await {
-            tracing::error!(%error, "search parameters were stored but not put to use");
+        };
+        let change = tokio::spawn(async move { engine.change_parameters(changes).await });
+        match change.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "search parameters were stored but not put to use");
+            }
+            Err(error) => {
+                tracing::error!(%error, "search parameters were stored but not put to use");
+            }
         }
     }
 

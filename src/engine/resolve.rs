@@ -1,10 +1,10 @@
 //! Conditional targets: from a search to the resource that it means.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use resources::model::ResourceType;
 
 use super::{
     Engine,
+    concurrent::bounded,
     draft::{Draft, Verb},
     error::{Error, ErrorKind},
     operation::Target,
@@ -124,26 +124,28 @@ impl Engine {
             let plain = draft.check().map(|()| match &draft.target {
                 None => Resolved::Fresh(self.new_id(), None),
                 Some(Target::Id(id)) => Resolved::Id(id.clone(), None),
-                Some(Target::Search(query)) => {
-                    open.push(async move { (at, self.condition(draft, query, access).await) });
+                Some(Target::Search(_)) => {
+                    open.push(at);
                     Resolved::Nothing
                 }
             });
             resolved.push(plain);
         }
-        let mut running = stream::iter(open).buffer_unordered(CONCURRENT);
-        while let Some((at, found)) = running.next().await {
+        let one = |number: usize| {
+            let at = open[number];
+            async move { (at, self.condition(&drafts[at], access).await) }
+        };
+        bounded(CONCURRENT, open.len(), one, |(at, found)| {
             resolved[at] = found;
-        }
+        })
+        .await;
         resolved
     }
 
-    async fn condition(
-        &self,
-        draft: &Draft<'_>,
-        query: &str,
-        access: &Access,
-    ) -> Result<Resolved, Error> {
+    async fn condition(&self, draft: &Draft<'_>, access: &Access) -> Result<Resolved, Error> {
+        let Some(Target::Search(query)) = &draft.target else {
+            return Ok(Resolved::Nothing);
+        };
         let limit = match draft.verb {
             Verb::Delete if self.settings.conditional_delete_multiple => {
                 self.settings.limits.conditional_delete
@@ -222,19 +224,24 @@ impl Engine {
         conditions: Vec<super::bundle::Conditional>,
         access: &Access,
     ) -> Result<super::bundle::Answers, Error> {
-        let open: Vec<_> = conditions
-            .into_iter()
-            .map(|condition| self.answer_one(condition, access))
-            .collect();
-        stream::iter(open)
-            .buffer_unordered(CONCURRENT)
-            .try_collect()
-            .await
+        let mut answers = Ok(super::bundle::Answers::with_capacity(conditions.len()));
+        let one = |at: usize| self.answer_one(&conditions[at], access);
+        bounded(CONCURRENT, conditions.len(), one, |answer| {
+            match (&mut answers, answer) {
+                (Ok(answers), Ok((condition, identity))) => {
+                    answers.insert(condition, identity);
+                }
+                (Ok(_), Err(error)) => answers = Err(error),
+                (Err(_), _) => {}
+            }
+        })
+        .await;
+        answers
     }
 
     async fn answer_one(
         &self,
-        condition: super::bundle::Conditional,
+        condition: &super::bundle::Conditional,
         access: &Access,
     ) -> Result<(super::bundle::Conditional, String), Error> {
         let found = self
@@ -244,7 +251,7 @@ impl Engine {
         match &found.hits[..] {
             [one] => {
                 let identity = format!("{}/{}", condition.kind, one.head.id);
-                Ok((condition, identity))
+                Ok((condition.clone(), identity))
             }
             [] => Err(Error::new(
                 ErrorKind::PreconditionFailed,

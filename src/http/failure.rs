@@ -101,10 +101,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let status =
             StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let must_name_a_time = matches!(
-            status,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-        );
+        let must_name_a_time = status == StatusCode::SERVICE_UNAVAILABLE;
         Self {
             status,
             issues: error.issues,

@@ -12,6 +12,8 @@ on_both_databases!(
     entries_of_a_batch_stand_alone,
     only_batches_and_transactions_are_carried_out,
     a_transaction_of_thousands_is_one_commit,
+    parallel_transactions_over_the_same_resources_all_succeed,
+    parallel_conditional_creates_in_transactions_leave_one_resource,
 );
 
 fn transaction(entries: &[&str]) -> String {
@@ -253,4 +255,55 @@ async fn a_transaction_of_thousands_is_one_commit(on: Database) {
     assert_eq!(entries(&answer).len(), 3_001);
     let counted = f.search("Observation?_summary=count").await.unwrap();
     assert_eq!(at(counted.root(), "total"), "3000");
+}
+
+async fn parallel_transactions_over_the_same_resources_all_succeed(on: Database) {
+    let f = Fixture::new(on).await;
+    let put = |id: &str| {
+        format!(
+            r#"{{"resource":{{"resourceType":"Patient","id":"{id}"}},"request":{{"method":"PUT","url":"Patient/{id}"}}}}"#
+        )
+    };
+    let mut tasks = Vec::new();
+    for at in 0..20 {
+        let engine = f.engine.clone();
+        let mut parts = [put("a"), put("b"), put("c")];
+        parts.rotate_left(at % 3);
+        let text = transaction(&[&parts[0], &parts[1], &parts[2]]);
+        tasks.push(tokio::spawn(async move {
+            engine.bundle(doc(&text), &OPTIONS, &ALL).await.unwrap();
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for id in ["a", "b", "c"] {
+        assert_eq!(f.read("Patient", id).await.unwrap().version, 20);
+    }
+}
+
+async fn parallel_conditional_creates_in_transactions_leave_one_resource(on: Database) {
+    let f = Fixture::new(on).await;
+    let mut tasks = Vec::new();
+    for at in 0..30 {
+        let engine = f.engine.clone();
+        let other = format!(
+            r#"{{"resource":{{"resourceType":"Encounter","id":"e{at}","status":"planned","class":{{"code":"AMB"}},"subject":{{"reference":"urn:uuid:1"}}}},"request":{{"method":"PUT","url":"Encounter/e{at}"}}}}"#
+        );
+        let text = transaction(&[
+            r#"{"fullUrl":"urn:uuid:1","resource":{"resourceType":"Patient","identifier":[{"value":"x"}]},"request":{"method":"POST","url":"Patient","ifNoneExist":"identifier=x"}}"#,
+            &other,
+        ]);
+        tasks.push(tokio::spawn(async move {
+            engine.bundle(doc(&text), &OPTIONS, &ALL).await.unwrap();
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let patients = f.found("Patient").await;
+    assert_eq!(patients.len(), 1);
+    let query = format!("Encounter?subject={}&_summary=count", patients[0]);
+    let counted = f.search(&query).await.unwrap();
+    assert_eq!(at(counted.root(), "total"), "30");
 }

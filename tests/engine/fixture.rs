@@ -15,6 +15,11 @@ use rotunda::{
 };
 
 pub const ALL: Access = Access::system("tests");
+/// How response Bundles are wanted.
+pub const OPTIONS: BundleOptions = BundleOptions {
+    prefer: Return::Minimal,
+    strict: true,
+};
 /// 2026-11-20T00:00:00Z
 pub const START: i64 = 1_795_132_800_000;
 
@@ -137,11 +142,7 @@ impl Fixture {
     }
 
     pub async fn bundle(&self, text: &str) -> Result<Doc, Error> {
-        let options = BundleOptions {
-            prefer: Return::Minimal,
-            strict: true,
-        };
-        let text = self.engine.bundle(doc(text), &options, &ALL).await?;
+        let text = self.engine.bundle(doc(text), &OPTIONS, &ALL).await?;
         Ok(doc(&text))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use futures_util::{StreamExt, stream};
 use resources::Doc;
 
 use super::{
@@ -16,6 +15,7 @@ use crate::{
     engine::{
         Engine,
         bundle_text::BundleText,
+        concurrent::bounded,
         draft::{Draft, Verb},
         error::Error,
         operation::{Done, Operation, Return, Target},
@@ -42,19 +42,19 @@ impl Engine {
         let mut answers: Vec<Option<Result<Answer, Error>>> = Vec::new();
         answers.resize_with(entries.len(), || None);
         for phase in 0..4 {
-            let of_phase: Vec<_> = entries
+            let of_phase: Vec<&Entry<'_>> = entries
                 .iter()
                 .filter_map(|entry| entry.as_ref().ok())
                 .filter(|entry| entry.method.phase() == phase)
-                .map(|entry| async move {
-                    let answer = self.one_of_batch(entry, options, access).await;
-                    (entry.at, answer)
-                })
                 .collect();
-            let mut running = stream::iter(of_phase).buffer_unordered(CONCURRENT);
-            while let Some((at, answer)) = running.next().await {
+            let one = |number: usize| {
+                let entry = of_phase[number];
+                async move { (entry.at, self.one_of_batch(entry, options, access).await) }
+            };
+            bounded(CONCURRENT, of_phase.len(), one, |(at, answer)| {
                 answers[at] = Some(answer);
-            }
+            })
+            .await;
         }
         self.write_batch(entries, answers, options)
     }

@@ -5,7 +5,6 @@ use std::{
     collections::{HashMap, HashSet, hash_map},
 };
 
-use futures_util::{StreamExt, stream};
 use resources::{Doc, model::ResourceType};
 
 use super::{
@@ -20,6 +19,7 @@ use crate::{
     engine::{
         Engine,
         bundle_text::BundleText,
+        concurrent::bounded,
         draft::{Body, Draft, Verb, parse},
         error::Error,
         operation::{Done, Return, Target},
@@ -52,15 +52,16 @@ impl Engine {
         let done = self.carry_out(&writes, access).await?;
         let mut done_at: HashMap<usize, Done> = writes.places.iter().copied().zip(done).collect();
 
-        let reads: Vec<_> = entries
-            .iter()
-            .filter(|entry| entry.is_read())
-            .map(|entry| async move { (entry.at, self.fetch_entry(entry, options, access).await) })
-            .collect();
-        let mut fetched: HashMap<usize, Result<Fetched, Error>> = stream::iter(reads)
-            .buffer_unordered(CONCURRENT)
-            .collect()
-            .await;
+        let reads: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.is_read()).collect();
+        let mut fetched: HashMap<usize, Result<Fetched, Error>> = HashMap::new();
+        let one = |number: usize| {
+            let entry = reads[number];
+            async move { (entry.at, self.fetch_entry(entry, options, access).await) }
+        };
+        bounded(CONCURRENT, reads.len(), one, |(at, answer)| {
+            fetched.insert(at, answer);
+        })
+        .await;
 
         let mut bundle = BundleText::new(
             "transaction-response",
