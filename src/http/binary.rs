@@ -10,7 +10,7 @@ use resources::{
 
 use super::{
     Reply,
-    dispatch::Call,
+    call::Call,
     failure::Failure,
     headers::{etag, http_date, not_modified},
     negotiate::{BodyType, body_type, not_acceptable, quoted},

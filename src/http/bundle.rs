@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 
-use super::{Reply, body, dispatch::Call, failure::Failure, negotiate::BodyType, write::JSON};
+use super::{Reply, body, call::Call, failure::Failure, negotiate::BodyType, write::JSON};
 use crate::engine::{BundleOptions, Return};
 
 /// `POST [base]`

@@ -1,20 +1,20 @@
 //! From a request's head to the interaction that it asks for.
 
-use std::sync::Arc;
-
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
 };
-use resources::{model::ResourceType, outcome::Issue};
+use resources::model::ResourceType;
 
 use super::{
-    BASE_PATH, Reply, Server, binary, body, bundle,
+    BASE_PATH, Reply, Server, binary, bundle,
+    call::Call,
     failure::Failure,
-    headers::{Handling, Prefer},
+    head,
+    headers::Prefer,
     load::Working,
     metadata,
-    negotiate::{self, BodyType, Format, quoted},
+    negotiate::{self, Format, quoted},
     observe::Interaction,
     operation,
     query::{self, Pairs},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     access::Access,
-    engine::{self, Engine, HistoryScope, Scope},
+    engine::{self, HistoryScope, Scope},
 };
 
 /// What was found out about a request on the way; the answer needs it whatever comes of it.
@@ -51,89 +51,6 @@ impl Default for Seen {
     }
 }
 
-/// A request whose head was understood.
-pub struct Call<'r> {
-    /// What all requests share.
-    pub server: &'r Server,
-    /// Its part of the load.
-    pub working: &'r Working<'r>,
-    /// The head.
-    pub parts: &'r Parts,
-    /// The query, decoded.
-    pub pairs: Pairs,
-    /// The format of the answer.
-    pub format: Format,
-    /// The client's preferences.
-    pub prefer: Prefer,
-    /// What the client may see and do.
-    pub access: Access,
-}
-
-impl Call<'_> {
-    /// The engine.
-    pub fn engine(&self) -> &Engine {
-        &self.server.engine
-    }
-
-    /// The headers of the request.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
-    }
-
-    /// Unknown parameters are errors.
-    pub fn strict(&self) -> bool {
-        match self.prefer.handling {
-            Some(handling) => handling == Handling::Strict,
-            None => !self.server.settings.lenient_search,
-        }
-    }
-
-    /// What the body is; refuses what is neither of `wanted`.
-    pub fn expect_body(&self, wanted: &[BodyType], names: &str) -> Result<BodyType, Failure> {
-        let content_type = self.headers().get(header::CONTENT_TYPE);
-        let refuse = |issue| Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, issue);
-        let sent = negotiate::body_type(content_type).map_err(refuse)?;
-        if wanted.contains(&sent) {
-            return Ok(sent);
-        }
-        Err(refuse(negotiate::unsupported_body(content_type, names)))
-    }
-
-    /// The body, of at most `limit` bytes.
-    pub async fn receive(&self, body: Body, limit: usize) -> Result<Bytes, Failure> {
-        body::read(body, self.headers(), limit, self.working).await
-    }
-
-    /// Does a write in a task of its own: one that has begun ends, whether the client waits for
-    /// it or not.
-    pub async fn to_the_end<T, F>(
-        &self,
-        work: impl FnOnce(Arc<Engine>, Access) -> F,
-    ) -> Result<T, Failure>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, engine::Error>> + Send + 'static,
-    {
-        let work = work(self.server.engine.clone(), self.access.clone());
-        match tokio::spawn(work).await {
-            Ok(result) => Ok(result?),
-            Err(_panic) => Err(Failure::fault()),
-        }
-    }
-
-    /// 200 with a JSON body.
-    pub fn ok(&self, body: impl Into<Bytes>) -> Reply {
-        let mut reply = Reply::new(body.into());
-        // Room for all headers of an answer at once.
-        reply.headers_mut().reserve(12);
-        let content_type = self.format.content_type();
-        reply
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, content_type);
-        reply
-    }
-}
-
 /// Answers one request.
 ///
 /// # Errors
@@ -145,14 +62,13 @@ pub async fn dispatch(
     body: Body,
     seen: &mut Seen,
 ) -> Result<Reply, Failure> {
-    check_sizes(server, parts)?;
-    check_sender(server, parts)?;
+    head::check(server, parts)?;
     let target = find_target(parts)?;
     seen.kind = target.resource_type();
     let mut pairs = Pairs::new();
     if let Some(text) = parts.uri.query() {
         query::read(text, &mut pairs)?;
-        check_controls(&pairs)?;
+        head::check_controls(&pairs)?;
         seen.pretty = query::last(&pairs, "_pretty").is_some_and(query::is_true);
     }
     let format = format(parts, &pairs);
@@ -174,59 +90,6 @@ pub async fn dispatch(
         return without_json(call, target, seen).await;
     }
     interact(call, target, body, seen).await
-}
-
-/// Bounds of the head.
-fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
-    let limits = &server.engine.settings().limits;
-    let uri = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
-    if uri > limits.url_bytes {
-        return Err(Failure::new(
-            StatusCode::URI_TOO_LONG,
-            "too-long",
-            format!(
-                "The URL has {uri} bytes; the server takes {}. Send a long search as POST \
-                 …/_search with the parameters in the body.",
-                limits.url_bytes
-            ),
-        ));
-    }
-    let size: usize = parts
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    if size > limits.header_bytes {
-        return Err(Failure::new(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "too-long",
-            format!(
-                "The headers have {size} bytes; the server takes {}.",
-                limits.header_bytes
-            ),
-        ));
-    }
-    Ok(())
-}
-
-/// Pages in browsers that have no business here.
-fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
-    let refuse = |status, diagnostics| Err(Failure::new(status, "forbidden", diagnostics));
-    if server.settings.open && !server.origins.is_addressed(&parts.headers) {
-        return refuse(
-            StatusCode::MISDIRECTED_REQUEST,
-            "The Host of the request is not this server. While it is open to all, it answers \
-             under 127.0.0.1, localhost and the host of http.base_url only.",
-        );
-    }
-    if !server.origins.may_send(&parts.method, &parts.headers) {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "Pages of this origin may not change anything here; http.cors_origins names those \
-             that may.",
-        );
-    }
-    Ok(())
 }
 
 fn find_target(parts: &Parts) -> Result<Target, Failure> {
@@ -259,20 +122,6 @@ fn find_target(parts: &Parts) -> Result<Target, Failure> {
             "The path has an empty segment, a dot segment, or characters that no FHIR path has.",
         ),
     })
-}
-
-/// Parameters that are wrong wherever they stand.
-fn check_controls(pairs: &Pairs) -> Result<(), Failure> {
-    if pairs.iter().any(|(name, _)| name == "access_token") {
-        return Err(Failure::bad_request(
-            "An access token must not stand in the URL, where logs keep it. Send it in the \
-             Authorization header.",
-        ));
-    }
-    match query::last(pairs, "_pretty") {
-        None | Some("true" | "false" | "") => Ok(()),
-        Some(_) => Err(Failure::bad_request("_pretty must be true or false.")),
-    }
 }
 
 /// What the client wants, `_format` first; `None` if that is nothing that the server writes.
@@ -345,7 +194,13 @@ enum Verb {
     /// GET and HEAD: hyper leaves the body of an answer to HEAD away.
     Get,
     Post,
-    Put,
+    Change(Change),
+}
+
+/// The methods that change a resource which has an address, or is found by a search.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Update,
     Patch,
     Delete,
 }
@@ -354,9 +209,9 @@ fn verb(method: &Method) -> Option<Verb> {
     match *method {
         Method::GET | Method::HEAD => Some(Verb::Get),
         Method::POST => Some(Verb::Post),
-        Method::PUT => Some(Verb::Put),
-        Method::PATCH => Some(Verb::Patch),
-        Method::DELETE => Some(Verb::Delete),
+        Method::PUT => Some(Verb::Change(Change::Update)),
+        Method::PATCH => Some(Verb::Change(Change::Patch)),
+        Method::DELETE => Some(Verb::Change(Change::Delete)),
         _ => None,
     }
 }
@@ -443,20 +298,12 @@ async fn interact(
             *interaction = Interaction::Create;
             write::create(&call, kind, body).await
         }
-        (Verb::Put | Verb::Patch | Verb::Delete, Target::Type(kind)) => {
-            let query = write::condition(&call)?;
-            change(
-                &call,
-                verb,
-                kind,
-                engine::Target::Search(query),
-                body,
-                interaction,
-            )
-            .await
+        (Verb::Change(what), Target::Type(kind)) => {
+            let target = engine::Target::Search(write::condition(&call)?);
+            change(&call, what, kind, target, body, interaction).await
         }
-        (Verb::Put | Verb::Patch | Verb::Delete, Target::Instance(kind, id)) => {
-            change(&call, verb, kind, engine::Target::Id(id), body, interaction).await
+        (Verb::Change(what), Target::Instance(kind, id)) => {
+            change(&call, what, kind, engine::Target::Id(id), body, interaction).await
         }
         _ => Err(Failure::method(allowed)),
     }
@@ -464,28 +311,24 @@ async fn interact(
 
 async fn change(
     call: &Call<'_>,
-    verb: Verb,
+    what: Change,
     kind: ResourceType,
     target: engine::Target,
     body: Body,
     interaction: &mut Interaction,
 ) -> Result<Reply, Failure> {
-    match verb {
-        Verb::Put => {
+    match what {
+        Change::Update => {
             *interaction = Interaction::Update;
             write::update(call, kind, target, body).await
         }
-        Verb::Patch => {
+        Change::Patch => {
             *interaction = Interaction::Patch;
             write::patch(call, kind, target, body).await
         }
-        Verb::Delete => {
+        Change::Delete => {
             *interaction = Interaction::Delete;
             write::delete(call, kind, target).await
         }
-        Verb::Get | Verb::Post => Err(Failure::of(
-            StatusCode::METHOD_NOT_ALLOWED,
-            Issue::error("not-supported", "Not a change."),
-        )),
     }
 }

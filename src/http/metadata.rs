@@ -18,7 +18,7 @@ use resources::{
     model::ResourceType,
 };
 
-use super::{Reply, dispatch::Call, failure::Failure, headers::value, operation::KNOWN, query};
+use super::{Reply, call::Call, failure::Failure, headers::value, operation::KNOWN, query};
 use crate::engine::Settings;
 
 /// When what the statement says last changed.

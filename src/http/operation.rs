@@ -5,7 +5,7 @@ use resources::{Doc, Value, doc::Kind, model::ResourceType, outcome::operation_o
 
 use super::{
     Reply, body,
-    dispatch::Call,
+    call::Call,
     failure::Failure,
     negotiate::{BodyType, Format, quoted},
     query::{self, Pairs},

@@ -8,7 +8,7 @@ use resources::model::ResourceType;
 
 use super::{
     Reply,
-    dispatch::Call,
+    call::Call,
     failure::Failure,
     headers::{etag, http_date, not_modified},
     query,

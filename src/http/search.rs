@@ -6,7 +6,7 @@ use axum::{
 };
 use resources::model::ResourceType;
 
-use super::{Reply, dispatch::Call, failure::Failure, negotiate::BodyType, query};
+use super::{Reply, call::Call, failure::Failure, negotiate::BodyType, query};
 use crate::engine::{HistoryRequest, HistoryScope, Scope, SearchRequest};
 
 /// Bytes of a search in a body: what the bounds on parameters and values can use.

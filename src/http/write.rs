@@ -12,7 +12,7 @@ use resources::{
 
 use super::{
     Reply, binary, body,
-    dispatch::Call,
+    call::Call,
     failure::Failure,
     headers::{IF_NONE_EXIST, Match, etag, http_date, if_match, value},
     negotiate::BodyType,

@@ -1,0 +1,83 @@
+//! What is refused by the head alone.
+
+use axum::http::{StatusCode, request::Parts};
+
+use super::{
+    Server,
+    failure::Failure,
+    query::{self, Pairs},
+};
+
+/// Refuses heads that are too large, and pages in browsers that have no business here.
+///
+/// # Errors
+/// 414, 431, 421 and 403.
+pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    check_sizes(server, parts)?;
+    check_sender(server, parts)
+}
+
+fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    let limits = &server.engine.settings().limits;
+    let uri = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    if uri > limits.url_bytes {
+        return Err(Failure::new(
+            StatusCode::URI_TOO_LONG,
+            "too-long",
+            format!(
+                "The URL has {uri} bytes; the server takes {}. Send a long search as POST \
+                 …/_search with the parameters in the body.",
+                limits.url_bytes
+            ),
+        ));
+    }
+    let size: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if size > limits.header_bytes {
+        return Err(Failure::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "too-long",
+            format!(
+                "The headers have {size} bytes; the server takes {}.",
+                limits.header_bytes
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Pages in browsers that have no business here.
+fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    let refuse = |status, diagnostics| Err(Failure::new(status, "forbidden", diagnostics));
+    if server.settings.open && !server.origins.is_addressed(&parts.headers) {
+        return refuse(
+            StatusCode::MISDIRECTED_REQUEST,
+            "The Host of the request is not this server. While it is open to all, it answers \
+             under 127.0.0.1, localhost and the host of http.base_url only.",
+        );
+    }
+    if !server.origins.may_send(&parts.method, &parts.headers) {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "Pages of this origin may not change anything here; http.cors_origins names those \
+             that may.",
+        );
+    }
+    Ok(())
+}
+/// Parameters that are wrong wherever they stand.
+pub fn check_controls(pairs: &Pairs) -> Result<(), Failure> {
+    if pairs.iter().any(|(name, _)| name == "access_token") {
+        return Err(Failure::bad_request(
+            "An access token must not stand in the URL, where logs keep it. Send it in the \
+             Authorization header.",
+        ));
+    }
+    match query::last(pairs, "_pretty") {
+        None | Some("true" | "false" | "") => Ok(()),
+        Some(_) => Err(Failure::bad_request("_pretty must be true or false.")),
+    }
+}
