@@ -4,6 +4,8 @@
 //! `cargo bench --bench store [-- ADDRESS [PATIENTS]]`; the address is a new SQLite file unless
 //! given.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark stops at the first error")]
+
 use std::{
     sync::{
         Arc,

@@ -18,7 +18,7 @@ mod sqlite;
 mod types;
 mod view;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use arc_swap::ArcSwap;
 use resources::{
@@ -284,7 +284,8 @@ impl Store {
 
     /// Takes the words of up to `limit` further versions of the log into full-text search;
     /// `extract` gives the text of a resource. True if there was nothing left: a search for words
-    /// is complete after that.
+    /// is complete after that. It can take a few calls even if nothing new is written: the log
+    /// is followed only up to the oldest running transaction.
     pub async fn fulltext_catch_up(
         &self,
         limit: usize,
@@ -293,17 +294,24 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let from = run!(self, read, |session| fulltext::position(session))?;
         let log = self.log_after(from, limit, access).await?;
-        let Some(last) = log.last() else {
-            return Ok(true);
-        };
-        let (to, is_end) = (last.stored.head.vid, log.len() < limit);
-        let changes = fulltext::changes(&log, extract);
-        let kept = change!(self, |session| fulltext::apply(
-            session,
-            (from, to),
-            &changes
-        ))?;
-        Ok(kept && is_end)
+        let mut to = from;
+        if let Some(last) = log.last() {
+            to = last.stored.head.vid;
+            let changes = fulltext::changes(&log, extract);
+            if !change!(self, |session| fulltext::apply(
+                session,
+                (from, to),
+                &changes
+            ))? {
+                return Ok(false);
+            }
+        }
+        let is_behind = run!(self, read, |session| read::goes_beyond(session, to))?;
+        if is_behind && log.is_empty() {
+            // What others are committing must end first; a moment later it will have.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(!is_behind)
     }
 
     /// All search parameters that users posted.

@@ -266,3 +266,13 @@ pub(super) async fn log_between<S: Session>(
         .map(log_entry)
         .collect()
 }
+
+/// Whether the log has anything after a position.
+pub(super) async fn goes_beyond<S: Session>(
+    session: &mut S,
+    position: i64,
+) -> Result<bool, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT 1 FROM version WHERE vid>");
+    sql.int(position).push(" LIMIT 1");
+    Ok(!session.rows(&sql).await?.is_empty())
+}

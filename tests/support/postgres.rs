@@ -145,8 +145,8 @@ fn binaries() -> PathBuf {
         })
         .collect();
     found.sort();
-    found
-        .pop()
-        .expect("PostgreSQL's server is not installed below /usr/lib/postgresql")
-        .1
+    let Some((_, newest)) = found.pop() else {
+        panic!("PostgreSQL's server is not installed below /usr/lib/postgresql")
+    };
+    newest
 }

@@ -76,12 +76,14 @@ impl<'v> Scope<'v> {
         for step in steps.chain([self.cap]) {
             let mut best: Option<(usize, usize)> = None;
             for (at, sources) in &candidates {
-                let count = self.count(session, sources, step).await?;
+                // No need to know by how much another is worse.
+                let bound = best.map_or(step, |(least, _)| least.max(1));
+                let count = self.count(session, sources, bound).await?;
                 explain.push(format!(
-                    "{}: condition {at} has {count} of {step}",
+                    "{}: condition {at} has {count} of {bound}",
                     self.kind
                 ));
-                if count < step && best.is_none_or(|(least, _)| count < least) {
+                if count < bound {
                     best = Some((count, *at));
                 }
             }

@@ -1,6 +1,10 @@
 //! One commit inside the writer's transaction: first all checks, then all writes.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use resources::index::Entry;
 use rusqlite::{Connection, OptionalExtension};
@@ -9,6 +13,7 @@ use super::{
     super::{
         error::StoreError,
         hash::Hash,
+        options::Options,
         query,
         read::change_number,
         sql::rid_range,
@@ -26,10 +31,22 @@ pub(super) struct Applier {
     next: HashMap<i64, i64>,
     /// Candidates that a guard's search may collect.
     cap: usize,
+    /// How long the guards of a commit may take: others wait for them.
+    time: Duration,
+    until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Applier {
-    pub fn new(connection: &Connection, cap: usize) -> Result<Self, StoreError> {
+    pub fn new(connection: &Connection, options: &Options) -> Result<Self, StoreError> {
+        let until = Arc::new(Mutex::new(None::<Instant>));
+        let shared = Arc::clone(&until);
+        let stop = move || {
+            let until = *shared.lock().unwrap_or_else(PoisonError::into_inner);
+            until.is_some_and(|until| Instant::now() >= until)
+        };
+        connection
+            .progress_handler(10_000, Some(stop))
+            .map_err(failure)?;
         let newest: i64 = connection
             .query_row("SELECT coalesce(max(vid),0) FROM version", [], |row| {
                 row.get(0)
@@ -38,7 +55,9 @@ impl Applier {
         Ok(Self {
             vid: newest + 1,
             next: HashMap::new(),
-            cap,
+            cap: options.candidates,
+            time: options.query_time,
+            until,
         })
     }
 
@@ -49,6 +68,23 @@ impl Applier {
                 return Err(StoreError::Conflict(at));
             }
         }
+        if waiting.commit.guards.is_empty() {
+            return Ok(());
+        }
+        self.limit(Some(Instant::now() + self.time));
+        let checked = self.check_guards(connection, waiting);
+        self.limit(None);
+        checked.map_err(|error| match error {
+            StoreError::Timeout(_) => StoreError::Timeout(self.time.as_millis() as u64),
+            other => other,
+        })
+    }
+
+    fn limit(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn check_guards(&self, connection: &Connection, waiting: &Waiting) -> Result<(), StoreError> {
         for (at, guard) in waiting.commit.guards.iter().enumerate() {
             if !now(query::guard_holds(
                 &mut Handle(connection),

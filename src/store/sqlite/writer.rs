@@ -59,7 +59,7 @@ impl Writer {
             .pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)
             .map_err(failure)?;
         let (sender, queue) = mpsc::sync_channel(options.queue_commits);
-        let applier = Applier::new(&connection, options.candidates)?;
+        let applier = Applier::new(&connection, options)?;
         let (commits, bytes) = (options.batch_commits, options.batch_bytes);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -237,7 +237,7 @@ impl Thread {
                 tracing::warn!(%error, commits = batch.len(), "a batch failed; each goes alone");
                 for waiting in batch {
                     let result = self.together(std::slice::from_ref(&waiting));
-                    let result = result.map_or_else(|error| vec![Err(error)], |results| results);
+                    let result = result.unwrap_or_else(|error| vec![Err(error)]);
                     reply(vec![waiting], result);
                 }
             }
