@@ -61,7 +61,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if arguments.demo {
         server.load_demo().await?;
     }
-    println!("{}", announcement(&server, &config));
+    let store = without_password(&config.store_url()?);
+    println!("{}", announcement(&server, &store, config.log.format));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -72,11 +73,10 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 /// The one line on stdout that says where the server is.
-fn announcement(server: &Server, config: &Config) -> String {
+fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
     let fhir = server.base_url();
     let admin = server.admin_address();
-    let store = without_password(&config.store.url);
-    match config.log.format {
+    match format {
         LogFormat::Text => format!(
             "rotunda serves FHIR R4 on {fhir} without authentication \
              (admin: http://{admin}, store: {store})"
