@@ -238,4 +238,36 @@ mod tests {
         assert!(text.contains(r#""status":"final","code":{"text":"c"},"note""#));
         assert!(text.contains(SUBSETTED));
     }
+
+    #[test]
+    fn every_subset_of_the_standards_definitions_is_json_and_no_more_than_the_whole() {
+        let some = [
+            ResourceType::OPERATION_DEFINITION,
+            ResourceType::COMPARTMENT_DEFINITION,
+            ResourceType::STRUCTURE_DEFINITION,
+        ];
+        for definition in some
+            .iter()
+            .flat_map(|kind| profiles::definitions::of(*kind).iter().take(40))
+        {
+            let whole = Doc::parse(profiles::definitions::body(definition)).unwrap();
+            for wanted in [
+                Subset::Summary,
+                Subset::Text,
+                Subset::Data,
+                Subset::Elements(vec!["url".to_owned()]),
+            ] {
+                let text = subset(&whole, definition.kind, &wanted);
+                let part = Doc::parse(text).unwrap();
+                assert!(part.root().get("meta").unwrap().get("tag").is_some());
+                assert!(part.root().get("status").is_some(), "mandatory");
+                let known = |name: &str| name == "meta" || whole.root().get(name).is_some();
+                assert!(part.root().members().all(|member| known(member.name())));
+                for empty in part.root().descendants() {
+                    assert_ne!(empty.raw(), "{}");
+                    assert_ne!(empty.raw(), "[]");
+                }
+            }
+        }
+    }
 }

@@ -285,4 +285,16 @@ mod tests {
         let error = rewritten(r#"{"reference":"urn:uuid:2"}"#, "urn:uuid:5").unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid);
     }
+
+    #[test]
+    fn what_refers_to_no_entry_keeps_its_text() {
+        for definition in profiles::definitions::of(ResourceType::STRUCTURE_DEFINITION)
+            .iter()
+            .take(40)
+        {
+            let doc = Doc::parse(profiles::definitions::body(definition)).unwrap();
+            let text = rewrite(doc.root(), None, &identities(), &Answers::new()).unwrap();
+            assert_eq!(text, doc.text());
+        }
+    }
 }
