@@ -27,10 +27,11 @@ async fn record(on: Database) -> Fixture {
     f
 }
 
+/// An empty id asks for all.
 async fn everything(f: &Fixture, name: &str, id: &str, query: &str) -> resources::Doc {
     let request = EverythingRequest {
         kind: kind(name),
-        id: Some(id.to_owned()),
+        id: Some(id.to_owned()).filter(|id| !id.is_empty()),
         params: decode(query),
         strict: true,
     };
@@ -62,6 +63,19 @@ async fn everything_is_the_record_and_what_it_refers_to(on: Database) {
             "a",
             "_since=2026-11-20T00:00:04Z",
             vec!["Observation/of-a"],
+        ),
+        (
+            "Patient",
+            "",
+            "",
+            vec![
+                "Encounter/e",
+                "Observation/of-a",
+                "Observation/of-b",
+                "Patient/a",
+                "Patient/b",
+                "Practitioner/doc",
+            ],
         ),
         (
             "Encounter",

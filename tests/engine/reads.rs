@@ -12,6 +12,7 @@ on_both_databases!(
     definitions_of_the_standard_are_there_without_rows,
     stored_and_built_in_definitions_are_one_ordered_list,
     a_compartment_bounds_what_is_read,
+    an_old_version_is_shown_by_what_it_says_itself,
     a_compartment_bounds_includes_and_the_record,
 );
 
@@ -192,6 +193,38 @@ async fn a_compartment_bounds_what_is_read(on: Database) {
     };
     let history = doc(&f.engine.history(&request, &access).await.unwrap());
     assert_eq!(identities(&history), ["Patient/a"]);
+}
+
+async fn an_old_version_is_shown_by_what_it_says_itself(on: Database) {
+    let f = Fixture::new(on).await;
+    for patient in ["a", "b"] {
+        f.put(&format!(r#"{{"resourceType":"Patient","id":"{patient}"}}"#))
+            .await;
+    }
+    for patient in ["b", "a"] {
+        f.put(&format!(
+            r#"{{"resourceType":"Observation","id":"o","status":"final","code":{{"text":"c"}},"subject":{{"reference":"Patient/{patient}"}}}}"#
+        ))
+        .await;
+    }
+    let access = Access::Compartment {
+        kind: kind("Patient"),
+        id: "a".to_owned(),
+    };
+    let version = async |number| {
+        f.engine
+            .vread(kind("Observation"), "o", number, &access)
+            .await
+    };
+    assert!(version(2).await.is_ok());
+    assert_eq!(version(1).await.unwrap_err().kind, ErrorKind::NotFound);
+    let request = rotunda::engine::HistoryRequest {
+        scope: HistoryScope::Instance(kind("Observation"), "o".to_owned()),
+        params: Vec::new(),
+        strict: true,
+    };
+    let history = doc(&f.engine.history(&request, &access).await.unwrap());
+    assert_eq!(entries(&history).len(), 1);
 }
 
 async fn a_compartment_bounds_includes_and_the_record(on: Database) {
