@@ -13,6 +13,7 @@ mod compress;
 mod cors;
 mod dispatch;
 mod failure;
+mod files;
 mod head;
 mod headers;
 mod load;

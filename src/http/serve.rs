@@ -22,7 +22,7 @@ use tokio::{
 };
 use tower::Service;
 
-use super::stall::StallBound;
+use super::{files, stall::StallBound};
 use crate::limits::Limits;
 
 /// The bounds of a listener.
@@ -72,6 +72,7 @@ pub async fn serve(
     bounds: Connections,
     shutdown: impl Future<Output = ()>,
 ) -> usize {
+    let most = files::connections(bounds.most);
     let (stop, stopped) = watch::channel(false);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -87,7 +88,7 @@ pub async fn serve(
         stop: stopped,
     });
     tokio::select! {
-        () = accept_all(&listener, &shared, bounds.most) => {}
+        () = accept_all(&listener, &shared, most) => {}
         () = shutdown => {}
     }
     drop(listener);
@@ -100,6 +101,9 @@ pub async fn serve(
     let _ = timeout(bounds.shutdown_time, all_closed).await;
     shared.open.load(Ordering::Acquire)
 }
+
+/// Idle connections that close when the operating system gives no more.
+const MANY: usize = 64;
 
 async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
     loop {
@@ -120,7 +124,9 @@ async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
             Err(error) if is_about_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                shared.make_room.notify_one();
+                for _ in 0..MANY {
+                    shared.make_room.notify_one();
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
