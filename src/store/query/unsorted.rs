@@ -49,10 +49,7 @@ async fn one_type<S: Session>(
         Some(Place::Key { part, .. }) => Driver::Keys(usize::from(*part)),
         _ => scope.choose_unsorted(session, explain).await?,
     };
-    explain.push(format!(
-        "{}: driven by {driver:?} of {:?}",
-        scope.kind, scope.parts
-    ));
+    explain.push(format!("{}: driven by {driver:?}", scope.kind));
     match (driver, after) {
         // A page that began in the order of numbers goes on in it.
         (Driver::Keys(at), None | Some(Place::Key { .. })) => {

@@ -68,8 +68,20 @@ impl Reader {
             .allowance
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = allowance;
-        let transaction = self.connection.unchecked_transaction().map_err(failure)?;
-        query(&mut Handle(&transaction))
+        let run = |text| self.connection.prepare_cached(text)?.execute(()).map(drop);
+        if !self.connection.is_autocommit() {
+            // A query before panicked.
+            run("ROLLBACK").map_err(failure)?;
+        }
+        run("BEGIN").map_err(failure)?;
+        let done = query(&mut Handle(&self.connection));
+        // What took too long must not keep the end from happening.
+        *self
+            .allowance
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Allowance::default();
+        run("COMMIT").map_err(failure)?;
+        done
     }
 }
 
