@@ -34,7 +34,7 @@ pub use files::{Format, Input, find};
 use reader::{Source, Unit};
 
 /// Text that is worked on at a time: what an import takes of memory is a small multiple.
-const IN_FLIGHT_KIB: usize = 24 << 10;
+const IN_FLIGHT_KIB: usize = 8 << 10;
 /// How often the place in a long file is written down.
 const REMEMBER_EVERY: Duration = Duration::from_secs(2);
 /// What is remembered of a file that is done.

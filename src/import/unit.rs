@@ -99,7 +99,9 @@ impl Work {
             let text = std::str::from_utf8(text).ok()?;
             bundle::entry_line(text, place)
         };
-        match bundle::take_apart(&doc, &self.fingerprint) {
+        let parts = bundle::take_apart(&doc, &self.fingerprint);
+        drop(doc);
+        match parts {
             Err(reason) => outcome.reject(Some(1), reason),
             Ok(Parts::Bundle(entries)) => self.bundle(&entries, line_of, outcome).await?,
             Ok(Parts::Collection(resources)) => {
