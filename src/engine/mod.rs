@@ -13,6 +13,7 @@ mod cursor;
 mod definitions;
 mod draft;
 mod error;
+mod fulltext;
 mod history;
 mod includes;
 mod operation;

@@ -87,6 +87,7 @@ impl Engine {
             .plan(&resolved)
             .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
         self.check_indexed(&plan)?;
+        self.catch_up_texts(&plan).await?;
         Ok(plan)
     }
 
