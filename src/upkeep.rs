@@ -151,7 +151,7 @@ fn derived(indexed: &Indexed, rules: &Rules<'_>) -> Result<Vec<Entry>, String> {
     {
         return Err("its text names another type, id or version".to_owned());
     }
-    Ok(rules.registry.extract(head.kind, &doc, rules.base_url))
+    Ok(rules.registry.rows(head.kind, &doc, rules.base_url))
 }
 
 fn difference(

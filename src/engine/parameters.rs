@@ -391,7 +391,7 @@ impl Engine {
             }
             reached = Some(head.rid);
             let doc = super::submit::parse_stored(&indexed.stored)?;
-            let new = registry.extract(head.kind, &doc, &self.settings.base_url);
+            let new = registry.rows(head.kind, &doc, &self.settings.base_url);
             let (add, remove) = difference(indexed.entries, new);
             if !add.is_empty() || !remove.is_empty() {
                 changes.push(Reindex {

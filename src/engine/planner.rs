@@ -274,7 +274,7 @@ impl Planner<'_> {
         );
         let new = self
             .registry
-            .extract(kind, doc, &self.engine.settings.base_url);
+            .rows(kind, doc, &self.engine.settings.base_url);
         if !self.permits(kind, id, updated, &new) {
             return Err(Error::new(
                 ErrorKind::Forbidden,
@@ -352,7 +352,7 @@ impl Planner<'_> {
         let doc = parse_stored(stored)?;
         Ok(self
             .registry
-            .extract(stored.head.kind, &doc, &self.engine.settings.base_url))
+            .rows(stored.head.kind, &doc, &self.engine.settings.base_url))
     }
 }
 

@@ -24,6 +24,7 @@ mod query;
 mod reference;
 mod results;
 mod single;
+pub mod stored;
 mod string;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,13 @@
 //! What a request may see, as conditions.
 
-use resources::{index::Registry, model::ResourceType};
+use resources::{
+    index::{ParamId, Registry},
+    model::ResourceType,
+};
 
 use crate::{
     access::Access,
-    search::{access_clause, plan::Clause},
+    search::{access_clause, plan::Clause, stored},
 };
 
 /// An access decision together with what is needed to turn it into conditions.
@@ -24,7 +27,18 @@ impl View {
 
     /// What a resource of this type must satisfy to be seen; `None` is no condition.
     pub fn clause(&self, kind: ResourceType) -> Option<Clause> {
-        access_clause(&self.access, kind, &self.registry)
+        let clause = access_clause(&self.access, kind, &self.registry)?;
+        Some(self.stored(clause, kind))
+    }
+
+    /// A condition on resources of this type in terms of the rows that the index stores.
+    pub fn stored(&self, clause: Clause, kind: ResourceType) -> Clause {
+        stored::stored(clause, kind, &self.registry)
+    }
+
+    /// The parameter whose rows give the order of `param`.
+    pub fn sorted_by(&self, param: ParamId, kind: ResourceType) -> ParamId {
+        stored::sorted_by(param, kind, &self.registry)
     }
 
     /// True if nothing is hidden.

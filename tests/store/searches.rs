@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeSet, io::Read, sync::LazyLock};
 
-use resources::{Doc, index::Registry, model::ResourceType};
+use resources::{
+    Doc,
+    index::{Entry, Registry},
+    model::ResourceType,
+};
 use rotunda::{
     access::Access,
     search::{
@@ -25,7 +29,7 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::builtin);
 
 on_both_databases!(searches_find_what_they_find_in_memory);
 
-fn hospital() -> Vec<Item> {
+fn hospital() -> Vec<(Item, Vec<Entry>)> {
     let mut text = String::new();
     flate2::read::GzDecoder::new(&include_bytes!("../../demo/hospital.ndjson.gz")[..])
         .read_to_string(&mut text)
@@ -33,7 +37,8 @@ fn hospital() -> Vec<Item> {
     let item = |(at, line): (usize, &str)| {
         let doc = Doc::parse(line).unwrap();
         let kind = ResourceType::from_name(doc.resource_type().unwrap()).unwrap();
-        Item {
+        let rows = REGISTRY.rows(kind, &doc, BASE);
+        let item = Item {
             kind,
             id: doc
                 .root()
@@ -45,7 +50,8 @@ fn hospital() -> Vec<Item> {
             updated: NOW + (at / 3) as i64,
             entries: REGISTRY.extract(kind, &doc, BASE),
             text: None,
-        }
+        };
+        (item, rows)
     };
     text.lines().enumerate().map(item).collect()
 }
@@ -53,13 +59,13 @@ fn hospital() -> Vec<Item> {
 async fn searches_find_what_they_find_in_memory(Fixture { store, .. }: &Fixture) {
     let items = hospital();
     for some in items.chunks(500) {
-        let write = |item: &Item| rotunda::store::Write {
+        let write = |(item, rows): &(Item, Vec<Entry>)| rotunda::store::Write {
             updated: item.updated,
-            ..create(item.kind, &item.id, item.entries.clone())
+            ..create(item.kind, &item.id, rows.clone())
         };
         put(store, some.iter().map(write).collect()).await.unwrap();
     }
-    let memory = MemoryIndex::new(items);
+    let memory = MemoryIndex::new(items.into_iter().map(|(item, _)| item).collect());
     let mut empty = Vec::new();
     for text in SEARCHES
         .lines()
@@ -253,6 +259,20 @@ const SEARCHES: &str = r#"
     Patient?general-practitioner.name=novak
     Patient?general-practitioner:Practitioner.gender=female
     Patient?organization.name=rotunda
+    Patient?phonetic=so
+    Patient?phonetic:missing=false&_sort=phonetic
+    Slot?schedule=Schedule/schedule-01&start=ge2026-11-24&start=lt2026-11-25&status=free
+    Slot?schedule=Schedule/schedule-01,Schedule/schedule-02&start=2026-11-24&_sort=-start
+    Slot?schedule=schedule-01&start=gt2026-11-24T10:00:00-05:00
+    Slot?schedule:missing=true&start=2026-11-24
+    Appointment?actor=Practitioner/practitioner-01&date=ge2026-11-24&date=le2026-12-01
+    Appointment?patient=patient-14&date=2026-11-24
+    Appointment?patient=Practitioner/practitioner-01
+    Observation?patient=patient-01&_sort=patient,-date
+    Observation?patient:missing=true
+    Observation?patient:missing=false&_sort=-patient
+    Observation?patient=Group/none
+    Observation?subject=Patient/patient-01&patient.gender=male
     Patient?_has:Observation:patient:code=8302-2
     Patient?_has:Observation:patient:code=8302-2&gender=male
     Patient?_has:Observation:patient:value-quantity=gt180||cm

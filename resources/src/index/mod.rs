@@ -8,6 +8,7 @@ mod compile;
 mod convert;
 mod custom;
 pub mod key;
+mod layout;
 mod param;
 mod registry;
 mod trie;
@@ -16,5 +17,6 @@ mod trie;
 mod tests;
 
 pub use custom::{Custom, Definition};
+pub use layout::{Home, Pair};
 pub use param::{Component, Entry, Kind, Param, ParamId};
 pub use registry::{Registry, references};

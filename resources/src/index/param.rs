@@ -16,6 +16,11 @@ impl ParamId {
         Self((base.number() as u32) << 8 | (place as u32 + 1))
     }
 
+    /// Pairs are numbered down from the end of the type's numbers.
+    pub(super) fn pair(base: ResourceType, place: usize) -> Self {
+        Self((base.number() as u32) << 8 | (0xff - place as u32))
+    }
+
     /// Whether a user has posted the parameter.
     pub fn is_custom(self) -> bool {
         self >= Self::FIRST_CUSTOM

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Custom, Entry, Param, ParamId, compile::compile, key, param::built_in, trie::Trie};
+use super::{
+    Custom, Entry, Param, ParamId, compile::compile, key, layout::Layout, param::built_in,
+    trie::Trie,
+};
 use crate::{Doc, model::ResourceType, outcome::Issue};
 
 /// All search parameters: those of R4, and those that users have posted. Immutable and cheap to
@@ -25,6 +28,7 @@ struct OfType {
     /// Sorted by code.
     params: Vec<Param>,
     trie: OnceLock<Trie>,
+    layout: OnceLock<Layout>,
 }
 
 impl OfType {
@@ -33,6 +37,7 @@ impl OfType {
         Arc::new(Self {
             params,
             trie: OnceLock::new(),
+            layout: OnceLock::new(),
         })
     }
 
@@ -87,6 +92,13 @@ impl Registry {
 
     fn of_type(&self, kind: ResourceType) -> &OfType {
         &self.0.types[kind.number() as usize - 1]
+    }
+
+    pub(super) fn layout(&self, kind: ResourceType) -> &Layout {
+        let of_type = self.of_type(kind);
+        of_type
+            .layout
+            .get_or_init(|| Layout::new(kind, &of_type.params))
     }
 
     /// The parameter of a type with this code.

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::HashMap};
 
-use resources::model::ResourceType;
+use resources::{index::ParamId, model::ResourceType};
 
 use super::super::{
     error::StoreError,
@@ -10,7 +10,7 @@ use super::super::{
     sql::{Dialect, HEAD, Sql, Value},
     types::Stored,
 };
-use super::fold::is_of_other;
+use super::{fold::is_of_other, scope::Scope};
 use crate::search::plan::{Sort, SortKey};
 
 /// A match with the values that it is ordered by.
@@ -66,8 +66,9 @@ pub(super) enum Criterion {
 pub(super) async fn criterion<S: Session>(
     session: &mut S,
     sort: &Sort,
-    kind: ResourceType,
+    scope: &Scope<'_>,
 ) -> Result<Criterion, StoreError> {
+    let kind = scope.kind;
     let (params, space) = match &sort.by {
         SortKey::Id => return Ok(Criterion::Id),
         SortKey::Updated => return Ok(Criterion::Updated),
@@ -89,6 +90,7 @@ pub(super) async fn criterion<S: Session>(
             },
         },
     };
+    let param = scope.view.sorted_by(ParamId(param), kind).0;
     Ok(Criterion::Keys { param, space })
 }
 

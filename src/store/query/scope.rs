@@ -46,7 +46,8 @@ pub(super) struct Scope<'v> {
 impl<'v> Scope<'v> {
     /// `None` if nothing of the type can match.
     pub fn new(kind: ResourceType, filter: &Clause, view: &'v View, cap: usize) -> Option<Self> {
-        let mut all = vec![filter.clone()];
+        let filter = view.stored(fold::fold(filter, kind), kind);
+        let mut all = vec![filter];
         all.extend(view.clause(kind));
         let folded = fold::fold(&Clause::All(all), kind);
         if fold::is_nothing(&folded) {

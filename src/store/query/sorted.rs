@@ -46,7 +46,7 @@ pub(super) async fn page<S: Session>(
     for scope in scopes {
         let mut criteria = Vec::with_capacity(sort.len());
         for by in sort {
-            criteria.push(criterion(session, by, scope.kind).await?);
+            criteria.push(criterion(session, by, scope).await?);
         }
         let order = Order {
             sort,

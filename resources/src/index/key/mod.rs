@@ -23,7 +23,7 @@ pub mod space {
     pub const TOKEN: u8 = 0x20;
     /// Normalised text of a token.
     pub const TOKEN_TEXT: u8 = 0x21;
-    /// Identifier by type: type's system `00` type's code `00` value.
+    /// Identifier by type: hash of the type's system, of its code, value.
     pub const TOKEN_OF_TYPE: u8 = 0x22;
     /// Local reference: type number (two bytes) and id.
     pub const REFERENCE: u8 = 0x30;
@@ -44,6 +44,8 @@ pub mod space {
     /// Composite: hash of the first component's code, key of the second, hash of the first
     /// component's system.
     pub const COMPOSITE: u8 = 0x70;
+    /// Pair: key of a reference `00` key of a date.
+    pub const PAIR: u8 = 0x71;
     /// Position: Morton code.
     pub const NEAR: u8 = 0x80;
 }
@@ -80,16 +82,16 @@ pub fn read_i64(bytes: &[u8]) -> Option<i64> {
 
 /// A date; an open start is `i64::MIN`, an open end `i64::MAX`.
 pub fn date(range: DateRange) -> Vec<u8> {
-    pair(space::DATE, range.lo, range.hi)
+    two_dates(space::DATE, range.lo, range.hi)
 }
 
 /// A date's second key, if its range is wide enough to need one.
 pub fn date_wide(range: DateRange) -> Option<Vec<u8>> {
     let width = range.hi.saturating_sub(range.lo);
-    (width > WIDE_DATE).then(|| pair(space::DATE_WIDE, range.hi, range.lo))
+    (width > WIDE_DATE).then(|| two_dates(space::DATE_WIDE, range.hi, range.lo))
 }
 
-fn pair(space: u8, first: i64, second: i64) -> Vec<u8> {
+fn two_dates(space: u8, first: i64, second: i64) -> Vec<u8> {
     let mut key = Vec::with_capacity(17);
     key.push(space);
     key.extend(ordered_i64(first));
@@ -123,7 +125,12 @@ pub fn token_text(text: &str) -> Vec<u8> {
 
 /// An identifier with a coding of its type, for `:of-type`.
 pub fn token_of_type(type_system: &str, type_code: &str, value: &str) -> Vec<u8> {
-    joined(space::TOKEN_OF_TYPE, &[type_system, type_code, value])
+    let mut key = Vec::with_capacity(17 + value.len().min(MAX_PART + 8));
+    key.push(space::TOKEN_OF_TYPE);
+    key.extend(hash8(type_system));
+    key.extend(hash8(type_code));
+    push_part(&mut key, value, MAX_PART);
+    key
 }
 
 /// A reference to a resource of this server.
@@ -293,6 +300,22 @@ pub fn composite_first(key: &[u8]) -> (String, String) {
     }
     let hex = key.iter().map(|byte| format!("{byte:02x}")).collect();
     (hex, String::new())
+}
+
+/// A reference and a date, by their keys.
+pub fn pair(reference: &[u8], date: &[u8]) -> Vec<u8> {
+    let mut key = pair_prefix(reference);
+    key.extend(date);
+    key
+}
+
+/// What the keys of pairs with this reference begin with.
+pub fn pair_prefix(reference: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(reference.len() + 19);
+    key.push(space::PAIR);
+    key.extend(reference);
+    key.push(0);
+    key
 }
 
 /// A position in degrees.

@@ -16,7 +16,14 @@ fn layouts_are_frozen() {
     assert_eq!(token("c", "s"), b"\x20c\0s");
     assert_eq!(token("c", ""), token_prefix("c"));
     assert!(token("c", "s").ends_with(&token_suffix("s")));
-    assert_eq!(token_of_type("s", "MR", "12"), b"\x22s\0MR\x0012");
+    assert_eq!(
+        token_of_type("s", "MR", "12"),
+        [&[0x22][..], &hash8("s"), &hash8("MR"), b"12"].concat()
+    );
+    assert_eq!(
+        pair(&reference(patient, "1"), b"\x10date"),
+        [&[0x71, 0x30, 0, number, b'1', 0][..], b"\x10date"].concat()
+    );
     assert_eq!(token_text(" Élan  Vital "), b"\x21elan vital");
     assert_eq!(reference(patient, "1"), [0x30, 0, number, b'1']);
     assert_eq!(reference_url("u", "2"), b"\x31u\x002");
