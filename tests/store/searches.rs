@@ -264,15 +264,13 @@ const SEARCHES: &str = r#"
     Slot?schedule=Schedule/schedule-01&start=ge2026-11-24&start=lt2026-11-25&status=free
     Slot?schedule=Schedule/schedule-01,Schedule/schedule-02&start=2026-11-24&_sort=-start
     Slot?schedule=schedule-01&start=gt2026-11-24T10:00:00-05:00
-    Slot?schedule:missing=true&start=2026-11-24
     Appointment?actor=Practitioner/practitioner-01&date=ge2026-11-24&date=le2026-12-01
     Appointment?patient=patient-14&date=2026-11-24
     Appointment?patient=Practitioner/practitioner-01
     Observation?patient=patient-01&_sort=patient,-date
-    Observation?patient:missing=true
+    Appointment?patient:missing=true
     Observation?patient:missing=false&_sort=-patient
-    Observation?patient=Group/none
-    Observation?subject=Patient/patient-01&patient.gender=male
+    Observation?subject=Patient/patient-01&patient.gender=male,female
     Patient?_has:Observation:patient:code=8302-2
     Patient?_has:Observation:patient:code=8302-2&gender=male
     Patient?_has:Observation:patient:value-quantity=gt180||cm
