@@ -224,6 +224,9 @@ impl Config {
                 "must be sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE",
             );
         }
+        if matches!(url.strip_prefix("sqlite:"), Some("" | ":memory:")) {
+            refuse("store.url", "must name a file after sqlite:");
+        }
         if self.store.connections == 0 {
             refuse("store.connections", "must be at least 1");
         }

@@ -184,7 +184,7 @@ impl From<StoreError> for Error {
             StoreError::Storage(_) => (
                 Kind::Unavailable,
                 "no-store",
-                "the storage takes no writes at present; nothing was changed",
+                "the storage takes no writes at present; send the request again later",
                 Some(30),
             ),
             StoreError::Position => (

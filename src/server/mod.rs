@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use crate::{
     clock::SystemClock,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
@@ -35,13 +35,16 @@ pub enum StartError {
     #[error("log.filter '{0}' is not a filter: {1}")]
     LogFilter(String, String),
     /// The database cannot be opened.
-    #[error("the store cannot be opened: {0}")]
+    #[error("cannot open {0}: {1}")]
+    Open(String, StoreError),
+    /// The database failed after it was opened.
+    #[error("the store failed: {0}")]
     Store(#[from] StoreError),
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
     /// An address cannot be listened on.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
     /// The demo hospital could not be loaded.
     #[error("the demo hospital cannot be loaded: {0}")]
@@ -49,6 +52,16 @@ pub enum StartError {
     /// A resource of the demo hospital was refused.
     #[error("the demo hospital is not accepted: {0}")]
     DemoRejected(String),
+}
+
+/// What to do about an address.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "stop what uses it, or choose another port (0: any free one)",
+        io::ErrorKind::PermissionDenied => "choose a port from 1024 up",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this computer",
+        _ => "choose another address",
+    }
 }
 
 /// Opens the store that is configured.
@@ -62,7 +75,10 @@ pub async fn open_store(config: &Config) -> Result<Store, StartError> {
         queue_commits: config.limits.commit_queue,
         ..store::Options::default()
     };
-    Ok(Store::open(&config.store_url()?, &options).await?)
+    let url = config.store_url()?;
+    Store::open(&url, &options)
+        .await
+        .map_err(|error| StartError::Open(without_password(&url), error))
 }
 
 /// Opens the store that is configured, and an engine on it.

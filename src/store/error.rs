@@ -25,13 +25,13 @@ pub enum StoreError {
     #[error("not a page position of this search")]
     Position,
     /// What is stored contradicts itself; needs an operator.
-    #[error("the store is damaged: {0}")]
+    #[error("the store is damaged ({0}); restore it from a backup")]
     Damaged(String),
     /// The store cannot do this (yet); the text says what.
     #[error("the store does not support {0}")]
     NotSupported(&'static str),
     /// The database cannot be opened; the text says what to do about it.
-    #[error("cannot open the database: {0}")]
+    #[error("{0}")]
     Open(String),
     /// The database refused a statement of ours: a defect of this program.
     #[error("the database refused a statement: {0}")]

@@ -103,13 +103,16 @@ pub async fn outage(plan: &Plan, postgres: &mut Postgres) -> Result<Report, Stri
         let working = write_all(writers, &server.base, &stop);
         tokio::time::sleep(plan.longest).await;
         postgres.halt()?;
-        if let Err(reason) = unavailable(&server.base).await {
-            report.violations.push(reason);
-        }
+        let noticed = away(&server).await;
+        report.violations.extend(noticed.err());
         stop.store(true, Ordering::Relaxed);
         writers = finish(working).await?;
         postgres.resume()?;
         healed(&server.base).await?;
+        if ready(&server).await? != 200 {
+            let reason = "/health/ready does not turn 200 again";
+            report.violations.push(reason.to_owned());
+        }
         check_all(
             &mut writers,
             &server.base,
@@ -117,6 +120,62 @@ pub async fn outage(plan: &Plan, postgres: &mut Postgres) -> Result<Report, Stri
             round == plan.rounds,
         )
         .await?;
+    }
+    end(server, plan, &writers, &mut report).await?;
+    Ok(report)
+}
+
+/// Something that keeps the server from storing.
+pub trait Fault {
+    /// Begins it.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    fn strike(&self, server: &Server) -> Result<(), String>;
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    fn mend(&self, server: &Server) -> Result<(), String>;
+}
+
+/// Keeps the server from storing while it is written to: it must refuse writes with 503 and
+/// `Retry-After`, go on to answer reads, and write again by itself afterwards. Then it is killed.
+///
+/// # Errors
+/// The drill itself could not be carried out.
+pub async fn refusal(plan: &Plan, fault: &impl Fault) -> Result<Report, String> {
+    let mut writers: Vec<Writer> = (0..plan.writers)
+        .map(|number| Writer::new(number, plan.seed))
+        .collect();
+    let mut report = Report::default();
+    let mut server = Server::start(&plan.binary, &plan.store, &plan.log).await?;
+    for round in 1..=plan.rounds {
+        let stop = Arc::new(AtomicBool::new(false));
+        let working = write_all(writers, &server.base, &stop);
+        tokio::time::sleep(plan.longest).await;
+        fault.strike(&server)?;
+        let refused = refused(&server.base).await;
+        report.violations.extend(refused.err());
+        stop.store(true, Ordering::Relaxed);
+        writers = finish(working).await?;
+        let read = ask(&server.base).await?;
+        if !read.status.is_success() {
+            let reply = read.brief();
+            report
+                .violations
+                .push(format!("a read is refused: {reply}"));
+        }
+        fault.mend(&server)?;
+        if round % 2 == 0 {
+            server.kill().await?;
+            server = Server::start(&plan.binary, &plan.store, &plan.log).await?;
+        } else if !probe(&server.base).await?.status.is_success() {
+            report.violations.push("writes stay refused".to_owned());
+        }
+        let last = round == plan.rounds;
+        check_all(&mut writers, &server.base, &mut report, last).await?;
     }
     end(server, plan, &writers, &mut report).await?;
     Ok(report)
@@ -195,17 +254,59 @@ async fn ask(base: &Base) -> Result<Reply, String> {
         .await
 }
 
+/// A write that always makes a new version.
+async fn probe(base: &Base) -> Result<Reply, String> {
+    let body = "{\"resourceType\":\"Basic\",\"code\":{\"text\":\"probe\"}}".to_owned();
+    Connection::new(base, &[])
+        .send("POST", "/Basic", Some(body), &[])
+        .await
+}
+
+/// Waits until a write is refused as it should be.
+async fn refused(base: &Base) -> Result<(), String> {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    let began = Instant::now();
+    loop {
+        let sent = Instant::now();
+        let reply = probe(base).await?;
+        if reply.status == 503 {
+            return well_refused(&reply, sent);
+        }
+        if !reply.status.is_success() {
+            return Err(format!("nothing can be stored: {}", reply.brief()));
+        }
+        if began.elapsed() > PATIENCE {
+            return Err("nothing can be stored, but writes are acknowledged".to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A 503 names a time and a reason, and comes at once.
+fn well_refused(reply: &Reply, sent: Instant) -> Result<(), String> {
+    const SOON: Duration = Duration::from_secs(10);
+    if reply.header("retry-after").is_none() || reply.json()["resourceType"] != "OperationOutcome" {
+        return Err(format!(
+            "503 without Retry-After or OperationOutcome: {}",
+            reply.brief()
+        ));
+    }
+    let took = sent.elapsed();
+    if took > SOON {
+        return Err(format!("503 came after {took:?}"));
+    }
+    Ok(())
+}
+
 /// Waits until the server says 503, with `Retry-After`.
 async fn unavailable(base: &Base) -> Result<(), String> {
     const PATIENCE: Duration = Duration::from_secs(20);
     let began = Instant::now();
     loop {
+        let sent = Instant::now();
         let reply = ask(base).await?;
         if reply.status == 503 {
-            return match reply.header("retry-after") {
-                Some(_) => Ok(()),
-                None => Err(format!("503 without Retry-After: {}", reply.brief())),
-            };
+            return well_refused(&reply, sent);
         }
         if !reply.status.is_success() {
             return Err(format!(
@@ -218,6 +319,22 @@ async fn unavailable(base: &Base) -> Result<(), String> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Reads and writes are refused, and the server is not ready.
+async fn away(server: &Server) -> Result<(), String> {
+    unavailable(&server.base).await?;
+    refused(&server.base).await?;
+    match ready(server).await? {
+        503 => Ok(()),
+        status => Err(format!("/health/ready is {status} without a database")),
+    }
+}
+
+async fn ready(server: &Server) -> Result<u16, String> {
+    let mut connection = Connection::new(&server.admin, &[]);
+    let reply = connection.send("GET", "/health/ready", None, &[]).await?;
+    Ok(reply.status.as_u16())
 }
 
 /// Waits until the server answers again.

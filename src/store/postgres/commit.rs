@@ -153,6 +153,7 @@ async fn guarded(
     locks.dedup();
     let mut with = String::new();
     if commit.writes.len() > MANY {
+        lease.take_your_time();
         with.push_str("SET LOCAL statement_timeout = 0;");
     }
     for lock in locks {

@@ -20,10 +20,18 @@ pub(super) fn code(error: &sqlx::Error) -> String {
     }
 }
 
+/// The server's sentence, without the place in its source.
+fn text(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// What an error means to the callers of the store.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn failure(error: sqlx::Error) -> StoreError {
-    let text = error.to_string();
+    let text = text(&error);
     match (&error, code(&error).as_str()) {
         (sqlx::Error::Database(_), code) => match code {
             "57014" => StoreError::Timeout(0),
@@ -40,4 +48,16 @@ pub(super) fn failure(error: sqlx::Error) -> StoreError {
         }
         _ => StoreError::Failed(text),
     }
+}
+
+/// Why there is no connection.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn refused(error: sqlx::Error) -> StoreError {
+    let advice = match code(&error).as_str() {
+        "28P01" | "28000" => "check user and password, and the server's pg_hba.conf",
+        "3D000" => "make the database first, with createdb",
+        "53300" => "raise its max_connections, or lower store.connections",
+        _ => return StoreError::Unavailable(text(&error)),
+    };
+    StoreError::Unavailable(format!("{}; {advice}", text(&error)))
 }

@@ -39,12 +39,22 @@ pub(super) struct Postgres {
 
 /// The number of the advisory lock under which nodes migrate one after the other.
 const MIGRATING: i64 = 0x526f_7475_6e64_6101;
+/// The oldest version with all functions that the statements use.
+const OLDEST: i64 = 13;
+/// Time for an answer to arrive, beyond the time that the server may take for it.
+const GRACE: Duration = Duration::from_secs(2);
 
 impl Postgres {
     /// Connects, and makes or migrates the schema.
     pub async fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
         let settings = connect_options(url, options)?;
-        let pool = Pool::new(settings, options.connections, options.acquire_time);
+        let answer_time = options.query_time + GRACE;
+        let pool = Pool::new(
+            settings,
+            options.connections,
+            options.acquire_time,
+            answer_time,
+        );
         let opened = Self {
             pool,
             numbers: Arc::default(),
@@ -54,8 +64,13 @@ impl Postgres {
             cap: options.candidates,
         };
         let mut lease = opened.pool.lease().await?;
+        check_server(&mut lease, options.connections).await?;
+        lease.take_your_time();
         migrate(&mut lease).await.map_err(|error| match error {
-            StoreError::Failed(text) => StoreError::Open(text),
+            StoreError::Failed(text) => StoreError::Open(format!(
+                "its schema cannot be made: {text}; use a database of its own, whose owner the \
+                 user is"
+            )),
             other => other,
         })?;
         drop(lease);
@@ -128,6 +143,7 @@ impl Postgres {
     /// Refreshes statistics and the maps that let indexes answer alone.
     pub async fn optimize(&self) -> Result<(), StoreError> {
         let mut lease = self.pool.lease().await?;
+        lease.take_your_time();
         lease.run("SET statement_timeout = 0".to_owned()).await?;
         let mut done = Ok(());
         for table in ["resource", "version", "entry"] {
@@ -168,6 +184,34 @@ fn connect_options(url: &str, options: &Options) -> Result<PgConnectOptions, Sto
         .application_name("rotunda")
         .statement_cache_capacity(256)
         .options(settings))
+}
+
+/// Refuses a server that is too old, and tells the operator of one that is too small.
+async fn check_server(lease: &mut Lease, connections: usize) -> Result<(), StoreError> {
+    let sql = Sql::new(
+        Dialect::Postgres,
+        "SELECT current_setting('server_version_num')::bigint / 10000,
+                current_setting('max_connections')::bigint",
+    );
+    let mut row = lease.rows(&sql).await?.pop();
+    let row = row
+        .as_mut()
+        .ok_or_else(|| StoreError::Failed("no answer to its version".to_owned()))?;
+    let (version, most) = (row.int()?, row.int()?);
+    if version < OLDEST {
+        return Err(StoreError::Open(format!(
+            "it is PostgreSQL {version}; {OLDEST} or newer is needed"
+        )));
+    }
+    if i64::try_from(connections).is_ok_and(|connections| connections >= most) {
+        tracing::warn!(
+            connections,
+            most,
+            "PostgreSQL has too few connections: raise its max_connections, or lower \
+             store.connections"
+        );
+    }
+    Ok(())
 }
 
 async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {

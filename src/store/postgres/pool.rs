@@ -3,6 +3,8 @@
 //! connection before or after each use.
 
 use std::{
+    future::Future,
+    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,7 +22,7 @@ use super::{
         session::Session,
         sql::{Dialect, Row, Sql, Value},
     },
-    failure::{breaks, failure},
+    failure::{breaks, failure, refused},
 };
 
 /// All connections of this process.
@@ -30,15 +32,24 @@ pub(super) struct Pool {
     idle: Mutex<Vec<PgConnection>>,
     permits: Arc<Semaphore>,
     patience: Duration,
+    answer_time: Duration,
 }
 
 impl Pool {
-    pub fn new(options: PgConnectOptions, size: usize, patience: Duration) -> Arc<Self> {
+    /// A pool of up to `size` connections. `patience` is how long to wait for one of them, and
+    /// `answer_time` how long the server may take to answer a statement.
+    pub fn new(
+        options: PgConnectOptions,
+        size: usize,
+        patience: Duration,
+        answer_time: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             options,
             idle: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(size.max(1))),
             patience,
+            answer_time,
         })
     }
 
@@ -59,12 +70,13 @@ impl Pool {
             None => tokio::time::timeout(self.patience, self.options.connect())
                 .await
                 .map_err(|_| StoreError::Unavailable("no connection in time".to_owned()))?
-                .map_err(|error| StoreError::Unavailable(error.to_string()))?,
+                .map_err(refused)?,
         };
         Ok(Lease {
             connection: Some(connection),
             clean: true,
             in_transaction: false,
+            answer_time: Some(self.answer_time),
             pool: Arc::clone(self),
             _permit: permit,
         })
@@ -89,6 +101,7 @@ pub(in crate::store) struct Lease {
     connection: Option<PgConnection>,
     clean: bool,
     in_transaction: bool,
+    answer_time: Option<Duration>,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -134,9 +147,9 @@ impl Lease {
 
     /// Runs statements without arguments, one after the other.
     pub async fn run(&mut self, text: String) -> Result<(), StoreError> {
-        let done = sqlx::raw_sql(AssertSqlSafe(text))
-            .execute(self.connection()?)
-            .await;
+        let limit = self.answer_time;
+        let asked = sqlx::raw_sql(AssertSqlSafe(text)).execute(self.connection()?);
+        let done = answer(limit, asked).await;
         self.settle(done).map(drop).map_err(failure)
     }
 
@@ -145,11 +158,12 @@ impl Lease {
         &mut self,
         query: Query<'_, sqlx::Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let limit = self.answer_time;
         let connection = match self.connection() {
             Ok(connection) => connection,
             Err(error) => return Err(sqlx::Error::Protocol(error.to_string())),
         };
-        let done = connection.fetch_all(query).await;
+        let done = answer(limit, connection.fetch_all(query)).await;
         self.settle(done)
     }
 
@@ -175,12 +189,31 @@ impl Lease {
         self.connection = None;
     }
 
+    /// Lets the statements that follow take as long as they take.
+    pub fn take_your_time(&mut self) {
+        self.answer_time = None;
+    }
+
     /// Ends the transaction.
     pub async fn end(&mut self, how: &str) -> Result<(), StoreError> {
         self.run(how.to_owned()).await?;
         self.in_transaction = false;
         Ok(())
     }
+}
+
+/// Waits for the answer to a statement. The server ends what takes too long by itself: if it
+/// says nothing for longer than that, it is gone.
+async fn answer<T>(
+    limit: Option<Duration>,
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let Some(limit) = limit else {
+        return asked.await;
+    };
+    tokio::time::timeout(limit, asked)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }
 
 impl Session for Lease {
@@ -194,7 +227,8 @@ impl Session for Lease {
     }
 
     async fn execute(&mut self, sql: &Sql) -> Result<u64, StoreError> {
-        let done = self.connection()?.execute(prepare(sql)).await;
+        let limit = self.answer_time;
+        let done = answer(limit, self.connection()?.execute(prepare(sql))).await;
         let done = self.settle(done).map_err(failure)?;
         Ok(done.rows_affected())
     }

@@ -7,6 +7,7 @@ mod writer;
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,7 +41,13 @@ impl Sqlite {
     /// Opens or makes the database at `path`.
     pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
         let lock = lock(path)?;
+        check_log(path)?;
         let mut connection = connect(path, options.writer_cache, true)?;
+        if connection.is_readonly("main").map_err(failure)? {
+            return Err(StoreError::Open(
+                "the file cannot be written; give this user the right to".to_owned(),
+            ));
+        }
         migrate(&mut connection)?;
         let readers = Readers::open(path, options)?;
         Ok(Self {
@@ -115,15 +122,40 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .write(true)
         .open(&name)
-        .map_err(|error| StoreError::Open(format!("{shown}: {error}")))?;
+        .map_err(|error| {
+            StoreError::Open(match error.kind() {
+                ErrorKind::NotFound => "its folder is not there; make it first".to_owned(),
+                _ => format!("{shown}: {error}; give this user the right to write in the folder"),
+            })
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Open(format!(
-            "another process has {} open; stop it first",
-            path.display()
-        ))),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Open(
+            "another process has it open; stop that first".to_owned(),
+        )),
         Err(TryLockError::Error(error)) => Err(StoreError::Open(format!("{shown}: {error}"))),
     }
+}
+
+/// Refuses a log without its database: SQLite would take the database as new, and delete the
+/// log with what it holds.
+fn check_log(path: &Path) -> Result<(), StoreError> {
+    let size = |path: &Path| match std::fs::metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(StoreError::Open(error.to_string())),
+    };
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    if size(path)? == 0 && size(&log)? > 0 {
+        return Err(StoreError::Open(format!(
+            "the file is missing or empty, but its log {} is there; put the file back, or move the \
+             log away to begin with an empty database",
+            log.display()
+        )));
+    }
+    Ok(())
 }
 
 fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreError> {
@@ -133,7 +165,14 @@ fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreEr
         OpenFlags::SQLITE_OPEN_READ_WRITE
     };
     let connection = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .map_err(|error| StoreError::Open(format!("{}: {error}", path.display())))?;
+        .map_err(|error| {
+            let reason = error
+                .sqlite_error()
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            StoreError::Open(format!(
+                "{reason}; it must be a file that this user may read and write"
+            ))
+        })?;
     let settings = format!(
         "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;"
@@ -152,6 +191,15 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let step = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(failure)?;
+    let foreign = "SELECT count(*) > 0 AND sum(name = 'migration') = 0 FROM sqlite_schema";
+    if step
+        .query_row(foreign, [], |row| row.get(0))
+        .map_err(failure)?
+    {
+        return Err(StoreError::Open(
+            "the file is a database of another program; name another file".to_owned(),
+        ));
+    }
     step.execute_batch(migration::TABLE).map_err(failure)?;
     let applied: Vec<i64> = step
         .prepare("SELECT number FROM migration")

@@ -91,7 +91,11 @@ fn execute(connection: &Connection, sql: &Sql) -> rusqlite::Result<u64> {
 /// What an error of SQLite means to the callers of the store.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn failure(error: rusqlite::Error) -> StoreError {
-    let text = error.to_string();
+    let text = match &error {
+        // Its own text repeats the whole statement.
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        other => other.to_string(),
+    };
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => StoreError::Timeout(0),
         Some(

@@ -233,6 +233,12 @@ impl Thread {
         match self.together(&batch) {
             Ok(results) => reply(batch, results),
             Err(error) if batch.len() == 1 => reply(batch, vec![Err(error)]),
+            // A disk that is full or failing refuses each alone as well, and takes its time.
+            Err(StoreError::Storage(text)) => {
+                let refused = batch.iter().map(|_| Err(StoreError::Storage(text.clone())));
+                let refused = refused.collect();
+                reply(batch, refused);
+            }
             Err(error) => {
                 tracing::warn!(%error, commits = batch.len(), "a batch failed; each goes alone");
                 for waiting in batch {
@@ -247,6 +253,11 @@ impl Thread {
 
     /// One transaction. A commit that may not happen has its own error and leaves no trace; any
     /// other failure undoes all.
+    ///
+    /// After a failure to sync the log, whether its last frames are on disk is not known, but no
+    /// connection counts them in: the next transaction writes its frames, and with them the pages
+    /// that the kernel may have dropped, at the same place. So the writer goes on; what it
+    /// acknowledged was synced before.
     fn together(
         &mut self,
         batch: &[Waiting],
@@ -264,6 +275,9 @@ impl Thread {
                         return Err(error);
                     }
                 },
+                // On some failures, even to read, SQLite has undone the transaction: what was
+                // written after that would stand alone.
+                Err(error) if self.connection.is_autocommit() => return Err(error),
                 Err(refused) => Err(refused),
             };
             results.push(result);

@@ -1,0 +1,129 @@
+//! What keeps the server from starting is said in one line that names what to do.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output},
+};
+
+#[path = "support/mod.rs"]
+#[allow(dead_code)]
+mod support;
+
+fn serve(folder: &Path, store: &str, listen: &str) -> Output {
+    Command::new("timeout")
+        .args(["-s", "KILL", "20", env!("CARGO_BIN_EXE_rotunda")])
+        .args(["serve", "--open", "--listen", listen])
+        .args(["--admin-listen", "127.0.0.1:0", "--store", store])
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn is_refused(folder: &Path, store: &str, wanted: &[&str]) {
+    let output = serve(folder, store, "127.0.0.1:0");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{store}: {told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    for wanted in wanted {
+        assert!(told.contains(wanted), "{wanted} is not in: {told}");
+    }
+}
+
+/// A database with a few resources in it.
+fn made(folder: &Path, store: &str) {
+    let lines: String = (0..200)
+        .map(|n| format!("{{\"resourceType\":\"Patient\",\"id\":\"p{n}\"}}\n"))
+        .collect();
+    fs::write(folder.join("patients.ndjson"), lines).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_rotunda"))
+        .args(["import", "patients.ndjson", "--store", store])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    made(folder, "sqlite:good.db");
+    let good = fs::read(folder.join("good.db")).unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
+    write("short.db", &good[..20_000]);
+    write("text.db", &b"not a database\n".repeat(1_000));
+    write("newer.db", &good);
+    write("lost.db-wal", b"a log");
+    fs::create_dir(folder.join("folder.db")).unwrap();
+    let change = |name: &str, sql: &str| {
+        let connection = rusqlite::Connection::open(folder.join(name)).unwrap();
+        connection.execute_batch(sql).unwrap();
+    };
+    change("newer.db", "INSERT INTO migration VALUES (99, 'later')");
+    change("other.db", "CREATE TABLE version (text)");
+    for (file, wanted) in [
+        ("short.db", &["is damaged", "restore it from a backup"][..]),
+        ("text.db", &["is damaged", "restore it from a backup"]),
+        ("newer.db", &["newer release", "use that release"]),
+        ("other.db", &["another program", "name another file"]),
+        ("lost.db", &["lost.db-wal is there", "put the file back"]),
+        ("folder.db", &["must be a file"]),
+        ("nowhere/a.db", &["folder is not there", "make it first"]),
+        ("", &["must name a file"]),
+    ] {
+        is_refused(folder, &format!("sqlite:{file}"), wanted);
+    }
+    assert_eq!(fs::read(folder.join("lost.db-wal")).unwrap(), b"a log");
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = serve(folder.path(), "sqlite:a.db", &address);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        told.contains(&address) && told.contains("choose another port"),
+        "{told}"
+    );
+    assert!(!folder.path().join("a.db").exists());
+}
+
+#[tokio::test]
+async fn a_postgres_that_cannot_be_used_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let newer = support::postgres::database().await;
+    made(folder, &newer);
+    let other = support::postgres::database().await;
+    for (url, sql) in [
+        (&newer, "INSERT INTO migration VALUES (99, 'later')"),
+        (&other, "CREATE TABLE version (text text)"),
+    ] {
+        use sqlx::{Connection as _, Executor as _};
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        connection.execute(sql).await.unwrap();
+        connection.close().await.unwrap();
+    }
+    let (server, _) = newer.rsplit_once('/').unwrap();
+    let nobody = server.replace("//postgres", "//nobody:secret");
+    for (url, wanted) in [
+        (newer.clone(), &["newer release", "use that release"][..]),
+        (other, &["already exists", "a database of its own"]),
+        (format!("{server}/none"), &["does not exist", "createdb"]),
+        (
+            format!("{nobody}/none"),
+            &["nobody:***@", "check user and password"],
+        ),
+        (
+            "postgres://127.0.0.1:1/none".to_owned(),
+            &["Connection refused"],
+        ),
+    ] {
+        is_refused(folder, &url, wanted);
+    }
+}
