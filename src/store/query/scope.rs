@@ -159,7 +159,7 @@ impl<'v> Scope<'v> {
         for (level, kind) in levels.into_iter().rev() {
             let mut sql = Sql::new(session.dialect(), "SELECT count(*) FROM (SELECT 1 FROM (");
             push_union(&mut sql, level, kind);
-            sql.push(&format!(") a LIMIT {bound}) b"));
+            sql.push(") a LIMIT ").int(bound as i64).push(") b");
             count = match session.rows(&sql).await?.pop() {
                 Some(mut row) => row.int()? as usize,
                 None => 0,
