@@ -37,9 +37,9 @@ impl Default for Options {
             batch_commits: 256,
             batch_bytes: 4 << 20,
             candidates: 10_000,
-            writer_cache: 64 << 10,
+            writer_cache: 128 << 10,
             reader_cache: 8 << 10,
-            checkpoint_pages: 8_000,
+            checkpoint_pages: 16_000,
         }
     }
 }

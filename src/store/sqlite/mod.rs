@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     error::StoreError,
@@ -183,6 +183,10 @@ fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreEr
             .execute_batch("PRAGMA query_only = ON")
             .map_err(failure)?;
     }
+    // Else statements are compiled anew whenever an argument changes what statistics say of it.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(failure)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
 }

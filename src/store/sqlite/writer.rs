@@ -4,9 +4,10 @@ use std::{
     fmt,
     sync::{
         Mutex, PoisonError,
-        mpsc::{self, Receiver, SyncSender, TrySendError},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -23,6 +24,11 @@ use super::{
     apply::Applier,
     session::{Handle, failure},
 };
+
+/// The pause after which the writer tidies up.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long the writer waits for a lock that another program holds.
+const BUSY: Duration = Duration::from_secs(5);
 
 type Reply = oneshot::Sender<Result<Committed, StoreError>>;
 type Task = Box<dyn FnOnce(&Connection) + Send>;
@@ -193,7 +199,23 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, queue: &Receiver<Job>) {
-        while let Ok(job) = queue.recv() {
+        let mut is_written = false;
+        loop {
+            let job = if is_written {
+                queue.recv_timeout(IDLE)
+            } else {
+                queue.recv().map_err(RecvTimeoutError::from)
+            };
+            let job = match job {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.empty_log();
+                    is_written = false;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            is_written = true;
             match job {
                 Job::Task(task) => task(&self.connection),
                 Job::Commit(first) => {
@@ -209,6 +231,18 @@ impl Thread {
         }
         if let Err((_, error)) = self.connection.close() {
             tracing::error!(%error, "the database could not be closed");
+        }
+    }
+
+    /// Moves all of SQLite's log into the database and gives its space back; readers that still
+    /// need it are not waited for.
+    fn empty_log(&self) {
+        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        });
+        if let Err(error) = emptied.and(self.connection.busy_timeout(BUSY)) {
+            tracing::warn!(%error, "the write-ahead log could not be emptied");
         }
     }
 
