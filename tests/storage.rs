@@ -1,5 +1,6 @@
 //! A disk that is full, or fails: nothing is acknowledged and lost, reads go on, and writes do
 //! again as soon as they can.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs,
