@@ -99,6 +99,14 @@ impl Sql {
         }
     }
 
+    /// `=`, or ` IN (…)` over several parameters.
+    pub fn in_params(&mut self, params: &[u32]) -> &mut Self {
+        match params {
+            [only] => self.push("=").bind(Value::Param(*only)),
+            several => self.in_list(several.iter().copied().map(Value::Param)),
+        }
+    }
+
     /// ` IN (…)` over texts.
     pub fn in_texts(&mut self, texts: &[String]) -> &mut Self {
         match self.dialect {

@@ -260,6 +260,20 @@ const SEARCHES: &str = r#"
     Patient?general-practitioner:Practitioner.gender=female
     Patient?organization.name=rotunda
     Patient?phonetic=so
+    Patient?phonetic=ada
+    Patient?name:exact=Ada
+    Patient?name:missing=true
+    Patient?name:missing=false&_sort=name
+    Patient?_sort=-name,birthdate
+    Patient?_sort=gender,-name
+    Patient?address=north
+    Patient?address:contains=st&_sort=-address
+    Patient?_sort=address
+    Patient?phone=%2B1%20555%201001
+    Patient?telecom=%2B1%20555%201001,%2B1%20555%201002
+    Patient?_sort=-telecom
+    Practitioner?_sort=name
+    ?_type=Patient,Practitioner&_sort=name
     Patient?phonetic:missing=false&_sort=phonetic
     Slot?schedule=Schedule/schedule-01&start=ge2026-11-24&start=lt2026-11-25&status=free
     Slot?schedule=Schedule/schedule-01,Schedule/schedule-02&start=2026-11-24&_sort=-start

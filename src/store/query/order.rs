@@ -7,7 +7,7 @@ use resources::{index::ParamId, model::ResourceType};
 use super::super::{
     error::StoreError,
     session::Session,
-    sql::{Dialect, HEAD, Sql, Value},
+    sql::{Dialect, HEAD, Sql},
     types::Stored,
 };
 use super::{fold::is_of_other, scope::Scope};
@@ -48,13 +48,13 @@ pub(super) fn is_descending(sort: &[Sort]) -> bool {
 }
 
 /// A criterion for one type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Criterion {
     Id,
     Updated,
-    /// The keys of a parameter that begin with a byte.
+    /// The keys of a parameter that begin with a byte, wherever they are stored.
     Keys {
-        param: u32,
+        params: Vec<u32>,
         space: u8,
     },
     /// The type has no such parameter.
@@ -90,8 +90,11 @@ pub(super) async fn criterion<S: Session>(
             },
         },
     };
-    let param = scope.view.sorted_by(ParamId(param), kind).0;
-    Ok(Criterion::Keys { param, space })
+    let stored = scope.view.sorted_by(ParamId(param), kind);
+    Ok(Criterion::Keys {
+        params: stored.into_iter().map(|param| param.0).collect(),
+        space,
+    })
 }
 
 async fn posted<S: Session>(
@@ -109,7 +112,7 @@ async fn posted<S: Session>(
 }
 
 /// Appends the value that a criterion has for the resource with the number `rid`.
-pub(super) fn push_value(sql: &mut Sql, criterion: Criterion, descending: bool, rid: &str) {
+pub(super) fn push_value(sql: &mut Sql, criterion: &Criterion, descending: bool, rid: &str) {
     let alias = sql.alias('s');
     match criterion {
         Criterion::Id => {
@@ -129,7 +132,7 @@ pub(super) fn push_value(sql: &mut Sql, criterion: Criterion, descending: bool, 
                 "NULL"
             });
         }
-        Criterion::Keys { param, space } => {
+        Criterion::Keys { params, space } => {
             let by = if sql.dialect == Dialect::Sqlite {
                 " INDEXED BY entry_rid"
             } else {
@@ -137,10 +140,10 @@ pub(super) fn push_value(sql: &mut Sql, criterion: Criterion, descending: bool, 
             };
             let order = if descending { "DESC" } else { "ASC" };
             sql.push(&format!(
-                "(SELECT {alias}.key FROM entry {alias}{by} WHERE {alias}.rid={rid} AND {alias}.param="
+                "(SELECT {alias}.key FROM entry {alias}{by} WHERE {alias}.rid={rid} AND {alias}.param"
             ));
-            sql.bind(Value::Param(param));
-            sql.push(&format!(" AND {alias}.key>=")).bytes(&[space]);
+            sql.in_params(params);
+            sql.push(&format!(" AND {alias}.key>=")).bytes(&[*space]);
             sql.push(&format!(" AND {alias}.key<")).bytes(&[space + 1]);
             sql.push(&format!(" ORDER BY {alias}.key {order} LIMIT 1)"));
         }

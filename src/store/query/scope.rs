@@ -243,11 +243,16 @@ impl<'v> Scope<'v> {
 
     /// The condition itself, if its candidates all satisfy it.
     pub fn skip(&self, at: usize) -> Option<usize> {
-        matches!(
-            self.parts[at],
-            Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. } | Clause::Text { .. }
-        )
-        .then_some(at)
+        is_given_by_sources(&self.parts[at]).then_some(at)
+    }
+}
+
+/// True if all that the condition's [`sources`] give satisfies it.
+fn is_given_by_sources(part: &Clause) -> bool {
+    match part {
+        Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. } | Clause::Text { .. } => true,
+        Clause::Any(parts) => parts.iter().all(is_given_by_sources),
+        _ => false,
     }
 }
 

@@ -127,7 +127,7 @@ impl Order<'_> {
         sql.push(rid);
         for (criterion, by) in self.criteria.iter().zip(self.sort) {
             sql.push(", ");
-            push_value(&mut sql, *criterion, by.descending, rid);
+            push_value(&mut sql, criterion, by.descending, rid);
         }
         sql
     }
@@ -208,12 +208,12 @@ impl Order<'_> {
         Ok(ranked)
     }
 
-    fn first(&self, scope: &Scope<'_>) -> First {
+    fn first(&self, scope: &Scope<'_>) -> First<'_> {
         First {
-            criterion: self.criteria[0],
+            criterion: &self.criteria[0],
             descending: is_descending(self.sort),
-            space: match self.criteria[0] {
-                Criterion::Keys { space, .. } => KeyRange::prefix(vec![space]),
+            space: match &self.criteria[0] {
+                Criterion::Keys { space, .. } => KeyRange::prefix(vec![*space]),
                 _ => KeyRange::between(Vec::new(), None),
             },
             bounds: scope.parts.iter().find_map(|part| match part {
@@ -236,7 +236,7 @@ impl Order<'_> {
             "SELECT r.rid FROM resource r WHERE r.deleted=0",
         );
         sql.push(&format!(" AND r.rid>={low} AND r.rid<{high}"));
-        match self.criteria[0] {
+        match &self.criteria[0] {
             Criterion::Id | Criterion::Updated => return Ok(Vec::new()),
             Criterion::Absent => {}
             found @ Criterion::Keys { .. } => {
@@ -289,8 +289,8 @@ async fn numbers<S: Session>(
 }
 
 /// The first criterion as something to walk.
-struct First {
-    criterion: Criterion,
+struct First<'o> {
+    criterion: &'o Criterion,
     descending: bool,
     space: KeyRange,
     bounds: Option<(Option<i64>, Option<i64>)>,
@@ -298,7 +298,7 @@ struct First {
 
 type Found = Vec<(Vec<u8>, i64)>;
 
-impl First {
+impl First<'_> {
     async fn start<S: Session>(
         &self,
         session: &mut S,
@@ -306,8 +306,8 @@ impl First {
         wanted: usize,
     ) -> Result<Found, StoreError> {
         match self.criterion {
-            Criterion::Keys { param, .. } => {
-                self.keys(param).step(session, scope, None, wanted).await
+            Criterion::Keys { params, .. } => {
+                self.keys(params).step(session, scope, None, wanted).await
             }
             _ => self.heads(session, scope, None, wanted).await,
         }
@@ -324,8 +324,8 @@ impl First {
         let past = if self.descending { i64::MIN } else { i64::MAX };
         let from = (key, rid.unwrap_or(past));
         match self.criterion {
-            Criterion::Keys { param, .. } => {
-                self.keys(param)
+            Criterion::Keys { params, .. } => {
+                self.keys(params)
                     .step(session, scope, Some(from), wanted)
                     .await
             }
@@ -341,8 +341,8 @@ impl First {
         key: &[u8],
     ) -> Result<Vec<i64>, StoreError> {
         let found = match self.criterion {
-            Criterion::Keys { param, .. } => {
-                self.keys(param).ties(session, scope, key, TIES).await?
+            Criterion::Keys { params, .. } => {
+                self.keys(params).ties(session, scope, key, TIES).await?
             }
             _ => {
                 self.heads(session, scope, Some(("=", (key, 0))), TIES)
@@ -357,10 +357,10 @@ impl First {
         Ok(found.into_iter().map(|(_, rid)| rid).collect())
     }
 
-    fn keys(&self, param: u32) -> Walk<'_> {
+    fn keys<'w>(&'w self, params: &'w [u32]) -> Walk<'w> {
         let ranges = vec![&self.space];
         Walk {
-            param,
+            params,
             ranges,
             skip: None,
             descending: self.descending,
@@ -375,7 +375,7 @@ impl First {
         from: Option<(&str, (&[u8], i64))>,
         wanted: usize,
     ) -> Result<Found, StoreError> {
-        let column = if self.criterion == Criterion::Id {
+        let column = if *self.criterion == Criterion::Id {
             "r.id"
         } else {
             "r.updated"
@@ -419,7 +419,7 @@ impl First {
     }
 
     fn push_head_value(&self, sql: &mut Sql, key: &[u8]) -> Result<(), StoreError> {
-        let value = if self.criterion == Criterion::Id {
+        let value = if *self.criterion == Criterion::Id {
             Value::Text(String::from_utf8(key.to_vec()).map_err(|_| StoreError::Position)?)
         } else {
             Value::Int(from_ordered(key).ok_or(StoreError::Position)?)
