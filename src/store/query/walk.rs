@@ -54,21 +54,6 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Up to `limit` matches with just this key.
-    pub async fn ties<S: Session>(
-        &self,
-        session: &mut S,
-        scope: &Scope<'_>,
-        key: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
-        let only = Stretch {
-            range: KeyRange::exact(key.to_vec()),
-            beyond: None,
-        };
-        self.merged(session, scope, &only, limit).await
-    }
-
     /// What is left to walk, in the order of the walk.
     fn stretches(&self, after: Option<(&[u8], i64)>) -> Vec<Stretch> {
         let mut left = Vec::new();
