@@ -23,7 +23,8 @@ pub struct Options {
     pub writer_cache: usize,
     /// Page cache of each SQLite reader, KiB.
     pub reader_cache: usize,
-    /// Size of the SQLite log (in pages of 8 KiB) at which it is written back.
+    /// Size of the SQLite log (in pages of 4 KiB) from which on it is moved into the database. The
+    /// larger, the more changes of a page become one, and the longer a start after a crash.
     pub checkpoint_pages: u32,
 }
 
@@ -39,7 +40,7 @@ impl Default for Options {
             candidates: 10_000,
             writer_cache: 128 << 10,
             reader_cache: 8 << 10,
-            checkpoint_pages: 16_000,
+            checkpoint_pages: 32_000,
         }
     }
 }

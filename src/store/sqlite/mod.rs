@@ -1,6 +1,7 @@
 //! SQLite: one writer thread with group commit, many readers.
 
 mod apply;
+mod checkpoint;
 mod reader;
 mod session;
 mod writer;
@@ -51,7 +52,7 @@ impl Sqlite {
         migrate(&mut connection)?;
         let readers = Readers::open(path, options)?;
         Ok(Self {
-            writer: Writer::start(connection, options)?,
+            writer: Writer::start(connection, connect(path, 0, false)?, options)?,
             readers: Arc::new(readers),
             _lock: lock,
         })
@@ -174,7 +175,7 @@ fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreEr
             ))
         })?;
     let settings = format!(
-        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;"
     );
     connection.execute_batch(&settings).map_err(failure)?;

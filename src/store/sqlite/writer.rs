@@ -22,6 +22,7 @@ use super::{
         view::View,
     },
     apply::Applier,
+    checkpoint::Checkpointer,
     session::{Handle, failure},
 };
 
@@ -60,10 +61,13 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, options: &Options) -> Result<Self, StoreError> {
-        connection
-            .pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)
-            .map_err(failure)?;
+    /// Starts the thread; `beside` is a second connection to the same file.
+    pub fn start(
+        connection: Connection,
+        beside: Connection,
+        options: &Options,
+    ) -> Result<Self, StoreError> {
+        let checkpointer = Checkpointer::start(beside, &connection, options.checkpoint_pages)?;
         let (sender, queue) = mpsc::sync_channel(options.queue_commits);
         let applier = Applier::new(&connection, options)?;
         let (commits, bytes) = (options.batch_commits, options.batch_bytes);
@@ -72,6 +76,7 @@ impl Writer {
             .spawn(move || {
                 Thread {
                     connection,
+                    checkpointer,
                     applier,
                     commits,
                     bytes,
@@ -192,6 +197,7 @@ fn roll_back(connection: &Connection) {
 
 struct Thread {
     connection: Connection,
+    checkpointer: Checkpointer,
     applier: Applier,
     commits: usize,
     bytes: usize,
@@ -225,7 +231,9 @@ impl Thread {
                     }
                 }
             }
+            self.checkpointer.written(&self.connection);
         }
+        drop(self.checkpointer);
         if let Err(error) = self.connection.execute_batch("PRAGMA optimize") {
             tracing::warn!(%error, "statistics could not be refreshed");
         }
