@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use resources::{
     Doc,
+    doc::Bounds,
     index::{Entry, ParamId, Registry},
 };
 
@@ -68,7 +69,7 @@ pub async fn verify(
     loop {
         let found = store.indexed(after, BATCH, &ACCESS).await?;
         let Some(last) = found.last() else { break };
-        after = last.stored.head.rid;
+        after = last.head.rid;
         for indexed in &found {
             looked.resources += 1;
             if let Some(sentence) = difference(indexed, rules, &unfinished) {
@@ -111,7 +112,7 @@ pub async fn reindex(
         let Some(last) = found.last() else {
             return Ok(looked);
         };
-        after = last.stored.head.rid;
+        after = last.head.rid;
         looked.resources += found.len() as u64;
         let changes: Vec<Reindex> = found
             .iter()
@@ -136,10 +137,13 @@ async fn unfinished(store: &Store) -> Result<BTreeSet<ParamId>, StoreError> {
 
 /// The entries that the text of a resource asks for.
 fn derived(indexed: &Indexed, rules: &Rules<'_>) -> Result<Vec<Entry>, String> {
-    let head = &indexed.stored.head;
-    let text = String::from_utf8(indexed.stored.body.to_vec())
-        .map_err(|_| "its text is not UTF-8".to_owned())?;
-    let doc = Doc::parse(text).map_err(|error| format!("its text cannot be read: {error}"))?;
+    let head = &indexed.head;
+    let text = indexed
+        .text
+        .as_ref()
+        .map_err(|reason| format!("its text cannot be read: {reason}"))?;
+    let doc = Doc::parse_bytes(text, &Bounds::default())
+        .map_err(|error| format!("its text cannot be read: {error}"))?;
     let root = doc.root();
     let id = root.get("id").and_then(|id| id.plain_str());
     let version = root
@@ -159,7 +163,7 @@ fn difference(
     rules: &Rules<'_>,
     unfinished: &BTreeSet<ParamId>,
 ) -> Option<String> {
-    let head = &indexed.stored.head;
+    let head = &indexed.head;
     let name = format!("{}/{}", head.kind, head.id);
     let expected = match derived(indexed, rules) {
         Ok(expected) => expected,
@@ -190,7 +194,7 @@ fn difference(
 }
 
 fn change(indexed: &Indexed, rules: &Rules<'_>) -> Option<Reindex> {
-    let head = &indexed.stored.head;
+    let head = &indexed.head;
     let expected = match derived(indexed, rules) {
         Ok(expected) => expected,
         Err(reason) => {

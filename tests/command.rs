@@ -251,8 +251,28 @@ fn verify_sees_damage_and_reindex_mends_the_index() {
     change("DELETE FROM entry WHERE rid = 1");
     assert_eq!(verify().0, Some(0));
 
-    change("UPDATE version SET body = replace(body, 'female', 'other') WHERE body LIKE '%female%'");
+    change(
+        "UPDATE version SET body = CAST('{\"resourceType\":\"Patient\",\"id\":\"b\"}' AS BLOB)
+         WHERE rid = (SELECT rid FROM resource WHERE id='b')",
+    );
     let (code, told) = verify();
     assert_eq!(code, Some(1));
+    assert!(told.contains("does not have the hash beside it"), "{told}");
+
+    // A text that cannot even be unpacked does not end the look at the others.
+    change(
+        "UPDATE version SET body = substr(body, 1, length(body) / 2)
+         WHERE rid = (SELECT rid FROM resource WHERE id='a')",
+    );
+    let (code, told) = verify();
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("version 1 is damaged: it cannot be unpacked"),
+        "{told}"
+    );
+    assert!(
+        told.contains("Patient/a: its text cannot be read"),
+        "{told}"
+    );
     assert!(told.contains("does not have the hash beside it"), "{told}");
 }

@@ -102,11 +102,9 @@ async fn write_all(
         loop {
             let found = store.indexed(after, BATCH, &ACCESS).await?;
             let Some(last) = found.last() else { break };
-            after = last.stored.head.rid;
-            let of_kind: Vec<&Indexed> = found
-                .iter()
-                .filter(|found| found.stored.head.rid < end)
-                .collect();
+            after = last.head.rid;
+            let of_kind: Vec<&Indexed> =
+                found.iter().filter(|found| found.head.rid < end).collect();
             if of_kind.is_empty() {
                 break;
             }
@@ -115,7 +113,7 @@ async fn write_all(
                 none => none.insert(Output::create(&arguments.folder, *kind, arguments.gzip)?),
             };
             for found in &of_kind {
-                file.write_all(&found.stored.body)?;
+                file.write_all(&found.stored()?.body)?;
                 file.write_all(b"\n")?;
             }
             count += of_kind.len() as u64;

@@ -385,12 +385,12 @@ impl Engine {
         let mut changes = Vec::new();
         let mut reached = None;
         for indexed in found {
-            let head = &indexed.stored.head;
+            let head = &indexed.head;
             if head.kind != row.base {
                 break;
             }
             reached = Some(head.rid);
-            let doc = super::submit::parse_stored(&indexed.stored)?;
+            let doc = super::submit::parse_stored(&indexed.stored()?)?;
             let new = registry.rows(head.kind, &doc, &self.settings.base_url);
             let (add, remove) = difference(indexed.entries, new);
             if !add.is_empty() || !remove.is_empty() {

@@ -10,6 +10,7 @@ use super::{
     hash,
     session::Session,
     sql::{Dialect, HEAD, Sql, Value},
+    text,
     types::{Indexed, Parameter, ParameterState, Reindex},
 };
 
@@ -30,7 +31,8 @@ pub(super) async fn indexed<S: Session>(
     let mut found = Vec::new();
     for mut row in session.rows(&sql).await? {
         found.push(Indexed {
-            stored: row.stored()?,
+            head: row.head()?,
+            text: row.body()?,
             hash: row.bytes()?,
             entries: Vec::new(),
         });
@@ -42,25 +44,19 @@ pub(super) async fn indexed<S: Session>(
         session.dialect(),
         "SELECT rid, param, key FROM entry WHERE rid>=",
     );
-    sql.int(first.stored.head.rid)
+    sql.int(first.head.rid)
         .push(" AND rid<=")
-        .int(last.stored.head.rid);
+        .int(last.head.rid);
     sql.push(" ORDER BY rid, param, key");
     let mut at = 0;
     for mut row in session.rows(&sql).await? {
         let rid = row.int()?;
-        while found
-            .get(at)
-            .is_some_and(|indexed| indexed.stored.head.rid < rid)
-        {
+        while found.get(at).is_some_and(|indexed| indexed.head.rid < rid) {
             at += 1;
         }
         let param = ParamId(row.int()? as u32);
         let key = row.bytes()?;
-        if let Some(indexed) = found
-            .get_mut(at)
-            .filter(|found| found.stored.head.rid == rid)
-        {
+        if let Some(indexed) = found.get_mut(at).filter(|found| found.head.rid == rid) {
             indexed.entries.push(Entry { param, key });
         }
     }
@@ -114,8 +110,8 @@ pub(super) async fn defects<S: Session>(
     Ok((defects, last))
 }
 
-/// Versions after a place in the log whose text does not have the hash beside it, and how far it
-/// looked; `None` at the end.
+/// Versions after a place in the log whose text cannot be read or does not have the hash beside
+/// it, and how far it looked; `None` at the end.
 pub(super) async fn spoiled<S: Session>(
     session: &mut S,
     after_vid: i64,
@@ -132,13 +128,16 @@ pub(super) async fn spoiled<S: Session>(
     let mut last = None;
     for mut row in session.rows(&sql).await? {
         let (vid, rid, version) = (row.int()?, row.int()?, row.int()?);
-        let (body, hash) = (row.text()?, row.bytes()?);
+        let (stored, hash) = (row.bytes()?, row.bytes()?);
         last = Some(vid);
-        if hash::of(&body)[..] != hash[..] {
-            spoiled.push(format!(
-                "resource {rid}: the text of version {version} does not have the hash beside it"
-            ));
-        }
+        let reason = match text::unpack(stored) {
+            Ok(text) if hash::of(&text)[..] == hash[..] => continue,
+            Ok(_) => "it does not have the hash beside it".to_owned(),
+            Err(reason) => reason.to_string(),
+        };
+        spoiled.push(format!(
+            "resource {rid}: the text of version {version} is damaged: {reason}"
+        ));
     }
     Ok((spoiled, last))
 }

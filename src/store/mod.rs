@@ -15,6 +15,7 @@ mod read;
 mod session;
 mod sql;
 mod sqlite;
+mod text;
 mod types;
 mod view;
 
@@ -28,6 +29,7 @@ use resources::{
 
 pub use error::StoreError;
 pub use options::Options;
+pub use text::Unreadable;
 pub use types::*;
 
 use crate::{access::Access, search::plan::Plan};

@@ -5,6 +5,7 @@ use resources::model::ResourceType;
 
 use super::{
     error::StoreError,
+    text::{self, Unreadable},
     types::{Head, Stored},
 };
 
@@ -203,12 +204,15 @@ impl Row {
         })
     }
 
-    /// The columns of [`HEAD`], then a text.
+    /// The text of a resource.
+    pub fn body(&mut self) -> Result<Result<Bytes, Unreadable>, StoreError> {
+        Ok(text::unpack(self.bytes()?).map(Bytes::from))
+    }
+
+    /// The columns of [`HEAD`], then the text of that version.
     pub fn stored(&mut self) -> Result<Stored, StoreError> {
-        Ok(Stored {
-            head: self.head()?,
-            body: Bytes::from(self.text()?),
-        })
+        let head = self.head()?;
+        Stored::new(head, self.body()?)
     }
 }
 

@@ -6,6 +6,7 @@ use resources::{
     model::ResourceType,
 };
 
+use super::{error::StoreError, text::Unreadable};
 use crate::search::plan::{Clause, Position};
 
 /// The current state of a resource.
@@ -34,6 +35,19 @@ pub struct Stored {
     pub head: Head,
     /// The text as it is served; empty for a deletion.
     pub body: Bytes,
+}
+
+impl Stored {
+    /// A text that cannot be read is damage; the resource is named as `verify` names it.
+    pub(super) fn new(head: Head, text: Result<Bytes, Unreadable>) -> Result<Self, StoreError> {
+        match text {
+            Ok(body) => Ok(Self { head, body }),
+            Err(reason) => Err(StoreError::Damaged(format!(
+                "resource {}: the text of version {} cannot be read: {reason}",
+                head.rid, head.version
+            ))),
+        }
+    }
 }
 
 /// What made a version.
@@ -158,11 +172,23 @@ pub struct LogFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Indexed {
     /// The resource.
-    pub stored: Stored,
+    pub head: Head,
+    /// Its text, or why it cannot be read.
+    pub text: Result<Bytes, Unreadable>,
     /// The stored hash of its text, to compare with [`crate::store::text_hash`].
     pub hash: Vec<u8>,
     /// Its entries, sorted.
     pub entries: Vec<Entry>,
+}
+
+impl Indexed {
+    /// The resource with its text, for who cannot do without.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`]: the text cannot be read.
+    pub fn stored(&self) -> Result<Stored, StoreError> {
+        Stored::new(self.head.clone(), self.text.clone())
+    }
 }
 
 /// A change of the index entries of a resource that itself stays as it is.

@@ -15,6 +15,7 @@ use super::{
         read::change_number,
         session::Session,
         sql::{Dialect, Sql, Value},
+        text,
         types::{Change, Commit, Committed, Guard, Head, Write},
         view::View,
     },
@@ -256,7 +257,7 @@ struct Columns {
     updated: Vec<i64>,
     op: Vec<i16>,
     hash: Vec<Vec<u8>>,
-    body: Vec<String>,
+    body: Vec<Vec<u8>>,
     remove: Entries,
     add: Entries,
     created: usize,
@@ -303,7 +304,7 @@ impl Columns {
         self.updated.push(write.updated);
         self.op.push(change_number(write.change) as i16);
         self.hash.push(hash::of(&write.body).to_vec());
-        self.body.push(write.body.clone());
+        self.body.push(text::pack(&write.body));
         if write.change == Change::Delete {
             self.deleted += 1;
             return;
@@ -340,7 +341,7 @@ impl Columns {
             "WITH w AS MATERIALIZED (
                SELECT CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('version_vid') END AS vid, u.*
                FROM unnest($1::bigint[],$2::smallint[],$3::text[],$4::bigint[],$5::bigint[],
-                           $6::bigint[],$7::smallint[],$8::bytea[],$9::text[]) WITH ORDINALITY
+                           $6::bigint[],$7::smallint[],$8::bytea[],$9::bytea[]) WITH ORDINALITY
                  AS u(rid,type,id,ver,expected,ts,op,hash,body,n)
              ), logged AS (
                INSERT INTO version (vid,rid,ver,ts,op,hash,body)

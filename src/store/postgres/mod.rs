@@ -233,7 +233,6 @@ async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
     {
         applied.push(row.int()?);
     }
-    let mut is_new = false;
     for step in migration::missing(Dialect::Postgres, &applied)? {
         lease.run(step.text.to_owned()).await?;
         let note = format!(
@@ -241,15 +240,6 @@ async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
             step.number, step.name
         );
         lease.run(note).await?;
-        is_new |= step.number == 1;
     }
-    lease.end("COMMIT").await?;
-    if is_new {
-        // Cheaper than PostgreSQL's own compression, where it was built with it.
-        let compress = "ALTER TABLE version ALTER body SET COMPRESSION lz4".to_owned();
-        if let Err(error) = lease.run(compress).await {
-            tracing::info!(%error, "texts are compressed with pglz");
-        }
-    }
-    Ok(())
+    lease.end("COMMIT").await
 }

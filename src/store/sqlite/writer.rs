@@ -18,6 +18,7 @@ use super::{
         error::StoreError,
         hash::{self, Hash},
         options::Options,
+        text,
         types::{Commit, Committed},
         view::View,
     },
@@ -34,12 +35,20 @@ const BUSY: Duration = Duration::from_secs(5);
 type Reply = oneshot::Sender<Result<Committed, StoreError>>;
 type Task = Box<dyn FnOnce(&Connection) + Send>;
 
+/// A text ready to be written.
+pub(super) struct Text {
+    pub hash: Hash,
+    pub packed: Vec<u8>,
+}
+
 /// A commit that waits.
 pub(super) struct Waiting {
     pub commit: Commit,
     pub view: View,
-    /// Of the texts of `commit.writes`.
-    pub hashes: Vec<Hash>,
+    /// The texts of `commit.writes`, which has them no more.
+    pub texts: Vec<Text>,
+    /// Bytes of the texts before they were packed: the work on a text's index grows with those.
+    size: usize,
     reply: Reply,
 }
 
@@ -99,17 +108,24 @@ impl Writer {
         }
     }
 
-    pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
-        let hashes = commit
-            .writes
-            .iter()
-            .map(|write| hash::of(&write.body))
-            .collect();
+    pub async fn commit(&self, mut commit: Commit, view: View) -> Result<Committed, StoreError> {
+        let size = commit.writes.iter().map(|write| write.body.len() + 512);
+        let size = size.sum();
+        // Here and not on the writer's thread, for which all others wait.
+        let texts = commit.writes.iter_mut().map(|write| {
+            let text = std::mem::take(&mut write.body);
+            Text {
+                hash: hash::of(&text),
+                packed: text::pack(&text),
+            }
+        });
+        let texts = texts.collect();
         let (reply, answer) = oneshot::channel();
         self.send(Job::Commit(Box::new(Waiting {
             commit,
             view,
-            hashes,
+            texts,
+            size,
             reply,
         })))?;
         answer.await.map_err(|_| closed())?
@@ -256,13 +272,13 @@ impl Thread {
 
     /// Commits `first` and what waits behind it, up to a task, which is given back.
     fn batch(&mut self, first: Waiting, queue: &Receiver<Job>) -> Option<Task> {
-        let mut bytes = first.size();
+        let mut bytes = first.size;
         let mut batch = vec![first];
         let mut task = None;
         while batch.len() < self.commits && bytes < self.bytes {
             match queue.try_recv() {
                 Ok(Job::Commit(next)) => {
-                    bytes += next.size();
+                    bytes += next.size;
                     batch.push(*next);
                 }
                 Ok(Job::Task(next)) => {
@@ -329,16 +345,6 @@ impl Thread {
             return Err(failure(error));
         }
         Ok(results)
-    }
-}
-
-impl Waiting {
-    fn size(&self) -> usize {
-        self.commit
-            .writes
-            .iter()
-            .map(|write| write.body.len() + 512)
-            .sum()
     }
 }
 
