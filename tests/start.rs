@@ -1,4 +1,5 @@
 //! What keeps the server from starting is said in one line that names what to do.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs,

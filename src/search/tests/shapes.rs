@@ -38,8 +38,9 @@ fn tokens() {
             "Observation.code in {21:body w*}",
         ),
         (
+            // The hashes of "s" and "MR".
             "Patient?identifier:of-type=s|MR|1",
-            "Patient.identifier in {22:s|MR|1}",
+            "Patient.identifier in {22:<af>c<ee>L<86><02><0b>\"<09><16>l<07><b5><ad>8<9e>1}",
         ),
         ("Patient?active=true", "Patient.active in {20:true|*}"),
         ("Patient?_tag=s|t", "Patient._tag in {20:t|s}"),
