@@ -104,7 +104,11 @@ fn compress(text: &str) -> Vec<u8> {
 
 /// Type, id and version of everything in the store.
 fn exported(folder: &Path, into: &str) -> Vec<String> {
-    let output = rotunda(folder, &["export", into, "--store", "sqlite:a.db"]);
+    exported_from(folder, "sqlite:a.db", into)
+}
+
+fn exported_from(folder: &Path, store: &str, into: &str) -> Vec<String> {
+    let output = rotunda(folder, &["export", into, "--store", store]);
     assert!(output.status.success(), "{}", stderr(&output));
     let mut found = Vec::new();
     for file in fs::read_dir(folder.join(into)).unwrap() {
@@ -153,6 +157,60 @@ fn an_import_takes_the_good_names_the_bad_and_changes_nothing_when_repeated() {
     assert_eq!(stdout(&output), "4 resources verified, 0 differences\n");
     let output = rotunda(folder.path(), &["reindex", "--store", "sqlite:a.db"]);
     assert_eq!(stdout(&output), "4 resources looked at, 0 mended\n");
+}
+
+/// A Bundle of each kind: the transaction would create one patient and delete another.
+const BUNDLES: &str = r#"{"resourceType":"Bundle","id":"coll","type":"collection","entry":[{"resource":{"resourceType":"Patient","id":"inner1"}}]}
+{"resourceType":"Bundle","id":"tx","type":"transaction","entry":[{"resource":{"resourceType":"Patient","id":"inner2"},"request":{"method":"PUT","url":"Patient/inner2"}},{"request":{"method":"DELETE","url":"Patient/keep"}}]}
+{"resourceType":"Bundle","id":"doc","type":"document","identifier":{"system":"urn:x","value":"1"},"timestamp":"2026-01-01T00:00:00Z","entry":[{"fullUrl":"http://x.org/fhir/Composition/c","resource":{"resourceType":"Composition","id":"c","status":"final","type":{"text":"t"},"date":"2026-01-01","author":[{"display":"a"}],"title":"t"}}]}
+{"resourceType":"Bundle","id":"set","type":"searchset","total":0}
+{"resourceType":"Bundle","id":"msg","type":"message","entry":[{"fullUrl":"urn:uuid:10000000-0000-4000-8000-000000000000","resource":{"resourceType":"MessageHeader","id":"m","eventUri":"urn:e","source":{"endpoint":"urn:s"}}}]}
+"#;
+
+#[test]
+fn what_export_writes_import_reads_and_stored_transactions_are_not_carried_out() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    fs::write(folder.path().join("in/Bundle.ndjson"), BUNDLES).unwrap();
+    let keep = r#"{"resourceType":"Patient","id":"keep"}"#;
+    fs::write(folder.path().join("in/Patient.ndjson"), keep).unwrap();
+    let output = rotunda(folder.path(), &["import", "in", "--store", "sqlite:a.db"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let first = exported(folder.path(), "out");
+    let bundles = ["coll", "doc", "msg", "set", "tx"].map(|id| format!("Bundle/{id} v1"));
+    assert_eq!(first, [&bundles[..], &["Patient/keep v1".to_owned()]].concat());
+
+    let output = rotunda(folder.path(), &["import", "out", "--store", "sqlite:b.db"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(exported_from(folder.path(), "sqlite:b.db", "again"), first);
+}
+
+#[test]
+fn the_type_of_a_bundle_and_the_kind_of_file_say_what_is_done_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.ndjson"), BUNDLES).unwrap();
+    for (line, name) in BUNDLES.lines().zip(["coll", "tx", "doc", "set", "msg"]) {
+        fs::write(folder.path().join(format!("{name}.json")), line).unwrap();
+    }
+    for (arguments, store, expected) in [
+        (
+            &["a.ndjson"][..],
+            "sqlite:a.db",
+            &["Bundle/coll", "Bundle/doc", "Bundle/msg", "Bundle/set", "Patient/inner2"][..],
+        ),
+        (
+            &["coll.json", "tx.json", "doc.json", "set.json", "msg.json"],
+            "sqlite:b.db",
+            &["Bundle/doc", "Bundle/msg", "Patient/inner1", "Patient/inner2"],
+        ),
+    ] {
+        let import = [&["import"], arguments, &["--store", store]].concat();
+        let output = rotunda(folder.path(), &import);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let into = store.replace(':', "-");
+        let expected: Vec<String> = expected.iter().map(|name| format!("{name} v1")).collect();
+        assert_eq!(exported_from(folder.path(), store, &into), expected);
+    }
 }
 
 #[test]

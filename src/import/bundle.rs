@@ -8,10 +8,21 @@ use super::files::derived_id;
 
 /// A Bundle as it can be imported.
 pub enum Parts {
-    /// A transaction or batch.
+    /// A transaction or batch, to be carried out.
     Bundle(Entries),
     /// A collection: resources, each with its place in `entry`.
     Collection(Vec<(usize, String)>),
+    /// Anything else is a resource itself.
+    Resource,
+}
+
+/// True for a transaction or batch: a Bundle that says what to do.
+pub fn is_request(doc: &Doc) -> bool {
+    doc.resource_type() == Some("Bundle") && matches!(kind(doc), Some("transaction" | "batch"))
+}
+
+fn kind(doc: &Doc) -> Option<&str> {
+    doc.root().get("type")?.plain_str()
 }
 
 /// The entries of a transaction or batch, each ready to be sent.
@@ -29,16 +40,12 @@ struct Entry {
 /// Takes a Bundle apart. A POST becomes a PUT with an id that derives from the file and the
 /// entry's place, so that importing the file again makes nothing twice. A conditional create
 /// stays as it is.
-///
-/// # Errors
-/// A sentence about why the Bundle cannot be imported.
-pub fn take_apart(doc: &Doc, fingerprint: &str) -> Result<Parts, String> {
-    let root = doc.root();
-    let kind = root.get("type").and_then(|kind| kind.plain_str());
-    let entries = root.get("entry").filter(Value::is_array);
+pub fn take_apart(doc: &Doc, fingerprint: &str) -> Parts {
+    let kind = kind(doc);
+    let entries = doc.root().get("entry").filter(Value::is_array);
     let entries = || entries.iter().flat_map(|list| list.items());
     match kind {
-        Some("transaction" | "batch") => Ok(Parts::Bundle(Entries {
+        Some("transaction" | "batch") => Parts::Bundle(Entries {
             kind: if kind == Some("batch") {
                 "batch"
             } else {
@@ -48,18 +55,14 @@ pub fn take_apart(doc: &Doc, fingerprint: &str) -> Result<Parts, String> {
                 .enumerate()
                 .map(|(place, entry)| repeatable(doc, entry, fingerprint, place))
                 .collect(),
-        })),
-        Some("collection" | "searchset") => Ok(Parts::Collection(
+        }),
+        Some("collection" | "searchset") => Parts::Collection(
             entries()
                 .enumerate()
                 .filter_map(|(place, entry)| Some((place, entry.get("resource")?.raw().to_owned())))
                 .collect(),
-        )),
-        Some(other) => Err(format!(
-            "a Bundle of type '{other}' is not imported; transaction, batch, collection and \
-             searchset are"
-        )),
-        None => Err("the Bundle has no type".to_owned()),
+        ),
+        _ => Parts::Resource,
     }
 }
 
@@ -258,9 +261,9 @@ mod tests {
 }"#;
 
     fn entries() -> Entries {
-        match take_apart(&Doc::parse(BUNDLE).unwrap(), "f").unwrap() {
+        match take_apart(&Doc::parse(BUNDLE).unwrap(), "f") {
             Parts::Bundle(entries) => entries,
-            Parts::Collection(_) => panic!("a transaction"),
+            _ => panic!("a transaction"),
         }
     }
 
@@ -290,9 +293,9 @@ mod tests {
     fn only_conditional_references_are_looked_up() {
         assert!(!entries().looks_things_up());
         let text = BUNDLE.replace("\"urn:uuid:a\"}}", "\"Patient?identifier=1\"}}");
-        match take_apart(&Doc::parse(text).unwrap(), "f").unwrap() {
+        match take_apart(&Doc::parse(text).unwrap(), "f") {
             Parts::Bundle(entries) => assert!(entries.looks_things_up()),
-            Parts::Collection(_) => panic!("a transaction"),
+            _ => panic!("a transaction"),
         }
     }
 
@@ -304,16 +307,17 @@ mod tests {
     }
 
     #[test]
-    fn other_bundles_are_refused_with_the_reason() {
-        for (text, part) in [
-            (
-                r#"{"resourceType":"Bundle","type":"document"}"#,
-                "'document'",
-            ),
-            (r#"{"resourceType":"Bundle"}"#, "no type"),
+    fn bundles_that_say_nothing_to_do_are_resources() {
+        for text in [
+            r#"{"resourceType":"Bundle","type":"document"}"#,
+            r#"{"resourceType":"Bundle","type":"message"}"#,
+            r#"{"resourceType":"Bundle","type":"history"}"#,
+            r#"{"resourceType":"Bundle","type":"transaction-response"}"#,
+            r#"{"resourceType":"Bundle"}"#,
         ] {
-            let refused = take_apart(&Doc::parse(text).unwrap(), "f").err().unwrap();
-            assert!(refused.contains(part), "{refused}");
+            let doc = Doc::parse(text).unwrap();
+            assert!(!is_request(&doc));
+            assert!(matches!(take_apart(&doc, "f"), Parts::Resource), "{text}");
         }
     }
 }

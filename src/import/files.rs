@@ -28,6 +28,8 @@ pub struct Input {
     pub packing: Packing,
     /// Others refer to its content: it is read before them.
     pub leads: bool,
+    /// Every Bundle in it is a resource to store, as in what `export` writes of Bundles.
+    pub stores_bundles: bool,
 }
 
 /// What a file holds.
@@ -114,6 +116,7 @@ fn classify(path: &Path, size: u64) -> Option<Input> {
         // The files of Synthea that its patients' files refer to.
         leads: stem.starts_with("hospitalInformation")
             || stem.starts_with("practitionerInformation"),
+        stores_bundles: stem == "Bundle.ndjson",
     })
 }
 

@@ -205,6 +205,7 @@ impl Importer {
                 engine: Arc::clone(&self.engine),
                 bounds: self.bounds,
                 fingerprint: running[unit.file].fingerprint.clone(),
+                stores_bundles: sources[unit.file].input.stores_bundles,
                 may_defer,
             };
             tasks.spawn(async move {

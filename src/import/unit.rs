@@ -23,6 +23,8 @@ pub struct Work {
     pub engine: Arc<Engine>,
     pub bounds: Bounds,
     pub fingerprint: String,
+    /// Every Bundle of the file is a resource to store.
+    pub stores_bundles: bool,
     /// The file may be tried again when the others are in.
     pub may_defer: bool,
 }
@@ -86,25 +88,25 @@ impl Work {
                 return Ok(());
             }
         };
-        if doc.resource_type() != Some("Bundle") {
-            return match self.piece(doc, Some(1), 0) {
-                Ok(piece) => self.submit(vec![piece], outcome).await,
-                Err(reason) => {
-                    outcome.reject(Some(1), reason);
-                    Ok(())
-                }
-            };
-        }
+        let parts = match doc.resource_type() {
+            Some("Bundle") => bundle::take_apart(&doc, &self.fingerprint),
+            _ => Parts::Resource,
+        };
         let line_of = |place| {
             let text = std::str::from_utf8(text).ok()?;
             bundle::entry_line(text, place)
         };
-        let parts = bundle::take_apart(&doc, &self.fingerprint);
-        drop(doc);
         match parts {
-            Err(reason) => outcome.reject(Some(1), reason),
-            Ok(Parts::Bundle(entries)) => self.bundle(&entries, line_of, outcome).await?,
-            Ok(Parts::Collection(resources)) => {
+            Parts::Resource => match self.piece(doc, Some(1), 0) {
+                Ok(piece) => self.submit(vec![piece], outcome).await?,
+                Err(reason) => outcome.reject(Some(1), reason),
+            },
+            Parts::Bundle(entries) => {
+                drop(doc);
+                self.bundle(&entries, line_of, outcome).await?;
+            }
+            Parts::Collection(resources) => {
+                drop(doc);
                 let mut pieces = Vec::with_capacity(resources.len());
                 for (place, text) in resources {
                     let piece = Doc::parse_within(text, &self.bounds)
@@ -132,16 +134,11 @@ impl Work {
                 Err(error) => {
                     outcome.reject(line, format!("{} at column {}", error.kind, error.column));
                 }
-                Ok(doc) if doc.resource_type() == Some("Bundle") => {
+                Ok(doc) if !self.stores_bundles && bundle::is_request(&doc) => {
                     let fingerprint = format!("{}:{number}", self.fingerprint);
-                    match bundle::take_apart(&doc, &fingerprint) {
-                        Ok(Parts::Bundle(entries)) => {
-                            self.bundle(&entries, |_| line, outcome).await?;
-                        }
-                        Ok(Parts::Collection(_)) => {
-                            outcome.reject(line, "a collection inside NDJSON is not imported");
-                        }
-                        Err(reason) => outcome.reject(line, reason),
+                    if let Parts::Bundle(entries) = bundle::take_apart(&doc, &fingerprint) {
+                        drop(doc);
+                        self.bundle(&entries, |_| line, outcome).await?;
                     }
                 }
                 Ok(doc) => match self.piece(doc, line, *number) {
