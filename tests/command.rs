@@ -460,8 +460,17 @@ fn verify_sees_damage_and_reindex_mends_the_index() {
     );
 
     let output = rotunda(folder.path(), &["reindex", store[0], store[1]]);
-    assert_eq!(stdout(&output), "2 resources looked at, 1 mended\n");
-    change("DELETE FROM entry WHERE rid = 1");
+    assert_eq!(
+        stdout(&output),
+        "2 resources looked at, 1 mended\n1 index entries of no resource removed\n"
+    );
+    assert_eq!(verify().0, Some(0));
+
+    change("DELETE FROM fulltext_config");
+    let (code, told) = verify();
+    assert_eq!(code, Some(1));
+    assert!(told.contains("full-text search are damaged"), "{told}");
+    rotunda(folder.path(), &["reindex", store[0], store[1]]);
     assert_eq!(verify().0, Some(0));
 
     change("UPDATE version SET body = replace(body, 'female', 'other') WHERE body LIKE '%female%'");

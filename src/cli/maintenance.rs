@@ -30,19 +30,31 @@ pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
         base_url: &engine.settings().base_url,
     };
     let mut told = 0;
-    let looked = upkeep::reindex(&store, &rules, |looked| {
-        if looked.resources >= told + 50_000 {
-            told = looked.resources;
+    let mended = upkeep::reindex(&store, &rules, |resources| {
+        if resources >= told + 50_000 {
+            told = resources;
             eprintln!("{told} resources");
         }
     })
     .await?;
+    let has_words = engine.rebuild_texts().await?;
     drop(engine);
     server::close(store).await;
     println!(
         "{} resources looked at, {} mended",
-        looked.resources, looked.different
+        mended.resources, mended.reindexed
     );
+    for (count, what) in [
+        (mended.strays, "index entries of no resource removed"),
+        (mended.dates, "dates set as the texts say"),
+    ] {
+        if count > 0 {
+            println!("{count} {what}");
+        }
+    }
+    if has_words {
+        println!("the words for full-text search made anew");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
