@@ -11,7 +11,7 @@ use crate::{
 
 pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let store = server::open_store(&config).await?;
+    let store = server::open_store(&config, Purpose::Migrate).await?;
     store.close().await;
     println!(
         "{} has the schema of rotunda {}",
@@ -23,7 +23,7 @@ pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
 
 pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let (store, engine) = server::open(&config, Purpose::Serve).await?;
+    let (store, engine) = server::open(&config, Purpose::Maintain).await?;
     let registry = engine.registry();
     let rules = Rules {
         registry: &registry,
@@ -60,7 +60,7 @@ pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
 
 pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let (store, engine) = server::open(&config, Purpose::Serve).await?;
+    let (store, engine) = server::open(&config, Purpose::Maintain).await?;
     let registry = engine.registry();
     let rules = Rules {
         registry: &registry,

@@ -25,6 +25,8 @@ pub struct Options {
     pub reader_cache: usize,
     /// Size of the SQLite log (in pages of 8 KiB) at which it is written back.
     pub checkpoint_pages: u32,
+    /// A store that is not there is made; otherwise it is an error, and nothing is left behind.
+    pub create: bool,
 }
 
 impl Default for Options {
@@ -40,6 +42,7 @@ impl Default for Options {
             writer_cache: 128 << 10,
             reader_cache: 8 << 10,
             checkpoint_pages: 16_000,
+            create: true,
         }
     }
 }
