@@ -8,7 +8,10 @@ use resources::{
     model::ResourceType,
 };
 
-use super::{identity::Seed, record::Part};
+use super::{
+    identity::{Seed, string_end},
+    record::Part,
+};
 
 /// A Bundle as it can be imported.
 pub enum Parts {
@@ -278,51 +281,34 @@ fn base_of(url: &str) -> Option<&str> {
 }
 
 /// The lines (from 1) on which the entries of a Bundle's text begin.
-pub fn entry_lines(text: &str) -> Vec<usize> {
+pub fn entry_lines(text: &[u8]) -> Vec<usize> {
     let mut lines = Vec::new();
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut escaped = false;
     let mut line = 1;
-    let mut string_start = 0;
-    let mut last_string = "";
+    let mut last_string: &[u8] = b"";
     let mut in_entries = false;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte == b'\n' {
-            line += 1;
-        }
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => {
-                    in_string = false;
-                    last_string = text.get(string_start..at).unwrap_or_default();
-                }
-                _ => {}
-            }
-            continue;
-        }
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = text.get(at) {
         match byte {
+            b'\n' => line += 1,
             b'"' => {
-                in_string = true;
-                string_start = at + 1;
+                let end = string_end(text, at + 1);
+                last_string = text.get(at + 1..end).unwrap_or_default();
+                at = end;
             }
-            b'[' if depth == 1 && last_string == "entry" => {
+            b'{' | b'[' => {
+                in_entries |= *byte == b'[' && depth == 1 && last_string == b"entry";
+                if *byte == b'{' && in_entries && depth == 2 {
+                    lines.push(line);
+                }
                 depth += 1;
-                in_entries = true;
             }
-            b'{' if in_entries && depth == 2 => {
-                lines.push(line);
-                depth += 1;
-            }
-            b'{' | b'[' => depth += 1,
             b'}' | b']' => {
                 depth = depth.saturating_sub(1);
                 in_entries &= depth >= 2;
             }
             _ => {}
         }
+        at += 1;
     }
     lines
 }
@@ -438,7 +424,7 @@ mod tests {
 
     #[test]
     fn the_line_of_an_entry_is_that_of_its_brace() {
-        assert_eq!(entry_lines(BUNDLE), [3, 4, 6]);
+        assert_eq!(entry_lines(BUNDLE.as_bytes()), [3, 4, 6]);
     }
 
     #[test]

@@ -98,8 +98,8 @@ fn is_name(text: &[u8], end: usize) -> bool {
     rest.find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
-/// Where the string ends whose first letter is at `from`.
-fn string_end(text: &[u8], from: usize) -> usize {
+/// Where the string of a JSON text ends whose first letter is at `from`.
+pub fn string_end(text: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(byte) = text.get(at) {
         match byte {

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use resources::Doc;
+use resources::{
+    Doc,
+    doc::{Bounds, ParseError},
+};
 
 use super::{
     bundle::{Entries, looks_things_up},
     record::{Part, Place},
     unit::{ACCESS, Outcome, Rejected, Work, is_passing, patiently, reasons},
 };
-use crate::engine::{BundleOptions, Error, Return};
+use crate::engine::{BundleOptions, Error, ErrorKind, Return};
 
 const OPTIONS: BundleOptions = BundleOptions {
     prefer: Return::Minimal,
@@ -28,6 +31,22 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    fn bundle(
+        &self,
+        rejected: &BTreeSet<usize>,
+        bounds: &Bounds,
+    ) -> Result<(Doc, Vec<usize>), ParseError> {
+        self.entries.bundle(self.part, rejected, bounds)
+    }
+
+    /// The Bundle that was put together before.
+    fn again(&self, rejected: &BTreeSet<usize>, bounds: &Bounds) -> Result<Doc, Error> {
+        let bundle = self.bundle(rejected, bounds);
+        let bundle = bundle
+            .map_err(|error| Error::new(ErrorKind::Internal, "exception", error.to_string()))?;
+        Ok(bundle.0)
+    }
+
     fn place(&self, entry: Option<usize>) -> Place {
         Place {
             line: self.line,
@@ -65,10 +84,7 @@ impl Work {
     pub async fn request(&self, request: &Request<'_>, outcome: &mut Outcome) -> Result<(), Error> {
         let mut rejected = BTreeSet::new();
         loop {
-            let bundle = request
-                .entries
-                .bundle(request.part, &rejected, &self.bounds);
-            let (doc, kept) = match bundle {
+            let (doc, kept) = match request.bundle(&rejected, &self.bounds) {
                 Ok(bundle) => bundle,
                 Err(error) => {
                     outcome.reject(request.place(None), (request.line_of)(0), error.kind);
@@ -78,7 +94,15 @@ impl Work {
             if kept.is_empty() {
                 return Ok(());
             }
-            match patiently(|| self.engine.bundle(doc.clone(), &OPTIONS, &ACCESS)).await {
+            // A Bundle may be large: it is put together again instead of being kept for later.
+            let mut doc = Some(doc);
+            let sent = patiently(|| {
+                let doc = doc
+                    .take()
+                    .map_or_else(|| request.again(&rejected, &self.bounds), Ok);
+                async { self.engine.bundle(doc?, &OPTIONS, &ACCESS).await }
+            });
+            match sent.await {
                 Ok(response) => {
                     let failed = match request.entries.is_batch() {
                         true => failures(&response),
@@ -92,7 +116,10 @@ impl Work {
                     return Ok(());
                 }
                 Err(error) if is_passing(&error) => return Err(error),
-                Err(_) if self.may_defer && looks_things_up(&doc) => {
+                Err(_)
+                    if self.may_defer
+                        && looks_things_up(&request.again(&rejected, &self.bounds)?) =>
+                {
                     outcome.deferred.extend(match request.part {
                         Part::All => vec![request.place(None)],
                         Part::Entries(_) => request.places(&kept),

@@ -1,10 +1,6 @@
 //! One unit of work: parse, prepare, submit; on failure find out which resource is to blame.
 
-use std::{
-    fmt::Display,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use resources::{Doc, doc::Bounds, model::ResourceType};
 
@@ -94,7 +90,7 @@ impl Work {
             Content::Unreadable(reason) => outcome.unreadable = Some(reason),
             Content::Json(text, part) => {
                 outcome.tried.push(1);
-                self.json(&text, &part, &mut outcome).await?;
+                self.json(text, &part, &mut outcome).await?;
             }
             Content::Lines(lines) => {
                 outcome.tried.extend(lines.iter().map(|line| line.number));
@@ -104,12 +100,12 @@ impl Work {
         Ok(outcome)
     }
 
-    async fn json(&self, text: &[u8], part: &Part, outcome: &mut Outcome) -> Result<(), Error> {
+    async fn json(&self, text: Vec<u8>, part: &Part, outcome: &mut Outcome) -> Result<(), Error> {
         let whole = Place {
             line: 1,
             entry: None,
         };
-        let doc = match Doc::parse_bytes(text, &self.bounds) {
+        let doc = match Doc::parse_bytes(&text, &self.bounds) {
             Ok(doc) => doc,
             Err(error) => {
                 outcome.reject(whole, Some(error.line), &error);
@@ -120,12 +116,6 @@ impl Work {
             Some("Bundle") => bundle::take_apart(&doc, Seed::of(doc.text())),
             _ => Parts::Resource,
         };
-        let lines = OnceLock::new();
-        let line_of = |entry: usize| {
-            let lines = lines
-                .get_or_init(|| bundle::entry_lines(std::str::from_utf8(text).unwrap_or_default()));
-            lines.get(entry).copied()
-        };
         match parts {
             Parts::Resource => {
                 let seed = Seed::of(doc.text());
@@ -135,18 +125,23 @@ impl Work {
                 }
             }
             Parts::Bundle(entries) => {
+                // A Bundle may be large: what is not needed any more does not stay.
                 drop(doc);
+                let lines = bundle::entry_lines(&text);
+                drop(text);
                 let request = Request {
                     entries: &entries,
                     part,
                     line: 1,
-                    line_of: &line_of,
+                    line_of: &|entry| lines.get(entry).copied(),
                 };
                 self.request(&request, outcome).await?;
             }
             Parts::Collection(resources) => {
                 drop(doc);
-                self.collection(resources, part, &line_of, outcome).await?;
+                let lines = bundle::entry_lines(&text);
+                drop(text);
+                self.collection(resources, part, &lines, outcome).await?;
             }
         }
         Ok(())
@@ -156,7 +151,7 @@ impl Work {
         &self,
         resources: Vec<(usize, String)>,
         part: &Part,
-        line_of: &(dyn Fn(usize) -> Option<usize> + Sync),
+        lines: &[usize],
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         let mut seeds = Seeds::default();
@@ -170,12 +165,13 @@ impl Work {
                 line: 1,
                 entry: Some(entry),
             };
+            let line = lines.get(entry).copied();
             let piece = Doc::parse_within(text, &self.bounds)
                 .map_err(|error| error.to_string())
-                .and_then(|doc| self.piece(doc, place, line_of(entry), seed));
+                .and_then(|doc| self.piece(doc, place, line, seed));
             match piece {
                 Ok(piece) => pieces.push(piece),
-                Err(reason) => outcome.reject(place, line_of(entry), reason),
+                Err(reason) => outcome.reject(place, line, reason),
             }
         }
         self.submit(pieces, outcome).await
