@@ -15,7 +15,7 @@ use resources::model::ResourceType;
 use super::{Failure, Settings};
 use crate::{
     access::Access,
-    server,
+    server::{self, Purpose},
     store::{Indexed, Store},
 };
 
@@ -42,9 +42,11 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let types = kinds(&arguments.types)?;
     let config = arguments.settings.begin()?;
-    prepare(&arguments.folder)?;
-    let store = server::open_store(&config).await?;
-    let counts = write_all(&store, &types, &arguments).await;
+    let store = server::open_store(&config, Purpose::Maintain).await?;
+    let counts = match prepare(&arguments.folder) {
+        Ok(()) => write_all(&store, &types, &arguments).await,
+        Err(failure) => Err(failure),
+    };
     store.close().await;
     let counts = counts?;
     for (kind, count) in &counts {

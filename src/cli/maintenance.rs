@@ -11,7 +11,7 @@ use crate::{
 
 pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let store = server::open_store(&config).await?;
+    let store = server::open_store(&config, Purpose::Migrate).await?;
     store.close().await;
     println!(
         "{} has the schema of rotunda {}",
@@ -23,32 +23,44 @@ pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
 
 pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let (store, engine) = server::open(&config, Purpose::Serve).await?;
+    let (store, engine) = server::open(&config, Purpose::Maintain).await?;
     let registry = engine.registry();
     let rules = Rules {
         registry: &registry,
         base_url: &engine.settings().base_url,
     };
     let mut told = 0;
-    let looked = upkeep::reindex(&store, &rules, |looked| {
-        if looked.resources >= told + 50_000 {
-            told = looked.resources;
+    let mended = upkeep::reindex(&store, &rules, |resources| {
+        if resources >= told + 50_000 {
+            told = resources;
             eprintln!("{told} resources");
         }
     })
     .await?;
+    let has_words = engine.rebuild_texts().await?;
     drop(engine);
     server::close(store).await;
     println!(
         "{} resources looked at, {} mended",
-        looked.resources, looked.different
+        mended.resources, mended.reindexed
     );
+    for (count, what) in [
+        (mended.strays, "index entries of no resource removed"),
+        (mended.dates, "dates set as the texts say"),
+    ] {
+        if count > 0 {
+            println!("{count} {what}");
+        }
+    }
+    if has_words {
+        println!("the words for full-text search made anew");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let (store, engine) = server::open(&config, Purpose::Serve).await?;
+    let (store, engine) = server::open(&config, Purpose::Maintain).await?;
     let registry = engine.registry();
     let rules = Rules {
         registry: &registry,

@@ -199,6 +199,12 @@ impl From<StoreError> for Error {
                 "the database cannot answer this yet",
                 None,
             ),
+            StoreError::Words(_) => (
+                Kind::Unavailable,
+                "incomplete",
+                "the words for full-text search have to be made anew; send the search again later",
+                Some(1),
+            ),
             StoreError::Damaged(_) | StoreError::Failed(_) => (
                 Kind::Internal,
                 "exception",

@@ -27,6 +27,9 @@ pub enum StoreError {
     /// What is stored contradicts itself; needs an operator.
     #[error("the store is damaged ({0}); restore it from a backup")]
     Damaged(String),
+    /// The words for full-text search are damaged; they can be made anew from the log.
+    #[error("the words for full-text search are damaged: {0}")]
+    Words(String),
     /// The store cannot do this (yet); the text says what.
     #[error("the store does not support {0}")]
     NotSupported(&'static str),

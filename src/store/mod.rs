@@ -7,6 +7,7 @@ mod error;
 mod fulltext;
 mod hash;
 mod maintain;
+mod mend;
 mod migration;
 mod options;
 mod postgres;
@@ -97,6 +98,8 @@ macro_rules! change {
     };
 }
 
+use {change, run};
+
 impl Store {
     /// Opens `sqlite:PATH` or `postgres://…`, making or migrating what is there.
     pub async fn open(url: &str, options: &Options) -> Result<Self, StoreError> {
@@ -184,9 +187,10 @@ impl Store {
     /// Runs a search.
     pub async fn search(&self, plan: &Plan, access: &Access) -> Result<Page, StoreError> {
         let (plan, view, cap) = (plan.clone(), self.view(access), self.candidates);
-        run!(self, search, |session| query::search(
+        let found = run!(self, search, |session| query::search(
             session, &plan, &view, cap
-        ))
+        ));
+        self.healed(found).await
     }
 
     /// A part of the log, newest first. For access see [`Store::version`].
@@ -300,11 +304,12 @@ impl Store {
         if let Some(last) = log.last() {
             to = last.stored.head.vid;
             let changes = fulltext::changes(&log, extract);
-            if !change!(self, |session| fulltext::apply(
+            let applied = change!(self, |session| fulltext::apply(
                 session,
                 (from, to),
                 &changes
-            ))? {
+            ));
+            if !self.healed(applied).await? {
                 return Ok(false);
             }
         }

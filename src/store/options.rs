@@ -26,6 +26,8 @@ pub struct Options {
     /// Size of the SQLite log (in pages of 4 KiB) from which on it is moved into the database. The
     /// larger, the more changes of a page become one, and the longer a start after a crash.
     pub checkpoint_pages: u32,
+    /// A store that is not there is made; otherwise it is an error, and nothing is left behind.
+    pub create: bool,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
             writer_cache: 128 << 10,
             reader_cache: 8 << 10,
             checkpoint_pages: 32_000,
+            create: true,
         }
     }
 }

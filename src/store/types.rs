@@ -204,6 +204,21 @@ pub struct Reindex {
     pub remove: Vec<Entry>,
 }
 
+/// The date that a version ought to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dated {
+    /// The resource.
+    pub rid: i64,
+    /// Its version,
+    pub version: i64,
+    /// and the version's place in the log.
+    pub vid: i64,
+    /// The date, milliseconds since 1970.
+    pub updated: i64,
+    /// The version is a deletion.
+    pub deleted: bool,
+}
+
 /// What full-text search finds of a resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Texts {

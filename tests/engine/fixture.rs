@@ -34,6 +34,8 @@ pub struct Fixture {
     pub engine: Arc<Engine>,
     pub store: Arc<Store>,
     pub clock: Arc<ManualClock>,
+    /// The address of the database.
+    pub url: String,
     /// Where an SQLite database is; gone with the fixture.
     #[allow(dead_code, reason = "it is only held")]
     pub folder: tempfile::TempDir,
@@ -73,6 +75,7 @@ impl Fixture {
             engine,
             store,
             clock,
+            url,
             folder,
         }
     }

@@ -34,4 +34,5 @@ mod operations;
 mod parameters;
 mod reads;
 mod searches;
+mod upkeep;
 mod writes;

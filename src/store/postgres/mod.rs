@@ -66,13 +66,15 @@ impl Postgres {
         let mut lease = opened.pool.lease().await?;
         check_server(&mut lease, options.connections).await?;
         lease.take_your_time();
-        migrate(&mut lease).await.map_err(|error| match error {
-            StoreError::Failed(text) => StoreError::Open(format!(
-                "its schema cannot be made: {text}; use a database of its own, whose owner the \
+        migrate(&mut lease, options.create)
+            .await
+            .map_err(|error| match error {
+                StoreError::Failed(text) => StoreError::Open(format!(
+                    "its schema cannot be made: {text}; use a database of its own, whose owner the \
                  user is"
-            )),
-            other => other,
-        })?;
+                )),
+                other => other,
+            })?;
         drop(lease);
         Ok(opened)
     }
@@ -214,7 +216,7 @@ async fn check_server(lease: &mut Lease, connections: usize) -> Result<(), Store
     Ok(())
 }
 
-async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
+async fn migrate(lease: &mut Lease, create: bool) -> Result<(), StoreError> {
     lease
         .begin(&format!(
             "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATING})"
@@ -233,6 +235,7 @@ async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
     {
         applied.push(row.int()?);
     }
+    migration::check_made(&applied, create)?;
     for step in migration::missing(Dialect::Postgres, &applied)? {
         lease.run(step.text.to_owned()).await?;
         let note = format!(

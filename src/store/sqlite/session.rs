@@ -96,6 +96,11 @@ pub(super) fn failure(error: rusqlite::Error) -> StoreError {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
     };
+    // The one virtual table is that of words.
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    if code == Some(rusqlite::ffi::SQLITE_CORRUPT_VTAB) || text.contains("invalid fts5 file") {
+        return StoreError::Words(text);
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => StoreError::Timeout(0),
         Some(
