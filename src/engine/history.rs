@@ -7,9 +7,8 @@ use super::{
     bundle_text::BundleText,
     error::{Error, ErrorKind},
     operation::{HistoryRequest, HistoryScope},
-    permission,
     search::with_query,
-    submit::{parse_stored, resource},
+    submit::resource,
 };
 use crate::{
     access::Access,
@@ -215,26 +214,7 @@ impl Engine {
                 return Ok(false);
             }
         }
-        self.may_see_version(entry, access)
-    }
-
-    /// The index knows only newest versions; of older ones the text decides.
-    pub(super) fn may_see_version(&self, entry: &LogEntry, access: &Access) -> Result<bool, Error> {
-        if access.is_unrestricted() || entry.change == Change::Delete {
-            return Ok(true);
-        }
-        let head = &entry.stored.head;
-        let registry = self.registry();
-        let doc = parse_stored(&entry.stored)?;
-        let entries = registry.extract(head.kind, &doc, &self.settings.base_url);
-        Ok(permission::permits(
-            access,
-            &registry,
-            head.kind,
-            &head.id,
-            head.updated,
-            &entries,
-        ))
+        self.covers(&entry.stored, access).await
     }
 
     fn write_history(

@@ -15,7 +15,7 @@ use super::{
     error::{Error, ErrorKind},
     operation::{Done, Operation, Resource},
     parameters::Changes,
-    planner::Planner,
+    planner::{Newest, Planner},
     race::Race,
     resolve::Resolved,
 };
@@ -117,11 +117,16 @@ impl Engine {
                 Resolved::Found(stored) => Some((**stored).clone()),
                 _ => None,
             };
+            let newest = match found {
+                None => Newest::Missing,
+                Some(stored) if self.covers(&stored, access).await? => Newest::Seen(stored),
+                Some(_) => Newest::Hidden,
+            };
             if at % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
                 tokio::task::yield_now().await;
             }
             let one = planner
-                .one(draft, resolved, found, &|| documents(at))
+                .one(draft, resolved, newest, &|| documents(at))
                 .and_then(|planned| unique(&mut identities, planned));
             planned.push(one);
         }

@@ -28,8 +28,10 @@ macro_rules! on_both_databases {
     };
 }
 
+mod access;
 mod bundles;
 mod fixture;
+mod minimal;
 mod operations;
 mod parameters;
 mod reads;
