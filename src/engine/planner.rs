@@ -73,7 +73,7 @@ impl Planner<'_> {
         let mut planned = match (draft.verb, resolved) {
             (_, Resolved::Nothing) => nothing_to_delete(None),
             (_, Resolved::Several(several)) => self.delete_all(several)?,
-            (Verb::Create, Resolved::Found(stored)) => Planned {
+            (Verb::Create, Resolved::Found(stored, _)) => Planned {
                 writes: Vec::new(),
                 guard: None,
                 done: Done {

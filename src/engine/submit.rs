@@ -17,7 +17,7 @@ use super::{
     parameters::Changes,
     planner::{Newest, Planner},
     race::Race,
-    resolve::Resolved,
+    resolve::{Resolved, Unseen},
 };
 use crate::{
     access::Access,
@@ -66,7 +66,7 @@ impl Engine {
         let drafts: Vec<Draft<'_>> = operations.iter().map(Draft::from).collect();
         let mut race = Race::new(self);
         loop {
-            let resolved = all(self.resolve(&drafts, access).await)?;
+            let resolved = all(self.resolve(&drafts, &Unseen::default(), access).await)?;
             let documents = |at: usize| drafts[at].doc();
             let writing = self.indexing.writing().await;
             let planned = self.plan(&drafts, &resolved, &documents, access).await?;
@@ -114,7 +114,7 @@ impl Engine {
         for (at, (draft, resolved)) in drafts.iter().zip(resolved).enumerate() {
             let found = match resolved {
                 Resolved::Id(..) => heads.next().flatten(),
-                Resolved::Found(stored) => Some((**stored).clone()),
+                Resolved::Found(stored, _) => Some((**stored).clone()),
                 _ => None,
             };
             let newest = match found {

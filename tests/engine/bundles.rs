@@ -9,6 +9,9 @@ on_both_databases!(
     the_same_identity_twice_is_refused,
     conditional_creates_in_a_transaction_find_or_make,
     a_patch_entry_carries_json_patch_in_a_binary,
+    the_values_of_a_patch_refer_to_other_entries,
+    a_document_inside_a_transaction_stays_as_it_is,
+    only_what_is_a_link_by_its_type_is_rewritten,
     entries_of_a_batch_stand_alone,
     only_batches_and_transactions_are_carried_out,
     a_transaction_of_thousands_is_one_commit,
@@ -164,19 +167,95 @@ async fn conditional_creates_in_a_transaction_find_or_make(on: Database) {
     );
 }
 
-async fn a_patch_entry_carries_json_patch_in_a_binary(on: Database) {
+fn patch(url: &str, operations: &str) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let data = STANDARD.encode(operations);
+    format!(
+        r#"{{"resource":{{"resourceType":"Binary","contentType":"application/json-patch+json","data":"{data}"}},"request":{{"method":"PATCH","url":"{url}"}}}}"#
+    )
+}
+
+async fn a_patch_entry_carries_json_patch_in_a_binary(on: Database) {
     let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"a","active":true}"#)
         .await;
-    let data = STANDARD.encode(r#"[{"op":"replace","path":"/active","value":false}]"#);
-    let entry = format!(
-        r#"{{"resource":{{"resourceType":"Binary","contentType":"application/json-patch+json","data":"{data}"}},"request":{{"method":"PATCH","url":"Patient/a"}}}}"#
+    let entry = patch(
+        "Patient/a",
+        r#"[{"op":"replace","path":"/active","value":false}]"#,
     );
     let answer = f.bundle(&transaction(&[&entry])).await.unwrap();
     assert_eq!(statuses(&answer), ["200"]);
     let text = f.read("Patient", "a").await.unwrap();
     assert!(text.text().unwrap().contains(r#""active":false"#));
+}
+
+async fn the_values_of_a_patch_refer_to_other_entries(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
+    f.put(r#"{"resourceType":"Organization","id":"o","identifier":[{"value":"x"}]}"#)
+        .await;
+    let entry = patch(
+        "Patient/a",
+        r#"[{"op":"add","path":"/link","value":[{"other":{"reference":"urn:uuid:p"},"type":"seealso"}]},{"op":"add","path":"/managingOrganization","value":{"reference":"Organization?identifier=x"}},{"op":"test","path":"/link/0/other/reference","value":"urn:uuid:p"}]"#,
+    );
+    let answer = f
+        .bundle(&transaction(&[NEW_PATIENT, &entry]))
+        .await
+        .unwrap();
+    let new = at(entries(&answer)[0], "response.location").replace("/_history/1", "");
+    let changed = f.read("Patient", "a").await.unwrap();
+    let changed = doc(changed.text().unwrap());
+    assert_eq!(at(changed.root(), "link.0.other.reference"), new);
+    assert_eq!(
+        at(changed.root(), "managingOrganization.reference"),
+        "Organization/o"
+    );
+    let unknown = patch(
+        "Patient/a",
+        r#"[{"op":"add","path":"/generalPractitioner","value":[{"reference":"urn:uuid:none"}]}]"#,
+    );
+    let error = f.bundle(&transaction(&[&unknown])).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+}
+
+async fn a_document_inside_a_transaction_stays_as_it_is(on: Database) {
+    let f = Fixture::new(on).await;
+    let document = r#"{"resourceType":"Bundle","id":"d","type":"document","entry":[{"fullUrl":"urn:uuid:c","resource":{"resourceType":"Composition","status":"final","type":{"text":"t"},"date":"2026-11-20","title":"t","author":[{"reference":"urn:uuid:a"}],"subject":{"reference":"Patient?identifier=none"}}},{"fullUrl":"urn:uuid:a","resource":{"resourceType":"Practitioner"}}]}"#;
+    let put = format!(
+        r#"{{"fullUrl":"urn:uuid:x","resource":{document},"request":{{"method":"PUT","url":"Bundle/d"}}}}"#
+    );
+    f.bundle(&transaction(&[&put])).await.unwrap();
+    let stored = f.read("Bundle", "d").await.unwrap();
+    let entry = &document[document.find(r#""entry""#).unwrap()..];
+    assert!(stored.text().unwrap().ends_with(entry));
+}
+
+async fn only_what_is_a_link_by_its_type_is_rewritten(on: Database) {
+    let f = Fixture::new(on).await;
+    let put = |kind: &str, members: &str| {
+        format!(
+            r#"{{"resource":{{"resourceType":"{kind}","id":"l",{members}}},"request":{{"method":"PUT","url":"{kind}/l"}}}}"#
+        )
+    };
+    let answer = f
+        .bundle(&transaction(&[
+            NEW_PATIENT,
+            &put("Person", r#""name":[{"text":"urn:uuid:p"}],"link":[{"target":{"reference":"urn:uuid:p","type":"Patient"}}]"#),
+            &put("QuestionnaireResponse", r#""status":"completed","questionnaire":"urn:uuid:p","item":[{"linkId":"1","answer":[{"valueUri":"urn:uuid:p"}]}]"#),
+        ]))
+        .await
+        .unwrap();
+    let new = at(entries(&answer)[0], "response.location").replace("/_history/1", "");
+    let read = async |kind| doc(f.read(kind, "l").await.unwrap().text().unwrap());
+    let (person, response) = (read("Person").await, read("QuestionnaireResponse").await);
+    for (doc, path, expected) in [
+        (&person, "name.0.text", "urn:uuid:p"),
+        (&person, "link.0.target.reference", &*new),
+        (&response, "questionnaire", "urn:uuid:p"),
+        (&response, "item.0.answer.0.valueUri", &*new),
+    ] {
+        assert_eq!(at(doc.root(), path), expected, "{path}");
+    }
 }
 
 async fn entries_of_a_batch_stand_alone(on: Database) {

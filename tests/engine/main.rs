@@ -30,6 +30,7 @@ macro_rules! on_both_databases {
 
 mod access;
 mod bundles;
+mod conditions;
 mod fixture;
 mod minimal;
 mod operations;

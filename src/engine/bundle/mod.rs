@@ -2,8 +2,11 @@
 
 mod address;
 mod batch;
+mod conditions;
 mod entry;
 mod fetch;
+mod links;
+mod made;
 mod references;
 mod response;
 mod transaction;
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::access::Access;
 
-pub use references::{Answers, Conditional};
+pub use references::{Conditional, check_plain};
 
 /// How a batch or transaction is to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

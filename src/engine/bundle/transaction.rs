@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet, hash_map},
+    collections::{HashMap, hash_map},
 };
 
 use resources::{Doc, model::ResourceType};
@@ -20,7 +20,7 @@ use crate::{
         Engine,
         bundle_text::BundleText,
         concurrent::bounded,
-        draft::{Body, Draft, Verb, parse},
+        draft::{Draft, Verb, parse},
         error::Error,
         operation::{Done, Return, Target},
         race::Race,
@@ -33,10 +33,10 @@ use crate::{
 const CONCURRENT: usize = 16;
 
 /// The writes of a transaction in the order in which they are worked on.
-struct Writes<'e> {
+pub struct Writes<'e> {
     /// Places in the Bundle.
-    places: Vec<usize>,
-    drafts: Vec<Draft<'e>>,
+    pub places: Vec<usize>,
+    pub drafts: Vec<Draft<'e>>,
     full_urls: Vec<Option<&'e str>>,
 }
 
@@ -86,11 +86,10 @@ impl Engine {
     async fn carry_out(&self, writes: &Writes<'_>, access: &Access) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
-            let resolved = self.resolve(&writes.drafts, access).await;
-            let resolved = writes.placed(resolved)?;
+            let resolved = self.resolve_all(writes, access).await?;
             writes.check_identities(&resolved)?;
             let identities = writes.identities(&resolved)?;
-            let answers = self.answers(writes, &resolved, access).await?;
+            let answers = self.answers(writes, &resolved, &identities, access).await?;
             let documents = |at: usize| writes.document(at, &identities, &answers);
             let writing = self.indexing.writing().await;
             let planned = self
@@ -107,41 +106,6 @@ impl Engine {
                 Attempt::Lost(key) => race.lost(&key).await?,
             }
         }
-    }
-
-    /// What the conditional references mean, each looked up once. One whose condition is that of
-    /// an entry means what the entry becomes.
-    async fn answers(
-        &self,
-        writes: &Writes<'_>,
-        resolved: &[Resolved],
-        access: &Access,
-    ) -> Result<Answers, Error> {
-        let mut answers = Answers::new();
-        for (draft, resolved) in writes.drafts.iter().zip(resolved) {
-            if let (Some(Target::Search(query)), Some(id)) = (&draft.target, resolved.id())
-                && draft.verb != Verb::Delete
-            {
-                let condition = Conditional {
-                    kind: draft.kind,
-                    query: query.clone(),
-                };
-                answers.insert(condition, format!("{}/{id}", draft.kind));
-            }
-        }
-        let mut open = HashSet::new();
-        for draft in &writes.drafts {
-            if let Body::Entry(resource) = draft.body {
-                open.extend(
-                    references::conditionals(resource)
-                        .filter(|condition| !answers.contains_key(condition)),
-                );
-            }
-        }
-        if !open.is_empty() {
-            answers.extend(self.answer(open.into_iter().collect(), access).await?);
-        }
-        Ok(answers)
     }
 }
 
@@ -172,7 +136,7 @@ impl<'e> Writes<'e> {
     }
 
     /// The results, their errors placed at their entries.
-    fn placed<T>(&self, results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+    pub fn placed<T>(&self, results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
         all(results
             .into_iter()
             .zip(&self.places)
@@ -180,12 +144,17 @@ impl<'e> Writes<'e> {
             .collect())
     }
 
+    /// The error of one write, placed at its entry.
+    pub fn at(&self, slot: usize, error: Error) -> Error {
+        error.inside(&place(self.places[slot]))
+    }
+
     /// Two entries with the same condition would be about the same resource.
     fn check_conditions(&self) -> Result<(), Error> {
-        let mut seen: HashMap<(ResourceType, &str), usize> = HashMap::new();
+        let mut seen: HashMap<Conditional, usize> = HashMap::new();
         for (draft, at) in self.drafts.iter().zip(&self.places) {
             if let Some(Target::Search(query)) = &draft.target
-                && let Some(first) = seen.insert((draft.kind, query), *at)
+                && let Some(first) = seen.insert(Conditional::new(draft.kind, query), *at)
             {
                 return Err(Error::invalid(format!(
                     "entries {first} and {at} have the same condition '{query}' on {}; \
@@ -202,15 +171,11 @@ impl<'e> Writes<'e> {
     fn check_identities(&self, resolved: &[Resolved]) -> Result<(), Error> {
         let mut seen: HashMap<(ResourceType, &str), usize> = HashMap::with_capacity(resolved.len());
         for ((draft, resolved), at) in self.drafts.iter().zip(resolved).zip(&self.places) {
-            let ids: Vec<&str> = match resolved {
-                Resolved::Several(several) => {
-                    several.iter().map(|one| one.head.id.as_str()).collect()
-                }
-                // A conditional create that found its match writes nothing.
-                Resolved::Found(_) if draft.verb == Verb::Create => continue,
-                one => one.id().into_iter().collect(),
-            };
-            for id in ids {
+            // A conditional create that found its match writes nothing.
+            if draft.verb == Verb::Create && matches!(resolved, Resolved::Found(..)) {
+                continue;
+            }
+            for id in resolved.ids() {
                 match seen.entry((draft.kind, id)) {
                     hash_map::Entry::Vacant(free) => {
                         free.insert(*at);
@@ -251,17 +216,17 @@ impl<'e> Writes<'e> {
         Ok(identities)
     }
 
-    fn document(
+    /// The document of a write, references resolved.
+    pub fn document(
         &self,
         slot: usize,
         identities: &Identities,
         answers: &Answers,
     ) -> Result<Cow<'e, Doc>, Error> {
         let draft = &self.drafts[slot];
-        let Body::Entry(resource) = draft.body else {
-            return draft.doc();
-        };
-        let text = references::rewrite(resource, self.full_urls[slot], identities, answers)?;
-        Ok(Cow::Owned(parse(text)?))
+        match references::rewrite(draft, self.full_urls[slot], identities, answers)? {
+            Some(text) => Ok(Cow::Owned(parse(text)?)),
+            None => draft.doc(),
+        }
     }
 }
