@@ -110,7 +110,8 @@ impl Planner<'_> {
         resolved: &Resolved,
         newest: &Newest,
     ) -> Result<(), Error> {
-        let may_create = draft.verb == Verb::Update && draft.if_match.is_none();
+        let must_exist = draft.if_match.is_some() || draft.if_match_any;
+        let may_create = draft.verb == Verb::Update && !must_exist;
         match (resolved, newest) {
             (Resolved::Id(id, _), Newest::Missing | Newest::Hidden)
                 if !self.access.is_unrestricted() && !may_create =>
@@ -410,6 +411,13 @@ fn id_of(resolved: &Resolved) -> Result<&str, Error> {
 }
 
 fn check_match(draft: &Draft<'_>, found: Option<&Stored>) -> Result<(), Error> {
+    if draft.if_match_any && found.is_none_or(|stored| stored.head.deleted) {
+        return Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "conflict",
+            "If-Match: * asks for a resource that exists; there is none",
+        ));
+    }
     let Some(wanted) = draft.if_match else {
         return Ok(());
     };

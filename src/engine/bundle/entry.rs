@@ -35,6 +35,15 @@ impl Method {
     }
 }
 
+/// `ifMatch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// `*`: any version.
+    Any,
+    /// This version.
+    Version(i64),
+}
+
 /// An entry.
 #[derive(Debug)]
 pub struct Entry<'d> {
@@ -44,7 +53,7 @@ pub struct Entry<'d> {
     pub url: Url,
     pub full_url: Option<Cow<'d, str>>,
     pub resource: Option<Value<'d>>,
-    pub if_match: Option<i64>,
+    pub if_match: Option<Match>,
     pub if_none_match: Option<Cow<'d, str>>,
     pub if_modified_since: Option<Cow<'d, str>>,
     pub if_none_exist: Option<Cow<'d, str>>,
@@ -93,7 +102,7 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
     let method = method(text("method").as_deref())?;
     let url = text("url").ok_or_else(|| required("the entry's request has no url"))?;
     let url = Url::parse(&url, base_url)?;
-    let if_match = text("ifMatch").map(|tag| version_of(&tag)).transpose()?;
+    let if_match = text("ifMatch").map(|tag| matched_by(&tag)).transpose()?;
     let patch = match (method, resource) {
         (Method::Patch, Some(resource)) => Some(patch(resource)?),
         _ => None,
@@ -107,7 +116,7 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
         if_match,
         if_none_match: text("ifNoneMatch"),
         if_modified_since: text("ifModifiedSince"),
-        if_none_exist: text("ifNoneExist"),
+        if_none_exist: text("ifNoneExist").map(query_of),
         patch,
     })
 }
@@ -144,14 +153,25 @@ fn method(text: Option<&str>) -> Result<Method, Error> {
     })
 }
 
-/// The version that an entity tag names: `W/"3"`, `"3"` or `3`.
-fn version_of(tag: &str) -> Result<i64, Error> {
+/// The version that an entity tag names: `W/"3"`, `"3"` or `3`; any for `*`.
+fn matched_by(tag: &str) -> Result<Match, Error> {
+    if tag == "*" {
+        return Ok(Match::Any);
+    }
     let inner = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-    inner.parse().map_err(|_| {
+    inner.parse().map(Match::Version).map_err(|_| {
         Error::invalid(format!(
             "'{tag}' is no entity tag of this server; ifMatch looks like W/\"3\""
         ))
     })
+}
+
+/// The query of a condition. Some clients send the whole address of the search.
+fn query_of(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.split_once('?') {
+        Some((_, query)) => Cow::Owned(query.to_owned()),
+        None => text,
+    }
 }
 
 /// The JSON Patch document inside a Binary.
@@ -190,6 +210,12 @@ impl<'d> Entry<'d> {
     /// The address does not fit the method, or the resource is missing.
     pub fn draft(&self) -> Result<Draft<'_>, Error> {
         let (kind, target) = self.target()?;
+        if self.if_match == Some(Match::Any) && !matches!(target, Some(Target::Id(_))) {
+            return Err(Error::invalid(
+                "ifMatch '*' asks whether one resource is there, so the url must name it by its \
+                 id; leave ifMatch out",
+            ));
+        }
         let body = match self.method {
             Method::Delete => Body::None,
             Method::Patch => Body::Own(self.patch.as_ref().ok_or_else(|| self.bodiless())?),
@@ -205,7 +231,11 @@ impl<'d> Entry<'d> {
             },
             target,
             body,
-            if_match: self.if_match,
+            if_match: match self.if_match {
+                Some(Match::Version(version)) => Some(version),
+                _ => None,
+            },
+            if_match_any: self.if_match == Some(Match::Any),
             if_none_match_any: self.if_none_match.as_deref() == Some("*"),
             wants_text: false,
         })
