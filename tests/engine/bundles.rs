@@ -1,4 +1,4 @@
-use rotunda::engine::ErrorKind;
+use rotunda::engine::{ErrorKind, Target};
 
 use crate::fixture::*;
 
@@ -12,7 +12,12 @@ on_both_databases!(
     the_values_of_a_patch_refer_to_other_entries,
     a_document_inside_a_transaction_stays_as_it_is,
     only_what_is_a_link_by_its_type_is_rewritten,
+    a_get_that_cannot_be_answered_undoes_all,
+    a_get_sees_what_the_transaction_does,
     entries_of_a_batch_stand_alone,
+    references_that_only_a_transaction_resolves_are_refused_elsewhere,
+    preconditions_of_entries_are_written_as_in_headers,
+    a_misspelt_member_of_a_bundle_is_refused,
     only_batches_and_transactions_are_carried_out,
     a_transaction_of_thousands_is_one_commit,
     parallel_transactions_over_the_same_resources_all_succeed,
@@ -255,6 +260,167 @@ async fn only_what_is_a_link_by_its_type_is_rewritten(on: Database) {
         (&response, "item.0.answer.0.valueUri", &*new),
     ] {
         assert_eq!(at(doc.root(), path), expected, "{path}");
+    }
+}
+
+fn get(url: &str) -> String {
+    format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#)
+}
+
+async fn a_get_that_cannot_be_answered_undoes_all(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
+    f.put(r#"{"resourceType":"Patient","id":"gone"}"#).await;
+    f.one(delete("Patient", Target::Id("gone".to_owned())))
+        .await
+        .unwrap();
+    let delete_a = r#"{"request":{"method":"DELETE","url":"Patient/a"}}"#;
+    for (url, kind) in [
+        ("Patient/none", ErrorKind::NotFound),
+        ("Patient/gone", ErrorKind::Gone),
+        ("Patient/a", ErrorKind::Gone),
+        ("Patient/a/_history/2", ErrorKind::Gone),
+        ("Patient/a/_history/3", ErrorKind::NotFound),
+        ("Patient/none/_history", ErrorKind::NotFound),
+        ("Patient/none/$everything", ErrorKind::NotFound),
+        ("Patient/a/$everything", ErrorKind::Gone),
+        ("Patient?bogus=1", ErrorKind::Invalid),
+        ("Patient?birthdate=x", ErrorKind::Invalid),
+        ("Patient?_page=x", ErrorKind::Invalid),
+        ("?_type=Bogus", ErrorKind::Invalid),
+        ("Patient/a/Observation?bogus=1", ErrorKind::Invalid),
+        ("_history?_since=x", ErrorKind::Invalid),
+        ("Patient/none/_history?_count=x", ErrorKind::Invalid),
+        ("Patient/none/$everything?_count=x", ErrorKind::Invalid),
+        ("Bogus/1", ErrorKind::Invalid),
+    ] {
+        let bundle = transaction(&[NEW_PATIENT, delete_a, &get(url)]);
+        let error = f.bundle(&bundle).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{url}: {error:?}");
+        let place = error.issues[0].expression.clone().unwrap_or_default();
+        assert!(place.starts_with("Bundle.entry[2]"), "{url}: {error:?}");
+    }
+    assert_eq!(f.found("Patient").await, ["Patient/a"]);
+}
+
+async fn a_get_sees_what_the_transaction_does(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
+    let put = r#"{"resource":{"resourceType":"Patient","id":"new"},"request":{"method":"PUT","url":"Patient/new"}}"#;
+    let delete_a = r#"{"request":{"method":"DELETE","url":"Patient/a"}}"#;
+    let gets = [
+        "Patient/new",
+        "Patient/new/_history/1",
+        "Patient/new/_history",
+        "Patient/new/$everything",
+        "Patient/a/_history",
+        "Patient/a/_history/1",
+        "Patient?_id=new",
+    ]
+    .map(get);
+    let mut parts: Vec<&str> = gets.iter().map(String::as_str).collect();
+    parts.extend([put, delete_a]);
+    let answer = f.bundle(&transaction(&parts)).await.unwrap();
+    assert_eq!(
+        statuses(&answer),
+        [
+            "200", "200", "200", "200", "200", "200", "200", "201", "204"
+        ]
+    );
+    let found = entries(&answer)[6].get("resource").unwrap();
+    assert_eq!(at(found, "entry.0.resource.id"), "new");
+}
+
+async fn references_that_only_a_transaction_resolves_are_refused_elsewhere(on: Database) {
+    let f = Fixture::new(on).await;
+    let observation = |subject: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","status":"final","code":{{"text":"c"}},"subject":{{"reference":"{subject}"}}}}"#
+        )
+    };
+    let error = f
+        .one(create(&observation("Patient?identifier=x"), None))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    let place = error.issues[0].expression.as_deref();
+    assert_eq!(place, Some("Observation.subject.reference"));
+    // A URN is a URI like any other, where no entry has it.
+    let stranger = "urn:uuid:0e5a9ae8-8b3f-4f2b-9d6e-0a1f3f1f2a11";
+    f.one(create(&observation(stranger), None)).await.unwrap();
+
+    let post = |subject: &str| {
+        format!(
+            r#"{{"resource":{},"request":{{"method":"POST","url":"Observation"}}}}"#,
+            observation(subject)
+        )
+    };
+    let answer = f
+        .bundle(&format!(
+            r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
+            [
+                NEW_PATIENT,
+                &post("urn:uuid:p"),
+                &post("Patient?identifier=x"),
+                &post(stranger)
+            ]
+            .join(",")
+        ))
+        .await
+        .unwrap();
+    assert_eq!(statuses(&answer), ["201", "400", "400", "201"]);
+    for entry in [1, 2] {
+        assert_eq!(
+            at(
+                entries(&answer)[entry],
+                "response.outcome.issue.0.expression.0"
+            ),
+            format!("Bundle.entry[{entry}].resource.subject.reference")
+        );
+    }
+}
+
+async fn preconditions_of_entries_are_written_as_in_headers(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a","identifier":[{"value":"x"}]}"#)
+        .await;
+    let put = |id: &str| {
+        format!(
+            r#"{{"resource":{{"resourceType":"Patient","id":"{id}","identifier":[{{"value":"x"}}]}},"request":{{"method":"PUT","url":"Patient/{id}","ifMatch":"*"}}}}"#
+        )
+    };
+    let once = r#"{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"Patient?identifier=x"}}"#;
+    let by_search = r#"{"resource":{"resourceType":"Patient"},"request":{"method":"PUT","url":"Patient?identifier=x","ifMatch":"*"}}"#;
+    for (kind, wanted) in [("transaction", "412"), ("batch", "412")] {
+        let bundle = |entry: &str| {
+            format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entry}]}}"#)
+        };
+        let answer = f.bundle(&bundle(&put("a"))).await.unwrap();
+        assert_eq!(statuses(&answer), ["200"]);
+        let answer = f.bundle(&bundle(once)).await.unwrap();
+        assert_eq!(statuses(&answer), ["200"]);
+        for (entry, status) in [(&*put("b"), wanted), (by_search, "400")] {
+            let said = match f.bundle(&bundle(entry)).await {
+                Ok(answer) => statuses(&answer).remove(0),
+                Err(error) => error.kind.status().to_string(),
+            };
+            assert_eq!(said, status, "{kind}: {entry}");
+        }
+    }
+    assert_eq!(f.found("Patient").await, ["Patient/a"]);
+}
+
+async fn a_misspelt_member_of_a_bundle_is_refused(on: Database) {
+    let f = Fixture::new(on).await;
+    for kind in ["transaction", "batch"] {
+        let with = |members: &str| {
+            format!(r#"{{"resourceType":"Bundle","type":"{kind}",{members},"entry":[]}}"#)
+        };
+        let error = f.bundle(&with(r#""foo":1"#)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid);
+        assert_eq!(error.issues[0].expression.as_deref(), Some("Bundle.foo"));
+        let known = r#""id":"x","meta":{},"_type":{"id":"t"},"timestamp":"2026-11-20T00:00:00Z""#;
+        f.bundle(&with(known)).await.unwrap();
     }
 }
 

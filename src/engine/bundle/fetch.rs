@@ -1,6 +1,8 @@
 //! GET and HEAD entries.
 
-use resources::primitive::DateRange;
+use std::collections::HashMap;
+
+use resources::{model::ResourceType, primitive::DateRange};
 
 use super::{
     BundleOptions,
@@ -14,9 +16,10 @@ use crate::{
         Engine,
         bundle_text::BundleText,
         error::Error,
-        operation::{EverythingRequest, HistoryRequest, Resource, SearchRequest},
+        operation::{EverythingRequest, HistoryRequest, HistoryScope, Resource, SearchRequest},
     },
     search::{self, Scope},
+    store::{Change, Write},
 };
 
 /// What a GET entry gives.
@@ -29,6 +32,29 @@ pub enum Fetched {
     Bundle(String),
 }
 
+/// What a GET entry asks for.
+enum Asked<'e> {
+    Instance(ResourceType, &'e str),
+    Version(ResourceType, &'e str, i64),
+    Search(SearchRequest),
+    History(HistoryRequest),
+    Everything(EverythingRequest),
+}
+
+/// The versions that a transaction is about to write.
+pub struct Coming<'w>(HashMap<(ResourceType, &'w str), (i64, Change)>);
+
+impl<'w> Coming<'w> {
+    /// Of all its writes.
+    pub fn new(writes: impl Iterator<Item = &'w Write>) -> Self {
+        let version = |write: &'w Write| {
+            let version = (write.version, write.change);
+            ((write.kind, write.id.as_str()), version)
+        };
+        Self(writes.map(version).collect())
+    }
+}
+
 impl Engine {
     /// Carries out a GET or HEAD entry.
     pub(super) async fn fetch_entry(
@@ -37,54 +63,70 @@ impl Engine {
         options: &BundleOptions,
         access: &Access,
     ) -> Result<Fetched, Error> {
-        let params = search::decode(entry.url.query.as_deref().unwrap_or_default());
-        let search = |scope: Scope, params| SearchRequest {
-            scope,
-            params,
-            strict: options.strict,
-            explain: false,
-        };
-        let text = match &entry.url.address {
-            Address::Instance(kind, id) => {
-                let found = self.read(*kind, id, access).await?;
+        let text = match asked(entry, options) {
+            Asked::Instance(kind, id) => {
+                let found = self.read(kind, id, access).await?;
                 return Ok(unless_known(entry, found));
             }
-            Address::Version(kind, id, version) => {
-                let found = self.vread(*kind, id, *version, access).await?;
+            Asked::Version(kind, id, version) => {
+                let found = self.vread(kind, id, version, access).await?;
                 return Ok(Fetched::Resource(Box::new(found)));
             }
-            Address::System => self.search(&search(Scope::System, params), access).await?,
-            Address::Type(kind) => {
-                self.search(&search(Scope::Type(*kind), params), access)
-                    .await?
-            }
-            Address::Compartment(kind, id, member) => {
-                let scope = Scope::Compartment {
-                    kind: *kind,
-                    id: id.clone(),
-                    member: *member,
-                };
-                self.search(&search(scope, params), access).await?
-            }
-            Address::History(scope) => {
-                let request = HistoryRequest {
-                    scope: scope.clone(),
-                    params,
-                    strict: options.strict,
-                };
-                self.history(&request, access).await?
-            }
-            Address::Everything(kind, id) => {
-                let request = EverythingRequest {
-                    kind: *kind,
-                    id: id.clone(),
-                    params,
-                    strict: options.strict,
-                };
-                self.everything(&request, access).await?
-            }
+            Asked::Search(request) => self.search(&request, access).await?,
+            Asked::History(request) => self.history(&request, access).await?,
+            Asked::Everything(request) => self.everything(&request, access).await?,
         };
         Ok(Fetched::Bundle(text))
+    }
+
+    /// Finds what is wrong with a GET entry, whatever is stored: a transaction must know before
+    /// it commits.
+    pub(super) async fn check_request(
+        &self,
+        entry: &Entry<'_>,
+        options: &BundleOptions,
+        access: &Access,
+    ) -> Result<(), Error> {
+        match asked(entry, options) {
+            Asked::Instance(..) | Asked::Version(..) => Ok(()),
+            Asked::Search(request) => self.prepared(&request, access).await.map(drop),
+            Asked::History(request) => self.prepared_history(&request).map(drop),
+            Asked::Everything(request) => self.prepared_everything(&request).map(drop),
+        }
+    }
+
+    /// Finds out whether what a GET entry addresses will be there after the transaction.
+    pub(super) async fn check_there(
+        &self,
+        entry: &Entry<'_>,
+        coming: &Coming<'_>,
+        access: &Access,
+    ) -> Result<(), Error> {
+        let (kind, id) = match &entry.url.address {
+            Address::Instance(kind, id)
+            | Address::Version(kind, id, _)
+            | Address::History(HistoryScope::Instance(kind, id))
+            | Address::Everything(kind, Some(id)) => (*kind, id.as_str()),
+            _ => return Ok(()),
+        };
+        match (&entry.url.address, coming.0.get(&(kind, id))) {
+            (Address::History(_), Some(_)) => Ok(()),
+            (Address::History(_), None) => self.head(kind, id, access).await.map(drop),
+            (Address::Version(_, _, asked), Some((version, change)))
+                if asked == version && *change != Change::Delete =>
+            {
+                Ok(())
+            }
+            (Address::Version(_, _, asked), Some((version, _))) if asked == version => {
+                Err(Error::gone(kind, id))
+            }
+            (Address::Version(_, _, version), _) => {
+                self.vread(kind, id, *version, access).await.map(drop)
+            }
+            (_, Some((_, Change::Delete))) => Err(Error::gone(kind, id)),
+            (_, Some(_)) => Ok(()),
+            (_, None) => self.read(kind, id, access).await.map(drop),
+        }
     }
 
     /// Writes what a GET or HEAD entry gave.
@@ -105,6 +147,41 @@ impl Engine {
             Err(error) => response::failed(out, error),
         }
         Ok(())
+    }
+}
+
+fn asked<'e>(entry: &'e Entry<'_>, options: &BundleOptions) -> Asked<'e> {
+    let params = search::decode(entry.url.query.as_deref().unwrap_or_default());
+    let strict = options.strict;
+    let search = |scope| {
+        Asked::Search(SearchRequest {
+            scope,
+            params: params.clone(),
+            strict,
+            explain: false,
+        })
+    };
+    match &entry.url.address {
+        Address::Instance(kind, id) => Asked::Instance(*kind, id),
+        Address::Version(kind, id, version) => Asked::Version(*kind, id, *version),
+        Address::System => search(Scope::System),
+        Address::Type(kind) => search(Scope::Type(*kind)),
+        Address::Compartment(kind, id, member) => search(Scope::Compartment {
+            kind: *kind,
+            id: id.clone(),
+            member: *member,
+        }),
+        Address::History(scope) => Asked::History(HistoryRequest {
+            scope: scope.clone(),
+            params,
+            strict,
+        }),
+        Address::Everything(kind, id) => Asked::Everything(EverythingRequest {
+            kind: *kind,
+            id: id.clone(),
+            params,
+            strict,
+        }),
     }
 }
 

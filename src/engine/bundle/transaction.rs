@@ -10,7 +10,7 @@ use resources::{Doc, model::ResourceType};
 use super::{
     BundleOptions,
     entry::{Entry, entries, place},
-    fetch::Fetched,
+    fetch::{Coming, Fetched},
     references::{self, Answers, Conditional, Identities},
     response,
 };
@@ -49,10 +49,12 @@ impl Engine {
     ) -> Result<String, Error> {
         let entries = all(entries(doc.root(), &self.settings.base_url).collect())?;
         let writes = Writes::new(&entries, options.prefer)?;
-        let done = self.carry_out(&writes, access).await?;
+        let reads: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.is_read()).collect();
+        let check = |entry| self.check_request(entry, options, access);
+        checked(&reads, check).await?;
+        let done = self.carry_out(&writes, &reads, access).await?;
         let mut done_at: HashMap<usize, Done> = writes.places.iter().copied().zip(done).collect();
 
-        let reads: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.is_read()).collect();
         let mut fetched: HashMap<usize, Result<Fetched, Error>> = HashMap::new();
         let one = |number: usize| {
             let entry = reads[number];
@@ -83,7 +85,12 @@ impl Engine {
     }
 
     /// Commits all writes; repeats what lost a race.
-    async fn carry_out(&self, writes: &Writes<'_>, access: &Access) -> Result<Vec<Done>, Error> {
+    async fn carry_out(
+        &self,
+        writes: &Writes<'_>,
+        reads: &[&Entry<'_>],
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
             let resolved = self.resolve_all(writes, access).await?;
@@ -96,6 +103,9 @@ impl Engine {
                 .plan(&writes.drafts, &resolved, &documents, access)
                 .await?;
             let planned = writes.placed(planned)?;
+            let coming = Coming::new(planned.iter().flat_map(|one| &one.writes));
+            let check = |entry| self.check_there(entry, &coming, access);
+            checked(reads, check).await?;
             let attempt = self.attempt(&writes.drafts, planned, access).await?;
             drop(writing);
             match attempt {
@@ -107,6 +117,31 @@ impl Engine {
             }
         }
     }
+}
+
+/// Checks all entries; what is wrong is placed at them.
+async fn checked<'r, 'e, F: Future<Output = Result<(), Error>>>(
+    entries: &'r [&'r Entry<'e>],
+    check: impl Fn(&'r Entry<'e>) -> F,
+) -> Result<(), Error> {
+    let mut results = Vec::with_capacity(entries.len());
+    let one = |number: usize| {
+        let entry = entries[number];
+        let check = check(entry);
+        async move {
+            (
+                number,
+                check.await.map_err(|error| error.inside(&place(entry.at))),
+            )
+        }
+    };
+    bounded(CONCURRENT, entries.len(), one, |result| {
+        results.push(result)
+    })
+    .await;
+    results.sort_by_key(|(number, _)| *number);
+    let results = results.into_iter().map(|(_, result)| result).collect();
+    all(results).map(drop)
 }
 
 impl<'e> Writes<'e> {
