@@ -15,6 +15,7 @@ on_both_databases!(
     a_get_that_cannot_be_answered_undoes_all,
     a_get_sees_what_the_transaction_does,
     entries_of_a_batch_stand_alone,
+    operations_are_carried_out_inside_a_bundle,
     references_that_only_a_transaction_resolves_are_refused_elsewhere,
     preconditions_of_entries_are_written_as_in_headers,
     a_misspelt_member_of_a_bundle_is_refused,
@@ -329,6 +330,47 @@ async fn a_get_sees_what_the_transaction_does(on: Database) {
     );
     let found = entries(&answer)[6].get("resource").unwrap();
     assert_eq!(at(found, "entry.0.resource.id"), "new");
+}
+
+async fn operations_are_carried_out_inside_a_bundle(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a","meta":{"tag":[{"code":"t"}]}}"#)
+        .await;
+    let post = |url: &str, resource: &str| {
+        format!(r#"{{"resource":{resource},"request":{{"method":"POST","url":"{url}"}}}}"#)
+    };
+    let patient = r#"{"resourceType":"Patient","bogus":1}"#;
+    let parts = [
+        (get("$meta"), "Parameters"),
+        (get("Patient/$meta"), "Parameters"),
+        (get("Patient/a/$meta"), "Parameters"),
+        (get("Patient/a/_history/1/$meta"), "Parameters"),
+        (post("Patient/_search?_tag=t", "{}"), "Bundle"),
+        (post("Patient/$validate", patient), "OperationOutcome"),
+        (get("Patient/a/$everything"), "Bundle"),
+    ];
+    for kind in ["transaction", "batch"] {
+        let texts: Vec<&str> = parts.iter().map(|(text, _)| text.as_str()).collect();
+        let bundle = transaction(&texts).replace("transaction", kind);
+        let answer = f.bundle(&bundle).await.unwrap();
+        for (entry, (text, answered)) in entries(&answer).into_iter().zip(&parts) {
+            assert_eq!(at(entry, "response.status"), "200 OK", "{text}");
+            assert_eq!(at(entry, "resource.resourceType"), *answered, "{text}");
+        }
+        let found = entries(&answer)[4];
+        assert_eq!(at(found, "resource.entry.0.resource.id"), "a");
+    }
+    for refused in [
+        get("Patient/_search"),
+        get("Patient/none/$meta"),
+        post("Patient/$meta", "{}"),
+        post("Patient/$validate?mode=x", patient),
+    ] {
+        let error = f.bundle(&transaction(&[NEW_PATIENT, &refused])).await;
+        let place = error.unwrap_err().issues[0].expression.clone();
+        assert_eq!(place.as_deref(), Some("Bundle.entry[1]"), "{refused}");
+    }
+    assert_eq!(f.found("Patient").await, ["Patient/a"]);
 }
 
 async fn references_that_only_a_transaction_resolves_are_refused_elsewhere(on: Database) {

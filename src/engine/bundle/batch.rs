@@ -50,7 +50,7 @@ impl Engine {
             let of_phase: Vec<&Entry<'_>> = entries
                 .iter()
                 .filter_map(|entry| entry.as_ref().ok())
-                .filter(|entry| entry.method.phase() == phase)
+                .filter(|entry| entry.phase() == phase)
                 .collect();
             let one = |number: usize| {
                 let entry = of_phase[number];

@@ -23,18 +23,6 @@ pub enum Method {
     Delete,
 }
 
-impl Method {
-    /// The order in which entries are worked on: what is smaller comes first.
-    pub fn phase(self) -> u8 {
-        match self {
-            Self::Delete => 0,
-            Self::Post => 1,
-            Self::Put | Self::Patch => 2,
-            Self::Get | Self::Head => 3,
-        }
-    }
-}
-
 /// `ifMatch`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
@@ -199,9 +187,23 @@ fn patch(resource: Value<'_>) -> Result<Doc, Error> {
 }
 
 impl<'d> Entry<'d> {
-    /// True for GET and HEAD.
+    /// True for what changes nothing: GET and HEAD, and the POSTs of searches and of `$validate`.
     pub fn is_read(&self) -> bool {
-        self.method.phase() == 3
+        match (&self.url.address, self.method) {
+            (Address::Search(_) | Address::Validate(..), method) => method == Method::Post,
+            (_, method) => matches!(method, Method::Get | Method::Head),
+        }
+    }
+
+    /// The order in which entries are worked on: what is smaller comes first.
+    pub fn phase(&self) -> u8 {
+        match self.method {
+            _ if self.is_read() => 3,
+            Method::Delete => 0,
+            Method::Post => 1,
+            Method::Put | Method::Patch => 2,
+            Method::Get | Method::Head => 3,
+        }
     }
 
     /// The write that the entry asks for.
@@ -265,8 +267,8 @@ impl<'d> Entry<'d> {
             _ => Err(Error::new(
                 ErrorKind::Invalid,
                 "invalid",
-                "the request's url does not fit its method: POST goes to a type; \
-                 PUT, PATCH and DELETE go to a type with an id, or to a type with a search",
+                "the request's url does not fit its method: POST goes to a type, to _search and \
+                 to $validate; PUT, PATCH and DELETE go to a type with an id, or to a type with a search",
             )),
         }
     }

@@ -1,8 +1,8 @@
-//! GET and HEAD entries.
+//! Entries that change nothing: GET and HEAD, and the POSTs of searches and of `$validate`.
 
 use std::collections::HashMap;
 
-use resources::{model::ResourceType, primitive::DateRange};
+use resources::{model::ResourceType, outcome::operation_outcome, primitive::DateRange};
 
 use super::{
     BundleOptions,
@@ -15,14 +15,18 @@ use crate::{
     engine::{
         Engine,
         bundle_text::BundleText,
+        draft::parse,
         error::Error,
-        operation::{EverythingRequest, HistoryRequest, HistoryScope, Resource, SearchRequest},
+        operation::{
+            EverythingRequest, HistoryRequest, HistoryScope, MetaScope, Resource, SearchRequest,
+            ValidateRequest,
+        },
     },
     search::{self, Scope},
     store::{Change, Write},
 };
 
-/// What a GET entry gives.
+/// What such an entry gives.
 pub enum Fetched {
     /// A resource.
     Resource(Box<Resource>),
@@ -32,13 +36,15 @@ pub enum Fetched {
     Bundle(String),
 }
 
-/// What a GET entry asks for.
+/// What such an entry asks for.
 enum Asked<'e> {
     Instance(ResourceType, &'e str),
     Version(ResourceType, &'e str, i64),
     Search(SearchRequest),
     History(HistoryRequest),
     Everything(EverythingRequest),
+    Meta(&'e MetaScope),
+    Validate(ValidateRequest),
 }
 
 /// The versions that a transaction is about to write.
@@ -56,14 +62,14 @@ impl<'w> Coming<'w> {
 }
 
 impl Engine {
-    /// Carries out a GET or HEAD entry.
+    /// Carries out an entry that changes nothing.
     pub(super) async fn fetch_entry(
         &self,
         entry: &Entry<'_>,
         options: &BundleOptions,
         access: &Access,
     ) -> Result<Fetched, Error> {
-        let text = match asked(entry, options) {
+        let text = match asked(entry, options)? {
             Asked::Instance(kind, id) => {
                 let found = self.read(kind, id, access).await?;
                 return Ok(unless_known(entry, found));
@@ -75,6 +81,8 @@ impl Engine {
             Asked::Search(request) => self.search(&request, access).await?,
             Asked::History(request) => self.history(&request, access).await?,
             Asked::Everything(request) => self.everything(&request, access).await?,
+            Asked::Meta(scope) => self.meta(scope, access).await?,
+            Asked::Validate(request) => operation_outcome(&self.validate(&request, access).await?),
         };
         Ok(Fetched::Bundle(text))
     }
@@ -87,11 +95,12 @@ impl Engine {
         options: &BundleOptions,
         access: &Access,
     ) -> Result<(), Error> {
-        match asked(entry, options) {
-            Asked::Instance(..) | Asked::Version(..) => Ok(()),
+        match asked(entry, options)? {
+            Asked::Instance(..) | Asked::Version(..) | Asked::Meta(_) => Ok(()),
             Asked::Search(request) => self.prepared(&request, access).await.map(drop),
             Asked::History(request) => self.prepared_history(&request).map(drop),
             Asked::Everything(request) => self.prepared_everything(&request).map(drop),
+            Asked::Validate(request) => self.validate(&request, access).await.map(drop),
         }
     }
 
@@ -105,38 +114,37 @@ impl Engine {
         let (kind, id) = match &entry.url.address {
             Address::Instance(kind, id)
             | Address::Version(kind, id, _)
+            | Address::Meta(MetaScope::Instance(kind, id) | MetaScope::Version(kind, id, _))
             | Address::History(HistoryScope::Instance(kind, id))
             | Address::Everything(kind, Some(id)) => (*kind, id.as_str()),
             _ => return Ok(()),
         };
-        match (&entry.url.address, coming.0.get(&(kind, id))) {
+        let coming = coming.0.get(&(kind, id));
+        match (&entry.url.address, coming) {
             (Address::History(_), Some(_)) => Ok(()),
             (Address::History(_), None) => self.head(kind, id, access).await.map(drop),
-            (Address::Version(_, _, asked), Some((version, change)))
-                if asked == version && *change != Change::Delete =>
-            {
-                Ok(())
-            }
-            (Address::Version(_, _, asked), Some((version, _))) if asked == version => {
-                Err(Error::gone(kind, id))
-            }
-            (Address::Version(_, _, version), _) => {
-                self.vread(kind, id, *version, access).await.map(drop)
-            }
+            (
+                Address::Version(_, _, asked) | Address::Meta(MetaScope::Version(_, _, asked)),
+                coming,
+            ) => match coming {
+                Some((version, Change::Delete)) if asked == version => Err(Error::gone(kind, id)),
+                Some((version, _)) if asked == version => Ok(()),
+                _ => self.vread(kind, id, *asked, access).await.map(drop),
+            },
             (_, Some((_, Change::Delete))) => Err(Error::gone(kind, id)),
             (_, Some(_)) => Ok(()),
             (_, None) => self.read(kind, id, access).await.map(drop),
         }
     }
 
-    /// Writes what a GET or HEAD entry gave.
+    /// Writes what such an entry gave.
     pub(super) fn write_fetched(
         &self,
         bundle: &mut BundleText,
         entry: &Entry<'_>,
         fetched: &Result<Fetched, Error>,
     ) -> Result<(), Error> {
-        let with_body = entry.method == Method::Get;
+        let with_body = entry.method != Method::Head;
         let out = bundle.entry();
         match fetched {
             Ok(Fetched::Resource(resource)) => {
@@ -150,39 +158,58 @@ impl Engine {
     }
 }
 
-fn asked<'e>(entry: &'e Entry<'_>, options: &BundleOptions) -> Asked<'e> {
+fn asked<'e>(entry: &'e Entry<'_>, options: &BundleOptions) -> Result<Asked<'e>, Error> {
     let params = search::decode(entry.url.query.as_deref().unwrap_or_default());
     let strict = options.strict;
-    let search = |scope| {
-        Asked::Search(SearchRequest {
-            scope,
-            params: params.clone(),
-            strict,
-            explain: false,
-        })
-    };
-    match &entry.url.address {
-        Address::Instance(kind, id) => Asked::Instance(*kind, id),
-        Address::Version(kind, id, version) => Asked::Version(*kind, id, *version),
-        Address::System => search(Scope::System),
-        Address::Type(kind) => search(Scope::Type(*kind)),
-        Address::Compartment(kind, id, member) => search(Scope::Compartment {
+    let scope = match &entry.url.address {
+        Address::Instance(kind, id) => return Ok(Asked::Instance(*kind, id)),
+        Address::Version(kind, id, version) => return Ok(Asked::Version(*kind, id, *version)),
+        Address::History(scope) => {
+            return Ok(Asked::History(HistoryRequest {
+                scope: scope.clone(),
+                params,
+                strict,
+            }));
+        }
+        Address::Everything(kind, id) => {
+            return Ok(Asked::Everything(EverythingRequest {
+                kind: *kind,
+                id: id.clone(),
+                params,
+                strict,
+            }));
+        }
+        Address::Meta(scope) => return Ok(Asked::Meta(scope)),
+        Address::Validate(kind, id) => {
+            let last = |wanted: &str| {
+                let found = params.iter().rev().find(|(name, _)| name == wanted);
+                found.map(|(_, value)| value.clone())
+            };
+            return Ok(Asked::Validate(ValidateRequest {
+                kind: *kind,
+                id: id.clone(),
+                body: entry
+                    .resource
+                    .map(|resource| parse(resource.raw()))
+                    .transpose()?,
+                mode: last("mode"),
+                profile: last("profile"),
+            }));
+        }
+        Address::System | Address::Search(None) => Scope::System,
+        Address::Type(kind) | Address::Search(Some(kind)) => Scope::Type(*kind),
+        Address::Compartment(kind, id, member) => Scope::Compartment {
             kind: *kind,
             id: id.clone(),
             member: *member,
-        }),
-        Address::History(scope) => Asked::History(HistoryRequest {
-            scope: scope.clone(),
-            params,
-            strict,
-        }),
-        Address::Everything(kind, id) => Asked::Everything(EverythingRequest {
-            kind: *kind,
-            id: id.clone(),
-            params,
-            strict,
-        }),
-    }
+        },
+    };
+    Ok(Asked::Search(SearchRequest {
+        scope,
+        params,
+        strict,
+        explain: false,
+    }))
 }
 
 /// `ifNoneMatch`, and if that is not given, `ifModifiedSince`.

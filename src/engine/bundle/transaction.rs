@@ -147,7 +147,7 @@ async fn checked<'r, 'e, F: Future<Output = Result<(), Error>>>(
 impl<'e> Writes<'e> {
     fn new(entries: &'e [Entry<'_>], prefer: Return) -> Result<Self, Error> {
         let mut order: Vec<&Entry<'_>> = entries.iter().filter(|entry| !entry.is_read()).collect();
-        order.sort_by_key(|entry| entry.method.phase());
+        order.sort_by_key(|entry| entry.phase());
         let drafts = order
             .iter()
             .map(|entry| {
