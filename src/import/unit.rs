@@ -285,7 +285,7 @@ impl Work {
                     })
                     .collect()
             };
-            match patiently(|| self.engine.submit(operations(), &ACCESS)).await {
+            match patiently(|| self.engine.submit_as_is(operations(), &ACCESS)).await {
                 Ok(_) => outcome.accepted += group.len() as u64,
                 Err(error) if is_passing(&error) => return Err(error),
                 Err(error) => match group {

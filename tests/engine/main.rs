@@ -28,8 +28,11 @@ macro_rules! on_both_databases {
     };
 }
 
+mod access;
 mod bundles;
+mod conditions;
 mod fixture;
+mod minimal;
 mod operations;
 mod parameters;
 mod reads;
