@@ -1,7 +1,7 @@
 //! The whole store looked through: is the index what the texts say, and does the log agree with
 //! the heads?
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use resources::{
     Doc,
@@ -18,11 +18,16 @@ static ACCESS: Access = Access::system("an operator looks the whole store throug
 const BATCH: usize = 500;
 /// Index entries looked at together.
 const ENTRIES: usize = 50_000;
+/// How often, and after which pause, a change of the search parameters is waited for.
+const PATIENCE: usize = 600;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the index must follow from.
 pub struct Rules<'a> {
     /// The search parameters in force.
-    pub registry: &'a Registry,
+    pub registry: Arc<Registry>,
+    /// Their generation.
+    pub generation: i64,
     /// The server's base URL: absolute references below it count as local.
     pub base_url: &'a str,
 }
@@ -95,38 +100,49 @@ pub async fn verify(
 }
 
 /// Derives the index entries of every resource anew and mends those that differ. Others may
-/// write meanwhile: a resource that changes is left to its writer.
+/// write meanwhile: a resource that changes is left to its writer. When the search parameters
+/// change, `rules` is asked again.
 ///
 /// # Errors
 /// The store fails.
-pub async fn reindex(
+pub async fn reindex<'a>(
     store: &Store,
-    rules: &Rules<'_>,
+    rules: impl Fn() -> Rules<'a>,
     mut progress: impl FnMut(&Looked),
 ) -> Result<Looked, StoreError> {
     let mut looked = Looked::default();
     let mut after = 0;
+    let mut patience = PATIENCE;
     loop {
         let found = store.indexed(after, BATCH, &ACCESS).await?;
         let Some(last) = found.last() else {
             return Ok(looked);
         };
-        after = last.stored.head.rid;
-        looked.resources += found.len() as u64;
+        let rules = rules();
         let changes: Vec<Reindex> = found
             .iter()
-            .filter_map(|indexed| change(indexed, rules))
+            .filter_map(|indexed| change(indexed, &rules))
             .collect();
         if !changes.is_empty() {
-            looked.different += store.reindex(changes).await? as u64;
+            match store.reindex(changes, rules.generation).await {
+                Ok(mended) => looked.different += mended as u64,
+                Err(StoreError::Outdated) if patience > 0 => {
+                    patience -= 1;
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
         }
+        after = last.stored.head.rid;
+        looked.resources += found.len() as u64;
         progress(&looked);
     }
 }
 
 /// Parameters that are not indexed everywhere yet: a missing entry means nothing.
 async fn unfinished(store: &Store) -> Result<BTreeSet<ParamId>, StoreError> {
-    let parameters = store.parameters().await?;
+    let (_, parameters) = store.parameters().await?;
     Ok(parameters
         .into_iter()
         .filter(|parameter| parameter.state != ParameterState::Ready)

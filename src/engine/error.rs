@@ -157,7 +157,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         use ErrorKind as Kind;
         let (kind, code, text, retry_after) = match &error {
-            StoreError::Conflict(_) | StoreError::Guard(_) => (
+            StoreError::Conflict(_) | StoreError::Guard(_) | StoreError::Outdated => (
                 Kind::Conflict,
                 "conflict",
                 "others changed the same resources at the same moment; send the request again",

@@ -9,6 +9,9 @@ pub enum StoreError {
     /// The guard with this index does not hold.
     #[error("guard {0} of the commit does not hold")]
     Guard(usize),
+    /// What was to be written was computed with search parameters that are no longer in force.
+    #[error("the search parameters have changed since the write was computed")]
+    Outdated,
     /// The database does not answer; it may later. Whether a commit happened is not known.
     #[error("the database is not available: {0}")]
     Unavailable(String),

@@ -54,7 +54,14 @@ async fn guarded(store: &Store, id: String, clause: Clause) -> Result<(), StoreE
         matches: None,
     }];
     store
-        .commit(Commit { writes, guards }, &ALL)
+        .commit(
+            Commit {
+                writes,
+                guards,
+                generation: None,
+            },
+            &ALL,
+        )
         .await
         .map(drop)
 }
@@ -104,6 +111,7 @@ async fn a_guard_can_ask_for_the_one_resource_that_matches(Fixture { store, .. }
             clause: is(b"x"),
             matches,
         }],
+        generation: None,
     };
     store
         .commit(attempt(Some(head.rid), "b"), &ALL)

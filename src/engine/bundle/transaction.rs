@@ -86,20 +86,19 @@ impl Engine {
     async fn carry_out(&self, writes: &Writes<'_>, access: &Access) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
+            let generation = self.parameters.known().generation;
             let resolved = self.resolve(&writes.drafts, access).await;
             let resolved = writes.placed(resolved)?;
             writes.check_identities(&resolved)?;
             let identities = writes.identities(&resolved)?;
             let answers = self.answers(writes, &resolved, access).await?;
             let documents = |at: usize| writes.document(at, &identities, &answers);
-            let writing = self.indexing.writing().await;
             let planned = self
                 .plan(&writes.drafts, &resolved, &documents, access)
                 .await?;
             let planned = writes.placed(planned)?;
-            let attempt = self.attempt(&writes.drafts, planned, access).await?;
-            drop(writing);
-            match attempt {
+            let attempt = self.attempt(&writes.drafts, planned, generation, access);
+            match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
                     return Ok(done);

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row as _, postgres::PgArguments, query::Query};
 use super::{
     super::{
         error::StoreError,
-        hash, query,
+        generation, hash, query,
         read::change_number,
         session::Session,
         sql::{Dialect, Sql, Value},
@@ -84,7 +84,7 @@ pub(super) async fn run(
     cap: usize,
 ) -> Result<Committed, StoreError> {
     let mut lease = pool.lease().await?;
-    let columns = Columns::new(&commit.writes, numbers, &mut lease).await?;
+    let columns = Columns::new(&commit, numbers, &mut lease).await?;
     for attempt in 1..=ATTEMPTS {
         let done = if commit.guards.is_empty() && commit.writes.len() <= MANY {
             columns.write(&mut lease).await
@@ -95,9 +95,7 @@ pub(super) async fn run(
             Ok(vids) => return Ok(columns.committed(&commit.writes, &vids)),
             Err(Refusal::Known(error)) => return Err(error),
             Err(Refusal::Unexpected(error)) => {
-                return Err(StoreError::Conflict(
-                    stale(&mut lease, &commit.writes, error).await?,
-                ));
+                return Err(stale(&mut lease, &commit, error).await?);
             }
             Err(Refusal::Again(_)) if attempt < ATTEMPTS => {
                 tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
@@ -214,10 +212,15 @@ fn lock(text: &str) -> i64 {
 /// Which write is not computed from the newest version; `error` if none is found.
 async fn stale(
     lease: &mut Lease,
-    writes: &[Write],
+    commit: &Commit,
     error: sqlx::Error,
-) -> Result<usize, StoreError> {
-    for (at, write) in writes.iter().enumerate() {
+) -> Result<StoreError, StoreError> {
+    if let Some(generation) = commit.generation
+        && generation::newest(lease).await? != generation
+    {
+        return Ok(StoreError::Outdated);
+    }
+    for (at, write) in commit.writes.iter().enumerate() {
         let mut sql = Sql::new(
             Dialect::Postgres,
             "SELECT rid, ver FROM resource WHERE type=",
@@ -234,12 +237,12 @@ async fn stale(
                 .expect
                 .map(|expected| (expected.rid, expected.version))
         {
-            return Ok(at);
+            return Ok(StoreError::Conflict(at));
         }
     }
     // Two writes of one resource, or a change that was itself undone.
     if code(&error) == "23505" {
-        Ok(0)
+        Ok(StoreError::Conflict(0))
     } else {
         Err(failure(error))
     }
@@ -261,6 +264,7 @@ struct Columns {
     add: Entries,
     created: usize,
     deleted: usize,
+    generation: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -272,14 +276,16 @@ struct Entries {
 
 impl Columns {
     async fn new(
-        writes: &[Write],
+        commit: &Commit,
         numbers: &Numbers,
         lease: &mut Lease,
     ) -> Result<Self, StoreError> {
+        let writes = &commit.writes;
         let created = writes.iter().filter(|write| write.expect.is_none()).count();
         let mut fresh = numbers.take(lease, created).await?.into_iter();
         let mut columns = Self {
             created,
+            generation: commit.generation,
             ..Self::default()
         };
         for write in writes {
@@ -393,14 +399,18 @@ impl Columns {
                 )
             });
         }
-        text.push_str(" SELECT vid FROM w");
+        // Not the number expected: divides by zero, which undoes all.
+        text.push_str(" SELECT vid FROM w WHERE 1/(CASE WHEN 1=1");
         if changed > 0 {
-            // Not the number expected: divides by zero, which undoes all.
             text.push_str(&format!(
-                " WHERE 1/(CASE WHEN (SELECT count(*) FROM moved)=${next}::bigint THEN 1 ELSE 0 END)=1"
+                " AND (SELECT count(*) FROM moved)=${next}::bigint"
             ));
+            next += 1;
         }
-        text.push_str(" ORDER BY n");
+        if self.generation.is_some() {
+            text.push_str(&format!(" AND {}=${next}::bigint", generation::OF_WRITER));
+        }
+        text.push_str(" THEN 1 ELSE 0 END)=1 ORDER BY n");
         self.bind(sqlx::query(AssertSqlSafe(text)), changed)
     }
 
@@ -429,6 +439,9 @@ impl Columns {
         }
         if changed > 0 {
             query = query.bind(changed as i64);
+        }
+        if let Some(generation) = self.generation {
+            query = query.bind(generation);
         }
         query
     }
