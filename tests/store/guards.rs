@@ -20,6 +20,7 @@ const PATIENT: ResourceType = ResourceType::PATIENT;
 on_both_databases!(
     of_a_hundred_guarded_commits_one_happens,
     guards_that_share_a_key_exclude_each_other,
+    guards_that_one_resource_satisfies_exclude_each_other,
     a_guard_can_ask_for_the_one_resource_that_matches,
     of_many_updates_of_one_version_one_happens,
     commits_of_the_same_resources_in_other_orders_all_end,
@@ -47,7 +48,8 @@ fn everything(kind: ResourceType) -> Plan {
 }
 
 async fn guarded(store: &Store, id: String, clause: Clause) -> Result<(), StoreError> {
-    let writes = vec![create(PATIENT, &id, vec![entry(PATIENT, 1, b"x")])];
+    let entries = vec![entry(PATIENT, 1, b"x"), entry(PATIENT, 2, b"y")];
+    let writes = vec![create(PATIENT, &id, entries)];
     let guards = vec![Guard {
         kind: PATIENT,
         clause,
@@ -98,6 +100,23 @@ async fn guards_that_share_a_key_exclude_each_other(fixture: &Fixture) {
     let clauses = (0..20).map(|at| {
         let ids = Clause::Ids((0..=at).map(|at| format!("p{at}")).collect());
         Clause::Any(vec![is(b"x"), Clause::All(vec![is(b"x"), ids])])
+    });
+    assert_eq!(race(&fixture.store, clauses).await, 1);
+}
+
+/// What the guards ask for has nothing in common but the resource that each would make.
+async fn guards_that_one_resource_satisfies_exclude_each_other(fixture: &Fixture) {
+    let clauses = (0..40).map(|at| match at % 4 {
+        0 => is(b"x"),
+        1 => Clause::Keys {
+            param: param(PATIENT, 1),
+            ranges: vec![KeyRange::prefix(b"x".to_vec())],
+        },
+        2 => Clause::Keys {
+            param: param(PATIENT, 2),
+            ranges: vec![KeyRange::exact(b"y".to_vec())],
+        },
+        _ => Clause::HasParam(param(PATIENT, 1)),
     });
     assert_eq!(race(&fixture.store, clauses).await, 1);
 }

@@ -1,11 +1,13 @@
 //! A commit in one statement.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use resources::model::ResourceType;
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgArguments, query::Query};
 
 use super::{
@@ -15,18 +17,19 @@ use super::{
         read::change_number,
         session::Session,
         sql::{Dialect, Sql, Value},
-        types::{Change, Commit, Committed, Guard, Head, Write},
+        types::{Change, Commit, Committed, Head, Write},
         view::View,
     },
     failure::{code, failure},
     pool::{Lease, Pool},
 };
-use crate::search::plan::Clause;
 
 /// How often a commit that PostgreSQL gave up to end a deadlock is tried.
 const ATTEMPTS: u32 = 5;
 /// Writes above which a commit may take longer than a query.
 const MANY: usize = 500;
+/// The first half of the advisory locks of guards; the second is the type's number.
+const GUARDED: i32 = 0x526f_7475;
 /// Numbers that one value of the sequence stands for.
 const BLOCK: i64 = 1_000;
 
@@ -75,14 +78,30 @@ impl Numbers {
     }
 }
 
+/// One commit with guards on a type at a time, within this node.
+#[derive(Debug, Default)]
+pub(super) struct Guards(Mutex<HashMap<ResourceType, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Guards {
+    fn turn(&self, kind: ResourceType) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(kind).or_default())
+    }
+}
+
 /// Commits, with as many attempts as deadlocks ask for.
 pub(super) async fn run(
     pool: &Arc<Pool>,
-    numbers: &Numbers,
+    (numbers, guards): (&Numbers, &Guards),
     commit: Commit,
     view: &View,
     cap: usize,
 ) -> Result<Committed, StoreError> {
+    // Who waits for other commits of this node with guards waits here, without a connection.
+    let mut turns = Vec::new();
+    for kind in guarded_types(&commit) {
+        turns.push(guards.turn(kind).lock_owned().await);
+    }
     let mut lease = pool.lease().await?;
     let columns = Columns::new(&commit, numbers, &mut lease).await?;
     for attempt in 1..=ATTEMPTS {
@@ -138,7 +157,10 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
-/// In a transaction of several statements: who has the same guards comes one after the other.
+/// In a transaction of several statements. Whether two guards can be about the same resource
+/// does not show in them (`identifier=s|v` and `identifier=v`, `family=` and `identifier=`), so
+/// commits with guards on the same type come one after the other, and each sees those before.
+/// Commits without guards wait for nobody.
 async fn guarded(
     lease: &mut Lease,
     columns: &Columns,
@@ -146,16 +168,17 @@ async fn guarded(
     view: &View,
     cap: usize,
 ) -> Result<Vec<i64>, Refusal> {
-    let mut locks: Vec<i64> = commit.guards.iter().flat_map(locks_of).collect();
-    locks.sort_unstable();
-    locks.dedup();
     let mut with = String::new();
     if commit.writes.len() > MANY {
         lease.take_your_time();
         with.push_str("SET LOCAL statement_timeout = 0;");
     }
-    for lock in locks {
-        with.push_str(&format!("SELECT pg_advisory_xact_lock({lock});"));
+    // In the order of the types, so that two never wait for each other.
+    for kind in guarded_types(commit) {
+        let number = kind.number();
+        with.push_str(&format!(
+            "SELECT pg_advisory_xact_lock({GUARDED},{number});"
+        ));
     }
     lease.begin(&with).await?;
     let done = in_transaction(lease, columns, commit, view, cap).await;
@@ -165,6 +188,11 @@ async fn guarded(
         (Err(error), Ok(_)) => Err(error.into()),
         (Err(_), Err(refused)) => Err(refused),
     }
+}
+
+/// The types that the guards of a commit look at, in order.
+fn guarded_types(commit: &Commit) -> BTreeSet<ResourceType> {
+    commit.guards.iter().map(|guard| guard.kind).collect()
 }
 
 async fn in_transaction(
@@ -182,34 +210,7 @@ async fn in_transaction(
     columns.write(lease).await
 }
 
-/// The locks of a guard: itself, and each key that it asks for, since guards that differ in
-/// other conditions can still be about the same resource.
-fn locks_of(guard: &Guard) -> Vec<i64> {
-    let mut locks = vec![lock(&format!("{guard:?}"))];
-    let mut clauses = vec![&guard.clause];
-    while let Some(clause) = clauses.pop() {
-        match clause {
-            Clause::All(parts) | Clause::Any(parts) => clauses.extend(parts),
-            Clause::Keys { param, ranges } => locks.extend(
-                ranges
-                    .iter()
-                    .filter(|range| range.is_exact())
-                    .map(|range| lock(&format!("{param:?} {:?}", range.low))),
-            ),
-            _ => {}
-        }
-    }
-    locks
-}
-
-fn lock(text: &str) -> i64 {
-    let hash = hash::of(text);
-    i64::from_be_bytes([
-        hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7],
-    ])
-}
-
-/// Which write is not computed from the newest version; `error` if none is found.
+/// What the commit was not computed from the newest of; `error` if nothing is found.
 async fn stale(
     lease: &mut Lease,
     commit: &Commit,
