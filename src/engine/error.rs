@@ -181,6 +181,13 @@ impl From<StoreError> for Error {
                 "the query took longer than the server allows; narrow it",
                 None,
             ),
+            StoreError::TooLarge(_) => (
+                Kind::TooCostly,
+                "too-costly",
+                "the conditions are more than the database takes in one query; give fewer \
+                 parameters or shorter lists, or send several searches",
+                None,
+            ),
             StoreError::Storage(_) => (
                 Kind::Unavailable,
                 "no-store",

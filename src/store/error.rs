@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The query took longer than allowed.
     #[error("the query took longer than {0} ms")]
     Timeout(u64),
+    /// The query has more conditions than the database takes.
+    #[error("the query is too large for the database: {0}")]
+    TooLarge(String),
     /// The disk is full or refuses writes.
     #[error("the storage refuses writes: {0}")]
     Storage(String),
