@@ -1,7 +1,7 @@
 //! The whole store looked through: is the index what the texts say, and does the log agree with
 //! the heads?
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use resources::{
@@ -21,11 +21,16 @@ static ACCESS: Access = Access::system("an operator looks the whole store throug
 const BATCH: usize = 500;
 /// Index entries looked at together.
 const ENTRIES: usize = 50_000;
+/// How often, and after which pause, a change of the search parameters is waited for.
+const PATIENCE: usize = 600;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the index must follow from.
 pub struct Rules<'a> {
     /// The search parameters in force.
-    pub registry: &'a Registry,
+    pub registry: Arc<Registry>,
+    /// Their generation.
+    pub generation: i64,
     /// The server's base URL: absolute references below it count as local.
     pub base_url: &'a str,
 }
@@ -186,13 +191,13 @@ async fn verify_words(store: &Store, told: &mut impl FnMut(String)) -> Result<()
 /// Derives the index entries of every resource anew and mends those that differ; removes entries
 /// of what is not there; dates versions and heads as their texts say. Others may write meanwhile:
 /// a resource that changes is left to its writer. `progress` is told how many resources were
-/// looked at.
+/// looked at. When the search parameters change, `rules` is asked again.
 ///
 /// # Errors
 /// The store fails.
-pub async fn reindex(
+pub async fn reindex<'a>(
     store: &Store,
-    rules: &Rules<'_>,
+    rules: impl Fn() -> Rules<'a>,
     mut progress: impl FnMut(u64),
 ) -> Result<Mended, StoreError> {
     let mut mended = Mended {
@@ -200,18 +205,28 @@ pub async fn reindex(
         ..Mended::default()
     };
     let mut after = 0;
+    let mut patience = PATIENCE;
     loop {
         let found = store.indexed(after, BATCH, &ACCESS).await?;
         let Some(last) = found.last() else { break };
-        after = last.head.rid;
-        mended.resources += found.len() as u64;
+        let rules = rules();
         let changes: Vec<Reindex> = found
             .iter()
-            .filter_map(|indexed| change(indexed, rules))
+            .filter_map(|indexed| change(indexed, &rules))
             .collect();
         if !changes.is_empty() {
-            mended.reindexed += store.reindex(changes).await? as u64;
+            match store.reindex(changes, rules.generation).await {
+                Ok(reindexed) => mended.reindexed += reindexed as u64,
+                Err(StoreError::Outdated) if patience > 0 => {
+                    patience -= 1;
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
         }
+        after = last.head.rid;
+        mended.resources += found.len() as u64;
         progress(mended.resources);
     }
     let mut place = None;
@@ -281,7 +296,7 @@ fn last_updated(doc: &Doc) -> Option<i64> {
 
 /// Parameters that are not indexed everywhere yet: a missing entry means nothing.
 async fn unfinished(store: &Store) -> Result<BTreeSet<ParamId>, StoreError> {
-    let parameters = store.parameters().await?;
+    let (_, parameters) = store.parameters().await?;
     Ok(parameters
         .into_iter()
         .filter(|parameter| parameter.state != ParameterState::Ready)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::{Failure, Settings};
 use crate::{
     config::without_password,
+    engine::Engine,
     server::{self, Purpose},
     upkeep::{self, Rules},
 };
@@ -24,18 +25,17 @@ pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
 pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
     let (store, engine) = server::open(&config, Purpose::Maintain).await?;
-    let registry = engine.registry();
-    let rules = Rules {
-        registry: &registry,
-        base_url: &engine.settings().base_url,
-    };
     let mut told = 0;
-    let mended = upkeep::reindex(&store, &rules, |resources| {
-        if resources >= told + 50_000 {
-            told = resources;
-            eprintln!("{told} resources");
-        }
-    })
+    let mended = upkeep::reindex(
+        &store,
+        || rules(&engine),
+        |resources| {
+            if resources >= told + 50_000 {
+                told = resources;
+                eprintln!("{told} resources");
+            }
+        },
+    )
     .await?;
     let has_words = engine.rebuild_texts().await?;
     drop(engine);
@@ -61,12 +61,7 @@ pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
 pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
     let (store, engine) = server::open(&config, Purpose::Maintain).await?;
-    let registry = engine.registry();
-    let rules = Rules {
-        registry: &registry,
-        base_url: &engine.settings().base_url,
-    };
-    let looked = upkeep::verify(&store, &rules, |sentence| println!("{sentence}")).await?;
+    let looked = upkeep::verify(&store, &rules(&engine), |sentence| println!("{sentence}")).await?;
     drop(engine);
     server::close(store).await;
     println!(
@@ -78,4 +73,13 @@ pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn rules(engine: &Engine) -> Rules<'_> {
+    let (registry, generation) = engine.search_parameters();
+    Rules {
+        registry,
+        generation,
+        base_url: &engine.settings().base_url,
+    }
 }

@@ -115,7 +115,7 @@ impl Engine {
         let plan = query
             .plan(&resolved)
             .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
-        self.check_indexed(&plan)?;
+        self.check_indexed(&plan).await?;
         self.catch_up_texts(&plan).await?;
         Ok(plan)
     }

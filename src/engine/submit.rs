@@ -92,13 +92,12 @@ impl Engine {
     ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
+            let generation = self.parameters.known().generation;
             let resolved = all(self.resolve(drafts, &Unseen::default(), access).await)?;
             let documents = |at: usize| drafts[at].doc();
-            let writing = self.indexing.writing().await;
             let planned = self.plan(drafts, &resolved, &documents, access).await?;
-            let attempt = self.attempt(drafts, all(planned)?, access).await?;
-            drop(writing);
-            match attempt {
+            let attempt = self.attempt(drafts, all(planned)?, generation, access);
+            match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
                     return Ok(done);
@@ -159,14 +158,18 @@ impl Engine {
         Ok(planned)
     }
 
-    /// Commits what was planned.
+    /// Commits what was planned with search parameters of a generation.
     pub(super) async fn attempt(
         &self,
         drafts: &[Draft<'_>],
         planned: Vec<Planned>,
+        generation: i64,
         access: &Access,
     ) -> Result<Attempt, Error> {
-        let mut commit = Commit::default();
+        let mut commit = Commit {
+            generation: Some(generation),
+            ..Commit::default()
+        };
         let mut owners = Vec::with_capacity(planned.len());
         let mut guarded = Vec::new();
         let mut done = Vec::with_capacity(planned.len());
@@ -208,6 +211,10 @@ impl Engine {
                 Ok(Attempt::Lost(draft.map_or_else(String::new, |draft| {
                     format!("{}?{:?}", draft.kind, draft.target)
                 })))
+            }
+            Err(StoreError::Outdated) => {
+                self.read_parameters().await?;
+                Ok(Attempt::Lost("search parameters".to_owned()))
             }
             Err(other) => Err(other.into()),
         }

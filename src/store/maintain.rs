@@ -1,17 +1,14 @@
 //! What verify, reindex and followers keep and look at.
 
-use resources::{
-    index::{Entry, ParamId},
-    model::ResourceType,
-};
+use resources::index::{Entry, ParamId};
 
 use super::{
     error::StoreError,
-    hash,
+    generation, hash,
     session::Session,
     sql::{Dialect, HEAD, Sql, Value},
     text,
-    types::{Indexed, Parameter, ParameterState, Reindex},
+    types::{Indexed, Reindex},
 };
 
 /// Resources that are not deleted, by number, each with all its entries.
@@ -182,7 +179,9 @@ pub(super) async fn orphans<S: Session>(
 pub(super) async fn reindex<S: Session>(
     session: &mut S,
     changes: &[Reindex],
+    generation: i64,
 ) -> Result<usize, StoreError> {
+    generation::check(session, generation).await?;
     let mut done = 0;
     for change in changes {
         let mut sql = Sql::new(
@@ -219,60 +218,6 @@ pub(super) async fn reindex<S: Session>(
         done += 1;
     }
     Ok(done)
-}
-
-/// All search parameters that users posted.
-pub(super) async fn parameters<S: Session>(session: &mut S) -> Result<Vec<Parameter>, StoreError> {
-    let sql = Sql::new(
-        session.dialect(),
-        "SELECT param, base, code, definition, state, done FROM parameter ORDER BY param",
-    );
-    let mut found = Vec::new();
-    for mut row in session.rows(&sql).await? {
-        let damaged = || StoreError::Damaged("a row of the table parameter".to_owned());
-        found.push(Parameter {
-            id: ParamId(u32::try_from(row.int()?).map_err(|_| damaged())?),
-            base: ResourceType::from_number(row.int()?).ok_or_else(damaged)?,
-            code: row.text()?,
-            definition: row.text()?,
-            state: match row.int()? {
-                0 => ParameterState::Indexing,
-                1 => ParameterState::Ready,
-                2 => ParameterState::Retired,
-                _ => return Err(damaged()),
-            },
-            done: row.int()?,
-        });
-    }
-    Ok(found)
-}
-
-/// Adds or replaces a search parameter.
-pub(super) async fn put_parameter<S: Session>(
-    session: &mut S,
-    parameter: &Parameter,
-) -> Result<(), StoreError> {
-    let mut sql = Sql::new(
-        session.dialect(),
-        "INSERT INTO parameter (param, base, code, definition, state, done) VALUES (",
-    );
-    sql.int(parameter.id.0.into())
-        .push(",")
-        .int(parameter.base.number())
-        .push(",");
-    sql.bind(Value::Text(parameter.code.clone())).push(",");
-    sql.bind(Value::Text(parameter.definition.clone()))
-        .push(",");
-    sql.int(match parameter.state {
-        ParameterState::Indexing => 0,
-        ParameterState::Ready => 1,
-        ParameterState::Retired => 2,
-    });
-    sql.push(",").int(parameter.done).push(
-        ") ON CONFLICT (param) DO UPDATE SET base=excluded.base, code=excluded.code,
-           definition=excluded.definition, state=excluded.state, done=excluded.done",
-    );
-    session.execute(&sql).await.map(drop)
 }
 
 /// A small value.

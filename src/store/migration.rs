@@ -20,8 +20,10 @@ macro_rules! migrations {
     };
 }
 
-static SQLITE: &[Migration] = migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext"];
-static POSTGRES: &[Migration] = migrations!["postgres": 1 "0001_core", 2 "0002_fulltext"];
+static SQLITE: &[Migration] =
+    migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation"];
+static POSTGRES: &[Migration] =
+    migrations!["postgres": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation"];
 
 /// The table that says which steps a database has had; good for both dialects.
 pub(super) const TABLE: &str =

@@ -77,6 +77,9 @@ pub struct Commit {
     pub writes: Vec<Write>,
     /// What must hold at the moment of the commit.
     pub guards: Vec<Guard>,
+    /// The generation of the search parameters that `add` and `remove` of the writes were
+    /// computed with; `None` is not checked.
+    pub generation: Option<i64>,
 }
 
 /// One new version.
@@ -241,8 +244,23 @@ pub struct Parameter {
     pub definition: String,
     /// Whether it can be searched.
     pub state: ParameterState,
-    /// While it is being indexed: the number of the last resource that is done.
+    /// While it is being indexed, or its entries are being removed: the number of the last
+    /// resource that is done.
     pub done: i64,
+}
+
+impl Parameter {
+    /// `done` of a retired parameter of which no entries are left.
+    pub const REMOVED: i64 = i64::MAX;
+
+    /// True if the index is still being brought in line with it.
+    pub fn is_unfinished(&self) -> bool {
+        match self.state {
+            ParameterState::Indexing => true,
+            ParameterState::Ready => false,
+            ParameterState::Retired => self.done != Self::REMOVED,
+        }
+    }
 }
 
 /// Whether a parameter can be searched.

@@ -12,26 +12,29 @@ on_both_databases!(
 );
 
 impl Fixture {
-    async fn verify(&self) -> Vec<String> {
-        let registry = self.engine.registry();
-        let rules = Rules {
-            registry: &registry,
+    fn rules(&self) -> Rules<'_> {
+        let (registry, generation) = self.engine.search_parameters();
+        Rules {
+            registry,
+            generation,
             base_url: &self.engine.settings().base_url,
-        };
+        }
+    }
+
+    async fn verify(&self) -> Vec<String> {
         let mut told = Vec::new();
         let report = |sentence| told.push(sentence);
-        let looked = upkeep::verify(&self.store, &rules, report).await.unwrap();
+        let looked = upkeep::verify(&self.store, &self.rules(), report)
+            .await
+            .unwrap();
         assert_eq!(looked.different, told.len() as u64);
         told
     }
 
     async fn reindex(&self) -> Mended {
-        let registry = self.engine.registry();
-        let rules = Rules {
-            registry: &registry,
-            base_url: &self.engine.settings().base_url,
-        };
-        let mended = upkeep::reindex(&self.store, &rules, |_| {}).await.unwrap();
+        let mended = upkeep::reindex(&self.store, || self.rules(), |_| {})
+            .await
+            .unwrap();
         self.engine.rebuild_texts().await.unwrap();
         mended
     }

@@ -217,11 +217,27 @@ async fn settings_and_parameters_are_kept(Fixture { store, .. }: &Fixture) {
         state: ParameterState::Indexing,
         done: 0,
     };
-    store.put_parameter(parameter.clone()).await.unwrap();
+    let put = vec![parameter.clone()];
+    let changed = store
+        .change_parameters(
+            vec!["eye".to_owned()],
+            move |_, texts| {
+                assert_eq!(texts, [("eye".to_owned(), None)]);
+                put
+            },
+            &ALL,
+        )
+        .await
+        .unwrap();
+    assert_eq!(changed, vec![parameter.clone()]);
     parameter.state = ParameterState::Ready;
     parameter.done = 7;
-    store.put_parameter(parameter.clone()).await.unwrap();
-    assert_eq!(store.parameters().await.unwrap(), vec![parameter]);
+    for is_first in [true, false] {
+        let to = (ParameterState::Ready, 7);
+        let marked = store.mark_parameter(parameter.id, ParameterState::Indexing, to);
+        assert_eq!(marked.await.unwrap(), is_first);
+    }
+    assert_eq!(store.parameters().await.unwrap().1, vec![parameter]);
 }
 
 async fn entries_change_only_for_the_version_they_were_computed_from(
@@ -235,12 +251,15 @@ async fn entries_change_only_for_the_version_they_were_computed_from(
         add: vec![new.clone()],
         remove: vec![old.clone()],
     };
-    assert_eq!(store.reindex(vec![change(2)]).await.unwrap(), 0);
+    let generation = store.generation().await.unwrap();
+    let old_rules = store.reindex(vec![change(1)], generation - 1).await;
+    assert!(matches!(old_rules, Err(StoreError::Outdated)));
+    assert_eq!(store.reindex(vec![change(2)], generation).await.unwrap(), 0);
     let indexed = store.indexed(0, 9, &ALL).await.unwrap();
     assert_eq!(indexed[0].entries, vec![old.clone()]);
     let text = std::str::from_utf8(indexed[0].text.as_ref().unwrap()).unwrap();
     assert_eq!(indexed[0].hash, rotunda::store::text_hash(text));
-    assert_eq!(store.reindex(vec![change(1)]).await.unwrap(), 1);
+    assert_eq!(store.reindex(vec![change(1)], generation).await.unwrap(), 1);
     assert_eq!(
         store.indexed(0, 9, &ALL).await.unwrap()[0].entries,
         vec![new]

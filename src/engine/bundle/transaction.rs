@@ -93,12 +93,12 @@ impl Engine {
     ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
+            let generation = self.parameters.known().generation;
             let resolved = self.resolve_all(writes, access).await?;
             writes.check_identities(&resolved)?;
             let identities = writes.identities(&resolved)?;
             let answers = self.answers(writes, &resolved, &identities, access).await?;
             let documents = |at: usize| writes.document(at, &identities, &answers);
-            let writing = self.indexing.writing().await;
             let planned = self
                 .plan(&writes.drafts, &resolved, &documents, access)
                 .await?;
@@ -106,9 +106,8 @@ impl Engine {
             let coming = Coming::new(planned.iter().flat_map(|one| &one.writes));
             let check = |entry| self.check_there(entry, &coming, access);
             checked(reads, check).await?;
-            let attempt = self.attempt(&writes.drafts, planned, access).await?;
-            drop(writing);
-            match attempt {
+            let attempt = self.attempt(&writes.drafts, planned, generation, access);
+            match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
                     return Ok(done);

@@ -22,7 +22,7 @@ use super::{
     types::{Commit, Committed},
     view::View,
 };
-use commit::Numbers;
+use commit::{Guards, Numbers};
 use follow::Frontier;
 use pool::{Lease, Pool};
 
@@ -31,6 +31,7 @@ use pool::{Lease, Pool};
 pub(super) struct Postgres {
     pool: Arc<Pool>,
     numbers: Arc<Numbers>,
+    guards: Arc<Guards>,
     frontier: Mutex<Frontier>,
     size: usize,
     millis: u64,
@@ -58,6 +59,7 @@ impl Postgres {
         let opened = Self {
             pool,
             numbers: Arc::default(),
+            guards: Arc::default(),
             frontier: Mutex::default(),
             size: options.connections.max(1),
             millis: options.query_time.as_millis() as u64,
@@ -123,8 +125,9 @@ impl Postgres {
     /// Commits; returns when it is on disk. Goes on if the caller goes away: nobody has to
     /// find out what became of half a conversation with the database.
     pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
-        let (pool, numbers, cap) = (Arc::clone(&self.pool), Arc::clone(&self.numbers), self.cap);
-        let work = async move { commit::run(&pool, &numbers, commit, &view, cap).await };
+        let (numbers, guards) = (Arc::clone(&self.numbers), Arc::clone(&self.guards));
+        let (pool, cap) = (Arc::clone(&self.pool), self.cap);
+        let work = async move { commit::run(&pool, (&numbers, &guards), commit, &view, cap).await };
         let done = tokio::spawn(work).await;
         self.timed(done.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()))))
     }

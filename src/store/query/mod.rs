@@ -12,6 +12,7 @@ mod position;
 mod scope;
 mod sorted;
 mod source;
+mod table;
 mod unsorted;
 mod walk;
 

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{
     super::{
         error::StoreError,
+        generation,
         options::Options,
         query,
         read::change_number,
@@ -62,6 +63,9 @@ impl Applier {
 
     /// Whether the commit may happen. Changes nothing.
     pub fn check(&self, connection: &Connection, waiting: &Waiting) -> Result<(), StoreError> {
+        if let Some(generation) = waiting.commit.generation {
+            now(generation::check(&mut Handle(connection), generation))?;
+        }
         for (at, write) in waiting.commit.writes.iter().enumerate() {
             if !is_expected(connection, write).map_err(failure)? {
                 return Err(StoreError::Conflict(at));
