@@ -144,8 +144,11 @@ fn if_none_exist(call: &Call<'_>) -> Result<Option<String>, Failure> {
     let text = std::str::from_utf8(header.as_bytes())
         .unwrap_or_default()
         .trim();
-    // Some clients send the whole URL of the search.
-    let query = text.split_once('?').map_or(text, |(_, query)| query);
+    // Some clients send the whole URL of the search. A '?' behind a '=' belongs to a value.
+    let query = match text.split_once('?') {
+        Some((path, query)) if !path.contains('=') => query,
+        _ => text,
+    };
     if query.is_empty() {
         return Err(Failure::bad_request(
             "If-None-Exist must hold a search, as in If-None-Exist: identifier=system|value.",
