@@ -71,7 +71,7 @@ pub async fn patch(
     let bytes = call.receive(body, limits.resource_bytes).await?;
     let operation = Operation::Patch {
         kind,
-        patch: body::parse(bytes, limits.resource_bounds()).await?,
+        patch: body::parse(bytes, limits.resource_bounds(), call.working).await?,
         if_match: expected_version(call, kind, &target).await?,
         target,
     };
@@ -112,7 +112,7 @@ async fn resource(
     if raw_content {
         return binary::wrap(call.headers(), id, &bytes, limits.resource_bounds());
     }
-    body::parse(bytes, limits.resource_bounds()).await
+    body::parse(bytes, limits.resource_bounds(), call.working).await
 }
 
 /// The search of a conditional update, patch or delete: the query as it came, without what only
