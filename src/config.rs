@@ -249,6 +249,15 @@ impl Config {
         {
             refuse("http.base_url", "must begin with http:// or https://");
         }
+        for origin in &self.http.cors_origins {
+            if !is_origin(origin) {
+                let reason = format!(
+                    "'{origin}' is no origin; write scheme and host as in https://app.example.org, \
+                     or *"
+                );
+                refuse("http.cors_origins", &reason);
+            }
+        }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));
         }
@@ -261,6 +270,18 @@ impl Config {
         shown.store.url = without_password(&shown.store.url);
         toml::to_string_pretty(&shown).unwrap_or_else(|error| format!("# {error}\n"))
     }
+}
+
+/// `*`, or scheme, host and perhaps port, as browsers send them.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return text == "*";
+    };
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    matches!(scheme, "http" | "https")
+        && authority.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && authority.chars().all(is_part)
 }
 
 /// A database URL with its password replaced by `***`.
