@@ -93,6 +93,9 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
     let method = method(text("method").as_deref())?;
     let url = text("url").ok_or_else(|| required("the entry's request has no url"))?;
     let url = Url::parse(&url, base_url)?;
+    if let (Some(full_url), Address::Instance(kind, id)) = (&full_url, &url.address) {
+        check_identity(full_url, (*kind, id), base_url)?;
+    }
     let if_match = text("ifMatch").map(|tag| version_of(&tag)).transpose()?;
     let patch = match (method, resource) {
         (Method::Patch, Some(resource)) => Some(patch(resource)?),
@@ -110,6 +113,28 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
         if_none_exist: text("ifNoneExist"),
         patch,
     })
+}
+
+/// A `fullUrl` below our base says which resource the entry is about (`bundle.html`, section
+/// "Resource URL & Uniqueness rules in a bundle"); the request must not say another.
+fn check_identity(
+    full_url: &str,
+    (kind, id): (ResourceType, &str),
+    base_url: &str,
+) -> Result<(), Error> {
+    let Some(below) = full_url
+        .strip_prefix(base_url)
+        .and_then(|rest| rest.strip_prefix('/'))
+    else {
+        return Ok(());
+    };
+    if below == format!("{kind}/{id}") {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the fullUrl says {below}, but the request is about {kind}/{id}; let both name the same \
+         resource, or leave the fullUrl out"
+    )))
 }
 
 fn required(what: &str) -> Error {
