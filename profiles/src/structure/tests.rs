@@ -15,6 +15,16 @@ fn patient(members: &str) -> String {
     format!(r#"{{"resourceType":"Patient",{members}}}"#)
 }
 
+/// An EffectEvidenceSynthesis of which the unit of its estimate is the point.
+fn effect(unit: &str) -> String {
+    let variable = r#"{"reference":"EvidenceVariable/1"}"#;
+    format!(
+        r#"{{"resourceType":"EffectEvidenceSynthesis","status":"draft","population":{variable},"exposure":{variable},"exposureAlternative":{variable},"outcome":{variable},"effectEstimate":[{{"unitOfMeasure":{unit}}}]}}"#
+    )
+}
+
+const EFFECT_UNIT: &str = "EffectEvidenceSynthesis.effectEstimate[0].unitOfMeasure";
+
 fn observation(members: &str) -> String {
     format!(r#"{{"resourceType":"Observation","status":"final","code":{{"text":"a"}},{members}}}"#)
 }
@@ -36,6 +46,8 @@ fn what_the_standard_allows_passes() {
         r#"{"resourceType":"Observation","_status":{"extension":[{"url":"a","valueCode":"b"}]},"code":{"text":"a"}}"#.to_owned(),
         r##"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"a","link":[{"other":{"reference":"#"},"type":"refer"}]}]}}]}"##.to_owned(),
         r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"system":"http://a","code":"x"},{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]}}"#.to_owned(),
+        patient(r#""photo":[{"contentType":"image/png"}],"extension":[{"url":"a","valueMoney":{"value":1,"currency":"EUR"}}]"#),
+        effect(r#"{"coding":[{"system":"http://unitsofmeasure.org","code":"mg/dL"}]}"#),
     ];
     for text in cases {
         assert_eq!(issues(&text), [], "{text}");
@@ -126,6 +138,12 @@ fn each_fault_is_reported_with_code_and_place() {
         (patient(r#""link":[{"other":{"reference":"Patient/1"},"type":"twin"}]"#), "code-invalid", "Patient.link[0].type"),
         (r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"text":"active"}}"#.into(), "code-invalid", "AllergyIntolerance.clinicalStatus"),
         (r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"system":"http://a","code":"active"}]}}"#.into(), "code-invalid", "AllergyIntolerance.clinicalStatus"),
+        (r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"code":"active"}]}}"#.into(), "code-invalid", "AllergyIntolerance.clinicalStatus"),
+        (patient(r#""extension":[{"url":"a","valueMoney":{"value":1,"currency":"ZZZ"}}]"#), "code-invalid", "Patient.extension[0].value.currency"),
+        (patient(r#""photo":[{"contentType":"not a mime"}]"#), "code-invalid", "Patient.photo[0].contentType"),
+        (effect(r#"{"coding":[{"system":"http://a","code":"mg"}]}"#), "code-invalid", EFFECT_UNIT),
+        (effect(r#"{"coding":[{"system":"http://unitsofmeasure.org","code":"spoons"}]}"#), "code-invalid", EFFECT_UNIT),
+        (effect(r#"{"text":"mg"}"#), "code-invalid", EFFECT_UNIT),
         // Resources inside resources.
         (patient(r#""contained":[{"id":"a"}]"#), "required", "Patient.contained[0].resourceType"),
         (patient(r#""contained":["a"]"#), "structure", "Patient.contained[0]"),
@@ -156,6 +174,14 @@ fn sentences_help() {
         (
             patient(r#""gender":"m""#),
             "\"m\" is not in the required value set http://hl7.org/fhir/ValueSet/administrative-gender; use one of: female, male, other, unknown.",
+        ),
+        (
+            patient(r#""photo":[{"contentType":"png"}]"#),
+            "\"png\" is not in the required value set http://hl7.org/fhir/ValueSet/mimetypes; write a media type like text/plain.",
+        ),
+        (
+            r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"code":"active"}]}}"#.to_owned(),
+            "clinicalStatus must have a coding, with system and code, of the required value set http://hl7.org/fhir/ValueSet/allergyintolerance-clinical; use one of: active, inactive, resolved (system http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical).",
         ),
         (
             patient(r#""birthDate":"1.1.70""#),
