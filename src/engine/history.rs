@@ -92,7 +92,7 @@ impl Engine {
         };
         for (name, value) in &request.params {
             let range = || {
-                DateRange::parse(value).ok_or_else(|| {
+                DateRange::parse_query(value).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Invalid,
                         "value",

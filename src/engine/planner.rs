@@ -17,8 +17,8 @@ use super::{
     operation::{Done, DoneStatus, Resource},
     resolve::Resolved,
     stamp::{Stamp, stamp},
-    subset::is_subsetted,
     submit::{Planned, check_structure, parse_stored, resource},
+    subset::is_subsetted,
 };
 use crate::{
     access::Access,
@@ -142,8 +142,7 @@ impl Planner<'_> {
         check_match(draft, Some(&stored))?;
         let before = parse_stored(&stored)?;
         let patch = document()?;
-        let text = resources::patch::apply(&before, &patch)
-            .map_err(not_patched)?;
+        let text = resources::patch::apply(&before, &patch).map_err(not_patched)?;
         let after = parse(text)?;
         let same = |name: &str| {
             let (old, new) = (before.root().get(name), after.root().get(name));

@@ -100,7 +100,7 @@ impl Engine {
         for (name, value) in &request.params {
             match name.as_str() {
                 "_since" => {
-                    let range = DateRange::parse(value).ok_or_else(|| {
+                    let range = DateRange::parse_query(value).ok_or_else(|| {
                         wrong("'_since' must be an instant like 2026-11-20T10:00:00Z".to_owned())
                     })?;
                     asked.since = Some(range.lo);
