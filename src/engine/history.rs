@@ -1,15 +1,21 @@
 //! History: pages of the version log.
 
-use resources::{model::ResourceType, outcome::Issue, primitive::DateRange};
+use resources::{
+    model::ResourceType,
+    outcome::{Issue, operation_outcome},
+    primitive::DateRange,
+};
 
 use super::{
     Engine,
     bundle_text::BundleText,
     error::{Error, ErrorKind},
     operation::{HistoryRequest, HistoryScope},
+    part::Part,
     permission,
     search::with_query,
     submit::{parse_stored, resource},
+    subset::Subset,
 };
 use crate::{
     access::Access,
@@ -29,6 +35,8 @@ struct Asked {
     at: Option<DateRange>,
     count: usize,
     page: Option<String>,
+    /// What is shown of each version; `None` for all of it.
+    part: Option<Subset>,
     accepted: Vec<(String, String)>,
     warnings: Vec<Issue>,
 }
@@ -81,7 +89,7 @@ impl Engine {
             let token = self.tokens.seal(&own, &vid.to_be_bytes());
             links.push(("next", with_query(own, &format!("_page={token}"))));
         }
-        self.write_history(&entries, &links, total, &asked.warnings)
+        self.write_history(&entries, &links, total, &asked)
     }
 
     fn asked(&self, request: &HistoryRequest) -> Result<Asked, Error> {
@@ -90,6 +98,8 @@ impl Engine {
             count: limits.page_default,
             ..Asked::default()
         };
+        let mut part = Part::default();
+        let mut counted_only = false;
         for (name, value) in &request.params {
             let range = || {
                 DateRange::parse_query(value).ok_or_else(|| {
@@ -113,6 +123,10 @@ impl Engine {
                     })?;
                     asked.count = count.min(limits.page_max);
                 }
+                // The total, and no versions.
+                "_summary" if value == "count" => counted_only = true,
+                "_summary" => part.summary = Some(value),
+                "_elements" => part.elements = Some(value),
                 "_page" => {
                     asked.page = Some(value.clone());
                     continue;
@@ -124,7 +138,7 @@ impl Engine {
                         "not-supported",
                         format!(
                             "history has no parameter '{other}'; \
-                             it has _since, _at and _count"
+                             it has _since, _at, _count, _summary and _elements"
                         ),
                     ));
                 }
@@ -138,6 +152,13 @@ impl Engine {
             }
             asked.accepted.push((name.clone(), value.clone()));
         }
+        if counted_only {
+            asked.count = 0;
+        }
+        asked.part = match &request.scope {
+            HistoryScope::System => part.wanted(&[])?,
+            HistoryScope::Type(kind) | HistoryScope::Instance(kind, _) => part.wanted(&[*kind])?,
+        };
         Ok(asked)
     }
 
@@ -242,7 +263,7 @@ impl Engine {
         entries: &[LogEntry],
         links: &[(&str, String)],
         total: Option<u64>,
-        warnings: &[Issue],
+        asked: &Asked,
     ) -> Result<String, Error> {
         let room = entries.iter().map(|entry| entry.stored.body.len() + 400);
         let mut bundle = BundleText::new("history", links, total, self.clock.now(), room.sum());
@@ -260,7 +281,7 @@ impl Engine {
             let mut out = bundle.entry();
             out.full_url(&self.settings.base_url, &version);
             if entry.change != Change::Delete {
-                out.raw("resource", version.text()?);
+                out.raw("resource", &self.shown(&version, asked.part.as_ref())?);
             }
             out.raw(
                 "request",
@@ -276,10 +297,10 @@ impl Engine {
             );
             out.end();
         }
-        if !warnings.is_empty() {
+        if !asked.warnings.is_empty() {
             // A history's entries must have a request (bdl-4), so the outcome has one, too.
             let mut out = bundle.entry();
-            out.raw("resource", &resources::outcome::operation_outcome(warnings));
+            out.raw("resource", &operation_outcome(&asked.warnings));
             out.raw("request", r#"{"method":"GET","url":"_history"}"#);
             out.raw("response", r#"{"status":"200 OK"}"#);
             out.end();
