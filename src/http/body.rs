@@ -41,7 +41,8 @@ pub async fn read(
     let Some(coding) = headers.get(header::CONTENT_ENCODING) else {
         return Ok(raw);
     };
-    let whole = decompress(raw, coding.to_str().unwrap_or("?").trim(), limit).await?;
+    let coding = coding.to_str().unwrap_or("?").trim().to_ascii_lowercase();
+    let whole = decompress(raw, &coding, limit).await?;
     if working.hold(whole.len()) {
         Ok(whole)
     } else {

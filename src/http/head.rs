@@ -1,6 +1,6 @@
 //! What is refused by the head alone.
 
-use axum::http::{HeaderName, StatusCode, header, request::Parts};
+use axum::http::{HeaderName, StatusCode, Version, header, request::Parts, uri::Authority};
 
 use super::{
     Server,
@@ -38,6 +38,11 @@ fn check_once(parts: &Parts) -> Result<(), Failure> {
                 "The header {name} is there more than once; send it once."
             )));
         }
+    }
+    if parts.version == Version::HTTP_11 && !parts.headers.contains_key(header::HOST) {
+        return Err(Failure::bad_request(
+            "A request of HTTP/1.1 must have a Host header (RFC 9112, section 3.2).",
+        ));
     }
     Ok(())
 }
@@ -77,7 +82,13 @@ fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
 /// Pages in browsers that have no business here.
 fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
     let refuse = |status, diagnostics| Err(Failure::new(status, "forbidden", diagnostics));
-    if server.settings.open && !server.origins.is_addressed(&parts.headers) {
+    // Of a request with a whole URL its authority counts, but no client names two.
+    let host = parts.headers.get(header::HOST);
+    let host = host.map(|host| host.to_str().unwrap_or_default());
+    let mut names = host
+        .into_iter()
+        .chain(parts.uri.authority().map(Authority::as_str));
+    if server.settings.open && !names.all(|name| server.origins.is_addressed(name)) {
         return refuse(
             StatusCode::MISDIRECTED_REQUEST,
             "The Host of the request is not this server. While it is open to all, it answers \

@@ -63,7 +63,9 @@ impl<'a> MediaType<'a> {
             let value = value.trim().trim_matches('"');
             match name.trim() {
                 n if n.eq_ignore_ascii_case("fhirversion") => parsed.fhir_version = Some(value),
-                n if n.eq_ignore_ascii_case("charset") => parsed.charset = Some(value),
+                n if n.eq_ignore_ascii_case("charset") => {
+                    parsed.charset.get_or_insert(value);
+                }
                 n if n.eq_ignore_ascii_case("q") => parsed.quality = value.parse().unwrap_or(1.0),
                 _ => {}
             }
@@ -336,7 +338,11 @@ mod tests {
             assert_eq!(body_type(Some(&header(text))), Ok(expected), "{text}");
         }
         assert_eq!(body_type(None), Ok(BodyType::Other));
-        assert!(body_type(Some(&header("application/json; charset=iso-8859-1"))).is_err());
+        for charset in ["iso-8859-1", "\"utf-16\"", "latin1; charset=utf-8"] {
+            let text = format!("application/json; charset={charset}");
+            let value = HeaderValue::from_str(&text).unwrap();
+            assert!(body_type(Some(&value)).is_err(), "{text}");
+        }
         assert!(body_type(Some(&header("application/fhir+json; fhirVersion=3.0"))).is_err());
     }
 
