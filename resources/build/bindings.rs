@@ -40,6 +40,11 @@ impl Bindings {
                 this.code_systems.insert(url, code_system.clone());
             }
         }
+        // Sets whose codes are in no file here, but in a published expansion.
+        for expanded in load("expansions")? {
+            let url = text(&expanded, "url")?.to_owned();
+            this.value_sets.insert(url, expanded);
+        }
         Ok(this)
     }
 
@@ -73,9 +78,10 @@ impl Bindings {
                 ),
                 None => "None".into(),
             };
+            let system = self.whole_system(url);
             writeln!(
                 out,
-                "static B{number}: Binding = Binding {{ value_set: {url:?}, codes: {codes} }};"
+                "static B{number}: Binding = Binding {{ value_set: {url:?}, codes: {codes}, system: {system:?} }};"
             )?;
         }
         Ok(())
@@ -83,7 +89,11 @@ impl Bindings {
 
     /// All codes of a value set, if they can be listed.
     fn codes(&self, url: &str) -> Option<Codes> {
-        let compose = &self.value_sets.get(without_version(url))?["compose"];
+        let value_set = self.value_sets.get(without_version(url))?;
+        if items(&value_set["expansion"]["contains"]).next().is_some() {
+            return expanded(&value_set["expansion"]);
+        }
+        let compose = &value_set["compose"];
         let mut codes = Codes::new();
         for include in items(&compose["include"]) {
             codes.append(&mut self.included(include)?);
@@ -93,6 +103,18 @@ impl Bindings {
             codes.retain(|code| !excluded.contains(code));
         }
         (!codes.is_empty()).then_some(codes)
+    }
+
+    /// The code system that is all there is in the value set.
+    fn whole_system(&self, url: &str) -> Option<&str> {
+        let compose = &self.value_sets.get(url)?["compose"];
+        let mut includes = items(&compose["include"]);
+        let (only, None) = (includes.next()?, includes.next()) else {
+            return None;
+        };
+        let narrowed = ["concept", "filter", "valueSet"];
+        let whole = compose["exclude"].is_null() && narrowed.iter().all(|by| only[by].is_null());
+        only["system"].as_str().filter(|_| whole)
     }
 
     fn included(&self, include: &Value) -> Option<Codes> {
@@ -132,6 +154,18 @@ fn collect(concepts: &Value, system: &str, into: &mut Codes) {
         }
         collect(&concept["concept"], system, into);
     }
+}
+
+/// The codes of an expansion without levels.
+fn expanded(expansion: &Value) -> Option<Codes> {
+    items(&expansion["contains"])
+        .map(|code| {
+            Some((
+                code["system"].as_str()?.into(),
+                code["code"].as_str()?.into(),
+            ))
+        })
+        .collect()
 }
 
 fn without_version(canonical: &str) -> &str {

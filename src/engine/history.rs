@@ -1,14 +1,20 @@
 //! History: pages of the version log.
 
-use resources::{model::ResourceType, outcome::Issue, primitive::DateRange};
+use resources::{
+    model::ResourceType,
+    outcome::{Issue, operation_outcome},
+    primitive::DateRange,
+};
 
 use super::{
     Engine,
     bundle_text::BundleText,
     error::{Error, ErrorKind},
     operation::{HistoryRequest, HistoryScope},
+    part::Part,
     search::with_query,
     submit::resource,
+    subset::Subset,
 };
 use crate::{
     access::Access,
@@ -28,6 +34,8 @@ struct Asked {
     at: Option<DateRange>,
     count: usize,
     page: Option<String>,
+    /// What is shown of each version; `None` for all of it.
+    part: Option<Subset>,
     accepted: Vec<(String, String)>,
     warnings: Vec<Issue>,
 }
@@ -72,7 +80,7 @@ impl Engine {
             let token = self.tokens.seal(&own, &vid.to_be_bytes());
             links.push(("next", with_query(own, &format!("_page={token}"))));
         }
-        self.write_history(&entries, &links, total, &asked.warnings)
+        self.write_history(&entries, &links, total, &asked)
     }
 
     /// Reads a history request, and so finds all that is wrong with it, whatever is stored.
@@ -111,9 +119,11 @@ impl Engine {
             count: limits.page_default,
             ..Asked::default()
         };
+        let mut part = Part::default();
+        let mut counted_only = false;
         for (name, value) in &request.params {
             let range = || {
-                DateRange::parse(value).ok_or_else(|| {
+                DateRange::parse_query(value).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Invalid,
                         "value",
@@ -134,6 +144,10 @@ impl Engine {
                     })?;
                     asked.count = count.min(limits.page_max);
                 }
+                // The total, and no versions.
+                "_summary" if value == "count" => counted_only = true,
+                "_summary" => part.summary = Some(value),
+                "_elements" => part.elements = Some(value),
                 "_page" => {
                     asked.page = Some(value.clone());
                     continue;
@@ -145,7 +159,7 @@ impl Engine {
                         "not-supported",
                         format!(
                             "history has no parameter '{other}'; \
-                             it has _since, _at and _count"
+                             it has _since, _at, _count, _summary and _elements"
                         ),
                     ));
                 }
@@ -159,6 +173,13 @@ impl Engine {
             }
             asked.accepted.push((name.clone(), value.clone()));
         }
+        if counted_only {
+            asked.count = 0;
+        }
+        asked.part = match &request.scope {
+            HistoryScope::System => part.wanted(&[])?,
+            HistoryScope::Type(kind) | HistoryScope::Instance(kind, _) => part.wanted(&[*kind])?,
+        };
         Ok(asked)
     }
 
@@ -244,7 +265,7 @@ impl Engine {
         entries: &[LogEntry],
         links: &[(&str, String)],
         total: Option<u64>,
-        warnings: &[Issue],
+        asked: &Asked,
     ) -> Result<String, Error> {
         let room = entries.iter().map(|entry| entry.stored.body.len() + 400);
         let mut bundle = BundleText::new("history", links, total, self.clock.now(), room.sum());
@@ -262,7 +283,7 @@ impl Engine {
             let mut out = bundle.entry();
             out.full_url(&self.settings.base_url, &version);
             if entry.change != Change::Delete {
-                out.raw("resource", version.text()?);
+                out.raw("resource", &self.shown(&version, asked.part.as_ref())?);
             }
             out.raw(
                 "request",
@@ -278,10 +299,10 @@ impl Engine {
             );
             out.end();
         }
-        if !warnings.is_empty() {
+        if !asked.warnings.is_empty() {
             // A history's entries must have a request (bdl-4), so the outcome has one, too.
             let mut out = bundle.entry();
-            out.raw("resource", &resources::outcome::operation_outcome(warnings));
+            out.raw("resource", &operation_outcome(&asked.warnings));
             out.raw("request", r#"{"method":"GET","url":"_history"}"#);
             out.raw("response", r#"{"status":"200 OK"}"#);
             out.end();

@@ -49,6 +49,7 @@ pub use operation::{
     Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope, MetaScope, Operation,
     Resource, Return, SearchRequest, Target, ValidateRequest,
 };
+pub use part::Part;
 pub use settings::Settings;
 
 pub use crate::search::Scope;

@@ -7,6 +7,7 @@ use resources::{
     Doc,
     index::{Entry, Registry},
     model::ResourceType,
+    outcome::Issue,
 };
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     resolve::Resolved,
     stamp::{Stamp, stamp},
     submit::{Planned, check_structure, parse_stored, resource},
+    subset::is_subsetted,
 };
 use crate::{
     access::Access,
@@ -178,6 +180,9 @@ impl Planner<'_> {
             ));
         }
         let doc = self.valid(document)?;
+        if alive && is_subsetted(&doc) {
+            return Err(would_lose(draft, id));
+        }
         self.put(draft, id, newest, &doc)
     }
 
@@ -192,8 +197,7 @@ impl Planner<'_> {
         check_match(draft, Some(&stored))?;
         let before = parse_stored(&stored)?;
         let patch = document()?;
-        let text = resources::patch::apply(&before, &patch)
-            .map_err(|issue| Error::with(ErrorKind::Unprocessable, vec![issue]))?;
+        let text = resources::patch::apply(&before, &patch).map_err(not_patched)?;
         let after = parse(text)?;
         let same = |name: &str| {
             let (old, new) = (before.root().get(name), after.root().get(name));
@@ -450,6 +454,29 @@ fn computed(draft: &Draft<'_>, id: &str) -> Error {
             draft.kind
         ),
     )
+}
+
+/// A patch that is none is the client's mistake in writing, one that does not fit the resource is
+/// not (RFC 5789, section 2.2).
+fn not_patched(issue: Issue) -> Error {
+    let kind = match issue.code {
+        "invalid" => ErrorKind::Invalid,
+        _ => ErrorKind::Unprocessable,
+    };
+    Error::with(kind, vec![issue])
+}
+
+/// A client that read a summary and sends it back would delete what the summary leaves out (R4
+/// `search.html#summary`).
+fn would_lose(draft: &Draft<'_>, id: &str) -> Error {
+    let kind = draft.kind;
+    let sentence = format!(
+        "the resource is tagged SUBSETTED: it is a part, and would overwrite the whole {kind}/{id}; \
+         read it without _summary and _elements, change that, and send it without the tag, or \
+         use PATCH"
+    );
+    let issue = Issue::error("business-rule", sentence).at(format!("{kind}.meta.tag"));
+    Error::with(ErrorKind::Unprocessable, vec![issue])
 }
 
 fn nothing_to_delete(resource: Option<Resource>) -> Planned {

@@ -7,8 +7,22 @@ use resources::{
 
 use crate::search::Summary;
 
+/// The code system of [`SUBSETTED`].
+const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+
 /// The tag of a resource that is not whole.
 const SUBSETTED: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED","display":"subsetted"}"#;
+
+/// Whether a resource says of itself that it is not whole, by its tag.
+pub fn is_subsetted(doc: &Doc) -> bool {
+    let tags = doc.root().get("meta").and_then(|meta| meta.get("tag"));
+    tags.into_iter().flat_map(|tags| tags.items()).any(|tag| {
+        let is = |name: &str, expected: &str| {
+            tag.get(name).and_then(|value| value.as_str()).as_deref() == Some(expected)
+        };
+        is("system", OBSERVATION_VALUE) && is("code", "SUBSETTED")
+    })
+}
 
 /// Which part of a resource is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,6 +197,7 @@ mod tests {
     fn of(wanted: &Subset) -> String {
         let text = subset(&Doc::parse(PATIENT).unwrap(), ResourceType::PATIENT, wanted);
         assert!(text.contains(SUBSETTED), "{text}");
+        assert!(is_subsetted(&Doc::parse(text.as_str()).unwrap()), "{text}");
         Doc::parse(text.replace(&format!(",{SUBSETTED}"), ""))
             .unwrap()
             .into_text()

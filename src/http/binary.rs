@@ -13,7 +13,7 @@ use super::{
     call::Call,
     failure::Failure,
     headers::{etag, http_date, not_modified},
-    negotiate::{BodyType, body_type, not_acceptable, quoted},
+    negotiate::{BodyType, body_type, not_acceptable, quoted, takes},
     read::version_number,
 };
 
@@ -126,35 +126,9 @@ pub async fn read(call: &Call<'_>, id: &str, version: Option<&str>) -> Result<Re
     Ok(reply)
 }
 
-/// True if an `Accept` header names the type, or all of its family.
-fn takes(accept: &str, content_type: &str) -> bool {
-    let bare = |text: &str| {
-        text.split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
-    };
-    let content_type = bare(content_type);
-    accept.split(',').map(bare).any(|range| {
-        range == content_type
-            || range
-                .strip_suffix("/*")
-                .is_some_and(|family| content_type.split('/').next() == Some(family))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_range_takes_its_type_and_its_family() {
-        assert!(takes("image/png", "image/png"));
-        assert!(takes("text/html, IMAGE/*;q=0.5", "image/png"));
-        assert!(!takes("image/jpeg", "image/png"));
-        assert!(!takes("image/png", ""));
-    }
 
     #[test]
     fn raw_content_becomes_a_resource() {

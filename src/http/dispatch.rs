@@ -128,7 +128,7 @@ fn find_target(parts: &Parts) -> Result<Target, Failure> {
 fn format(parts: &Parts, pairs: &Pairs) -> Option<Format> {
     match query::last(pairs, "_format") {
         Some(value) => negotiate::from_parameter(value),
-        None => negotiate::accepted(parts.headers.get(header::ACCEPT)),
+        None => negotiate::accepted(&parts.headers),
     }
 }
 

@@ -1,22 +1,46 @@
 //! What is refused by the head alone.
 
-use axum::http::{StatusCode, request::Parts};
+use axum::http::{HeaderName, StatusCode, header, request::Parts};
 
 use super::{
     Server,
     failure::Failure,
+    headers::IF_NONE_EXIST,
     host,
     query::{self, Pairs},
 };
 
-/// Refuses heads that are too large, and pages in browsers that have no business here.
+/// Refuses heads that are too large or say two things at once, and pages in browsers that have no
+/// business here.
 ///
 /// # Errors
 /// 414, 431, 400, 421 and 403.
 pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
     check_sizes(server, parts)?;
     host::check_one(parts.version, &parts.headers)?;
+    check_once(parts)?;
     check_sender(server, parts)
+}
+
+/// Headers of which one value decides. If there were two, a proxy might go by one of them and
+/// this server by the other.
+const ONCE: [HeaderName; 5] = [
+    header::ORIGIN,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::IF_MATCH,
+    IF_NONE_EXIST,
+];
+
+fn check_once(parts: &Parts) -> Result<(), Failure> {
+    for name in &ONCE {
+        if parts.headers.get_all(name).iter().nth(1).is_some() {
+            return Err(Failure::bad_request(format!(
+                "The header {name} is there more than once; send it once."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {

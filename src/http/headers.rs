@@ -33,29 +33,43 @@ pub struct Prefer {
 }
 
 impl Prefer {
-    /// Reads all `Prefer` headers. Preferences that are not known are left alone, as RFC 7240 asks.
+    /// Reads all `Prefer` headers. Names do not depend on case, of several of a name the first
+    /// counts, and those that are not known are left alone, as RFC 7240 asks.
     pub fn read(headers: &HeaderMap) -> Self {
-        let mut prefer = Self::default();
-        for value in headers.get_all(PREFER) {
-            let Ok(value) = value.to_str() else { continue };
-            for preference in value.split([',', ';']) {
-                let Some((name, value)) = preference.split_once('=') else {
-                    continue;
-                };
-                match (name.trim(), value.trim().trim_matches('"')) {
-                    ("return", "minimal") => prefer.answer = Some(Return::Minimal),
-                    ("return", "representation") => prefer.answer = Some(Return::Representation),
-                    ("return", "OperationOutcome") => {
-                        prefer.answer = Some(Return::OperationOutcome)
-                    }
-                    ("handling", "strict") => prefer.handling = Some(Handling::Strict),
-                    ("handling", "lenient") => prefer.handling = Some(Handling::Lenient),
-                    _ => {}
-                }
-            }
+        const ANSWERS: [(&str, Return); 3] = [
+            ("minimal", Return::Minimal),
+            ("representation", Return::Representation),
+            ("OperationOutcome", Return::OperationOutcome),
+        ];
+        const HANDLINGS: [(&str, Handling); 2] =
+            [("strict", Handling::Strict), ("lenient", Handling::Lenient)];
+        if !headers.contains_key(PREFER) {
+            return Self::default();
         }
-        prefer
+        Self {
+            answer: named(preference(headers, "return"), &ANSWERS),
+            handling: named(preference(headers, "handling"), &HANDLINGS),
+        }
     }
+}
+
+/// The value of the first preference of this name.
+fn preference<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
+    let values = headers.get_all(PREFER).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']))
+        .filter_map(|preference| preference.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
+        .map(|(_, value)| value.trim().trim_matches('"'))
+}
+
+fn named<T: Copy>(value: Option<&str>, known: &[(&str, T)]) -> Option<T> {
+    let value = value?;
+    let mut known = known.iter();
+    known
+        .find(|(name, _)| name.eq_ignore_ascii_case(value))
+        .map(|(_, meaning)| *meaning)
 }
 
 /// A precondition on the version of a resource.
@@ -217,7 +231,32 @@ mod tests {
         };
         assert_eq!(Prefer::read(&all), expected);
         all.append(PREFER, HeaderValue::from_static("return=OperationOutcome"));
-        assert_eq!(Prefer::read(&all).answer, Some(Return::OperationOutcome));
+        assert_eq!(Prefer::read(&all), expected, "the first counts");
         assert_eq!(Prefer::read(&HeaderMap::new()), Prefer::default());
+    }
+
+    #[test]
+    fn names_of_preferences_do_not_depend_on_case_and_the_first_counts() {
+        let cases = [
+            ("RETURN=minimal", Some(Return::Minimal)),
+            ("Return=Representation", Some(Return::Representation)),
+            (
+                "return = \"operationoutcome\"",
+                Some(Return::OperationOutcome),
+            ),
+            (
+                "return=minimal, return=representation",
+                Some(Return::Minimal),
+            ),
+            ("return=something, return=minimal", None),
+            ("respond-async", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(
+                Prefer::read(&headers(PREFER, text)).answer,
+                expected,
+                "{text}"
+            );
+        }
     }
 }

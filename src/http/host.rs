@@ -67,7 +67,7 @@ impl Hosts {
 pub fn check_one(version: Version, headers: &HeaderMap) -> Result<(), Failure> {
     match headers.get_all(header::HOST).iter().count() {
         1 => Ok(()),
-        0 if version < Version::HTTP_11 => Ok(()),
+        0 if version != Version::HTTP_11 => Ok(()),
         0 => Err(Failure::bad_request("The request has no Host; send one.")),
         _ => Err(Failure::bad_request(
             "The request has several Hosts; send one.",

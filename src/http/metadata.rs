@@ -18,8 +18,8 @@ use resources::{
     model::ResourceType,
 };
 
-use super::{Reply, call::Call, failure::Failure, headers::value, operation::KNOWN, query};
-use crate::engine::Settings;
+use super::{Reply, call::Call, failure::Failure, headers::value, operation::KNOWN, query, read};
+use crate::engine::{Resource, Settings};
 
 /// When what the statement says last changed.
 const DATE: &str = "2026-11-20";
@@ -70,6 +70,9 @@ pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
     let cors = !call.server.settings.cors_origins.is_empty();
     let cache = &call.server.metadata;
     let known = cache.current(call.engine().registry(), settings, cors);
+    if let Some(part) = part(call, &known.text)? {
+        return Ok(call.ok(part));
+    }
     let held = call.headers().get(header::IF_NONE_MATCH);
     let mut reply = if held == Some(&known.tag) {
         let mut reply = Reply::default();
@@ -82,6 +85,21 @@ pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
     headers.insert(header::ETAG, known.tag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(reply)
+}
+
+/// What `_summary` and `_elements` ask for; `None` for the whole.
+fn part(call: &Call<'_>, text: &Bytes) -> Result<Option<Bytes>, Failure> {
+    let Some(kind) = ResourceType::from_name("CapabilityStatement") else {
+        return Ok(None);
+    };
+    let whole = Resource {
+        kind,
+        id: String::new(),
+        version: 1,
+        updated: 0,
+        body: text.clone(),
+    };
+    read::part(call, &whole)
 }
 
 fn head(resource_type: &str, settings: &Settings) -> String {
@@ -125,7 +143,7 @@ fn statement(settings: &Settings, registry: &Registry, cors: bool) -> String {
     out.push_str(r#"],"searchParam":["#);
     write_params(&mut out, everywhere(registry));
     out.push_str(r#"],"operation":["#);
-    write_operations(&mut out, &["versions", "meta"]);
+    write_operations(&mut out, &["versions", "meta"], None);
     out.push_str(r#"],"compartment":["#);
     for (i, name) in [
         "patient",
@@ -198,7 +216,7 @@ fn write_resource(
     if matches!(kind, ResourceType::PATIENT | ResourceType::ENCOUNTER) {
         operations.push("everything");
     }
-    write_operations(out, &operations);
+    write_operations(out, &operations, Some(kind));
     out.push_str("]}");
 }
 
@@ -234,14 +252,15 @@ fn everywhere(registry: &Registry) -> impl Iterator<Item = &Param> {
     of_one.filter(|param| param.code.starts_with('_'))
 }
 
-fn write_operations(out: &mut String, names: &[&str]) {
+fn write_operations(out: &mut String, names: &[&str], kind: Option<ResourceType>) {
     let listed = KNOWN.iter().filter(|known| names.contains(&known.name));
     for (i, known) in listed.enumerate() {
         let comma = if i > 0 { "," } else { "" };
         let _ = write!(
             out,
             r#"{comma}{{"name":"{}","definition":"{}"}}"#,
-            known.name, known.definition
+            known.name,
+            known.definition(kind)
         );
     }
 }

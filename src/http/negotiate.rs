@@ -1,6 +1,6 @@
 //! What form the client wants an answer in, and what form it sent.
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderMap, HeaderValue, header};
 use resources::outcome::Issue;
 
 /// The media type of an answer; the text is JSON in every case.
@@ -63,7 +63,9 @@ impl<'a> MediaType<'a> {
             let value = value.trim().trim_matches('"');
             match name.trim() {
                 n if n.eq_ignore_ascii_case("fhirversion") => parsed.fhir_version = Some(value),
-                n if n.eq_ignore_ascii_case("charset") => parsed.charset = Some(value),
+                n if n.eq_ignore_ascii_case("charset") => {
+                    parsed.charset.get_or_insert(value);
+                }
                 n if n.eq_ignore_ascii_case("q") => parsed.quality = value.parse().unwrap_or(1.0),
                 _ => {}
             }
@@ -77,19 +79,32 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// The format for an `Accept` header; `None` if it names nothing that the server can write.
-pub fn accepted(accept: Option<&HeaderValue>) -> Option<Format> {
-    let Some(accept) = accept.map(HeaderValue::to_str) else {
+/// The format for the `Accept` headers; `None` if they name nothing that the server can write.
+pub fn accepted(headers: &HeaderMap) -> Option<Format> {
+    if !headers.contains_key(header::ACCEPT) {
         return Some(Format::FhirJson);
-    };
-    let accept = accept.ok()?;
+    }
+    let lines: Result<Vec<&str>, _> = headers
+        .get_all(header::ACCEPT)
+        .into_iter()
+        .map(HeaderValue::to_str)
+        .collect();
+    let accept = lines.ok()?.join(",");
     if accept.trim().is_empty() {
         return Some(Format::FhirJson);
     }
+    let ranges: Vec<MediaType<'_>> = accept.split(',').map(MediaType::parse).collect();
+    // A range of many types does not take in those that are refused by name.
+    let refused = |format: &Format| {
+        let mut by_name = ranges.iter().filter(|range| range.quality <= 0.0);
+        by_name.any(|range| Format::from_media_type(range.name) == Some(*format))
+    };
+    let first_of = |formats: &[Format]| formats.iter().copied().find(|format| !refused(format));
     let mut best: Option<(f32, Format)> = None;
-    for range in accept.split(',').map(MediaType::parse) {
+    for range in &ranges {
         let format = match range.name {
-            "*/*" | "application/*" | "*" => Some(Format::FhirJson),
+            "*/*" | "*" => first_of(&[Format::FhirJson, Format::Json, Format::TextJson]),
+            "application/*" => first_of(&[Format::FhirJson, Format::Json]),
             name => Format::from_media_type(name).filter(|_| range.is_r4()),
         };
         if let Some(format) = format
@@ -99,6 +114,23 @@ pub fn accepted(accept: Option<&HeaderValue>) -> Option<Format> {
         }
     }
     best.map(|(_, format)| format)
+}
+
+/// True if an `Accept` header names the type, or all of its family.
+pub fn takes(accept: &str, content_type: &str) -> bool {
+    let content_type = MediaType::parse(content_type).name;
+    let in_family = |family: &str| {
+        let own = content_type.split('/').next().unwrap_or_default();
+        own.eq_ignore_ascii_case(family)
+    };
+    let mut ranges = accept
+        .split(',')
+        .map(MediaType::parse)
+        .filter(|range| range.quality > 0.0);
+    ranges.any(|range| match range.name.strip_suffix("/*") {
+        Some(family) => in_family(family),
+        None => range.name.eq_ignore_ascii_case(content_type),
+    })
 }
 
 /// The format for a `_format` parameter; `None` if the server cannot write it.
@@ -208,6 +240,14 @@ mod tests {
         HeaderValue::from_static(text)
     }
 
+    fn accept(values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::ACCEPT, header(value));
+        }
+        headers
+    }
+
     #[test]
     fn accept_picks_the_best_json_type() {
         let cases = [
@@ -241,11 +281,35 @@ mod tests {
                 Some(Format::FhirJson),
             ),
             ("text/html", None),
+            ("text/*", None),
+            ("application/fhir+json;q=0, */*", Some(Format::Json)),
+            ("*/*;q=0.5, application/json;q=0", Some(Format::FhirJson)),
+            ("*/*;q=0", None),
+            (
+                "application/fhir+json;q=0, application/json;q=0.0, application/*",
+                None,
+            ),
         ];
-        for (accept, expected) in cases {
-            assert_eq!(accepted(Some(&header(accept))), expected, "{accept}");
+        for (text, expected) in cases {
+            assert_eq!(accepted(&accept(&[text])), expected, "{text}");
         }
-        assert_eq!(accepted(None), Some(Format::FhirJson));
+        assert_eq!(accepted(&accept(&[])), Some(Format::FhirJson));
+        let two = accept(&["text/html", "application/json"]);
+        assert_eq!(
+            accepted(&two),
+            Some(Format::Json),
+            "several headers are one list"
+        );
+    }
+
+    #[test]
+    fn a_range_takes_its_type_and_its_family() {
+        assert!(takes("image/png", "image/png"));
+        assert!(takes("text/html, IMAGE/*;q=0.5", "image/png"));
+        assert!(takes("Text/Plain", "text/plain; charset=utf-8"));
+        assert!(!takes("image/jpeg", "image/png"));
+        assert!(!takes("image/png;q=0", "image/png"));
+        assert!(!takes("image/png", ""));
     }
 
     #[test]
@@ -274,7 +338,11 @@ mod tests {
             assert_eq!(body_type(Some(&header(text))), Ok(expected), "{text}");
         }
         assert_eq!(body_type(None), Ok(BodyType::Other));
-        assert!(body_type(Some(&header("application/json; charset=iso-8859-1"))).is_err());
+        for charset in ["iso-8859-1", "\"utf-16\"", "latin1; charset=utf-8"] {
+            let text = format!("application/json; charset={charset}");
+            let value = HeaderValue::from_str(&text).unwrap();
+            assert!(body_type(Some(&value)).is_err(), "{text}");
+        }
         assert!(body_type(Some(&header("application/fhir+json; fhirVersion=3.0"))).is_err());
     }
 
@@ -288,8 +356,8 @@ mod tests {
         #[test]
         fn any_header_can_be_read(text in "[ -~]{0,60}") {
             let value = HeaderValue::from_str(&text).unwrap();
-            let _ = accepted(Some(&value));
             let _ = body_type(Some(&value));
+            let _ = accepted(&HeaderMap::from_iter([(header::ACCEPT, value)]));
             let _ = from_parameter(&text);
         }
     }

@@ -22,7 +22,19 @@ pub struct Known {
     /// It changes data, so that GET must not call it.
     pub writes: bool,
     /// The canonical URL of its definition.
-    pub definition: &'static str,
+    definition: &'static str,
+}
+
+impl Known {
+    /// The canonical URL of its definition for this type. `$everything` has one for each.
+    pub fn definition(&self, kind: Option<ResourceType>) -> &'static str {
+        match (self.name, kind) {
+            ("everything", Some(ResourceType::ENCOUNTER)) => {
+                "http://hl7.org/fhir/OperationDefinition/Encounter-everything"
+            }
+            _ => self.definition,
+        }
+    }
 }
 
 /// All operations, as they stand in the CapabilityStatement too.

@@ -13,7 +13,7 @@ use super::{
     headers::{etag, http_date, not_modified},
     query,
 };
-use crate::engine::Resource;
+use crate::engine::{Part, Resource};
 
 /// `GET Patient/1`
 pub async fn read(call: &Call<'_>, kind: ResourceType, id: &str) -> Result<Reply, Failure> {
@@ -64,10 +64,12 @@ fn answer(call: &Call<'_>, resource: Resource) -> Result<Reply, Failure> {
 }
 
 /// The part of the resource that `_summary` and `_elements` ask for; `None` for the whole.
-fn part(call: &Call<'_>, resource: &Resource) -> Result<Option<Bytes>, Failure> {
+pub fn part(call: &Call<'_>, resource: &Resource) -> Result<Option<Bytes>, Failure> {
     if call.pairs.is_empty() {
         return Ok(None);
     }
-    let parameter = |name| query::last(&call.pairs, name);
-    Ok(resource.part(parameter("_summary"), parameter("_elements"))?)
+    Ok(resource.part(Part {
+        summary: query::last(&call.pairs, "_summary"),
+        elements: query::last(&call.pairs, "_elements"),
+    })?)
 }

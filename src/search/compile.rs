@@ -216,7 +216,7 @@ impl<'a> Compiler<'a> {
 
 /// The date or dateTime of a search.
 pub(super) fn date_of(text: &str) -> Result<DateRange, Fault> {
-    DateRange::parse(text).ok_or_else(|| {
+    DateRange::parse_query(text).ok_or_else(|| {
         Fault::invalid(format!(
             "'{text}' is not a date that exists, such as 2026, 2026-11, 2026-11-20 or \
              2026-11-20T10:30:00Z, with or without eq ne gt lt ge le sa eb ap before it"

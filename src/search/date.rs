@@ -133,6 +133,11 @@ pub(super) fn overlapping(lo: i64, hi: i64) -> Span {
     Span::new((i64::MIN, hi), (lo, i64::MAX))
 }
 
+/// The keys of dates and periods that have some time in common with `time`.
+pub fn during(time: DateRange) -> Vec<KeyRange> {
+    ranges(&[overlapping(time.lo, time.hi)])
+}
+
 /// The keys of values that satisfy one of the conditions.
 pub(super) fn ranges(spans: &[Span]) -> Vec<KeyRange> {
     let mut out = Vec::with_capacity(spans.len() + 1);

@@ -34,6 +34,7 @@ mod values;
 mod words;
 
 pub use compartment::access_clause;
+pub use date::during;
 pub use encode::{condition, decode, encode};
 pub use parse::parse;
 pub use query::{Include, Need, Query, Request, Resolved, Scope, SearchLimits, Summary};

@@ -126,7 +126,7 @@ async fn compressed_bombs_cost_no_more_than_the_bound() {
     gzip.write_all(&zeros).unwrap();
     let gzip = gzip.finish().unwrap();
     let zstd = zstd::bulk::compress(&zeros, 1).unwrap();
-    for (coding, packed) in [("gzip", gzip), ("zstd", zstd)] {
+    for (coding, packed) in [("gzip", gzip.clone()), ("GZip", gzip), ("zstd", zstd)] {
         let answer = post(&server, &[FHIR, ("Content-Encoding", coding)], &packed).await;
         assert_eq!(answer.status, 413, "{coding}");
         is_outcome(&answer);
@@ -158,6 +158,33 @@ async fn compression_works_both_ways_for_those_who_ask() {
     let answer = post(&server, &headers, text.as_bytes()).await;
     assert_eq!(answer.header("content-encoding"), Some("gzip"));
     assert_eq!(answer.header("vary"), Some("accept-encoding"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_a_host_or_with_two_is_refused() {
+    let server = server(&[("open", "true")]).await;
+    for (head, status) in [
+        ("GET /fhir/metadata HTTP/1.1\r\n\r\n", 400),
+        (
+            "GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+            400,
+        ),
+        ("GET /fhir/metadata HTTP/1.0\r\n\r\n", 200),
+        (
+            "GET http://evil.example/fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            421,
+        ),
+        (
+            "GET http://localhost/fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            200,
+        ),
+    ] {
+        let mut client = Client::connect(server.address).await;
+        client.send_raw(head.as_bytes()).await.unwrap();
+        let answer = client.receive(false).await.expect(head);
+        assert_eq!(answer.status, status, "{head}");
+    }
     server.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use resources::{
     Value,
-    model::{Binding, Primitive, TypeDef},
+    model::{Binding, MEDIA_TYPES, Primitive, TypeDef},
 };
 
 use super::{Walk, excerpt, path::Path};
@@ -25,7 +25,7 @@ impl<'d> Walk<'d> {
                 "{} is not in the required value set {}{}.",
                 excerpt(value),
                 binding.value_set,
-                choices(binding)
+                hint(binding)
             );
             self.report("code-invalid", path, sentence);
         }
@@ -39,39 +39,52 @@ impl<'d> Walk<'d> {
         binding: &Binding,
         path: &Path<'_>,
     ) {
-        let valid = match def.name {
+        let (valid, what) = match def.name {
             "CodeableConcept" => match value.get("coding") {
-                Some(codings) => codings.items().any(|coding| is_member(coding, binding)),
-                None => has_extension(value),
+                Some(codings) => {
+                    let valid = codings.items().any(|coding| is_member(coding, binding));
+                    (valid, "a coding, with system and code,")
+                }
+                None => (has_extension(value), "a coding"),
             },
-            "Coding" | "Quantity" => is_member(value, binding),
-            _ => true,
+            "Coding" | "Quantity" => (is_member(value, binding), "system and code"),
+            _ => return,
         };
         if !valid {
             let sentence = format!(
-                "{} must have a code of the required value set {}{}.",
+                "{} must have {what} of the required value set {}{}{}.",
                 path.name(),
                 binding.value_set,
-                choices(binding)
+                choices(binding),
+                system(binding)
             );
             self.report("code-invalid", path, sentence);
         }
     }
 }
 
-/// Whether a Coding is in the value set, as far as can be told.
+/// Whether a Coding is in the value set, as far as can be told. A code without its system may
+/// mean anything.
 fn is_member(coding: Value<'_>, binding: &Binding) -> bool {
     let text = |name| coding.get(name).and_then(|value: Value<'_>| value.as_str());
     match (text("system"), text("code")) {
         (Some(system), Some(code)) => binding.contains(&system, &code) != Some(false),
-        (None, Some(code)) => binding.contains_code(&code) != Some(false),
-        (_, None) => binding.codes.is_none() || has_extension(coding),
+        (None, Some(_)) => false,
+        (_, None) => has_extension(coding),
     }
 }
 
 /// An extension may say why there is no code.
 fn has_extension(value: Value<'_>) -> bool {
     value.get("extension").is_some() || value.get("_code").is_some()
+}
+
+/// What may stand in its place.
+fn hint(binding: &Binding) -> String {
+    match binding.system {
+        Some(MEDIA_TYPES) => "; write a media type like text/plain".to_owned(),
+        _ => choices(binding),
+    }
 }
 
 /// The codes, if they are few.
@@ -83,4 +96,15 @@ fn choices(binding: &Binding) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// The code system, if there is only one.
+fn system(binding: &Binding) -> String {
+    let one = match binding.codes {
+        Some([(first, _), .., (last, _)]) if first == last => Some(*first),
+        Some([(only, _)]) => Some(*only),
+        Some(_) => None,
+        None => binding.system,
+    };
+    one.map_or_else(String::new, |system| format!(" (system {system})"))
 }

@@ -1,6 +1,7 @@
 //! Structural validation: one walk over a document beside R4's element model.
 
 mod coded;
+mod contained;
 mod narrative;
 mod object;
 mod path;
@@ -128,6 +129,7 @@ impl<'d> Walk<'d> {
         }
         let outer = std::mem::replace(&mut self.container, Container::of(value));
         self.object(value, model::resource(kind), path);
+        self.contained(value, path);
         self.container = outer;
     }
 }

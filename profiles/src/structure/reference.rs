@@ -3,9 +3,10 @@
 use resources::{
     Value,
     model::{ResourceType, TypeUse},
+    primitive::{Reference, syntax},
 };
 
-use super::{Walk, path::Path};
+use super::{Walk, excerpt, path::Path};
 
 impl<'d> Walk<'d> {
     /// The target of a Reference, as far as the reference itself tells it.
@@ -32,6 +33,10 @@ impl<'d> Walk<'d> {
                         return self.report("invariant", &path.child("reference"), sentence);
                     }
                 }
+            } else if !is_reference(literal) {
+                let at = path.child("reference");
+                let shown = value.get("reference").map(excerpt).unwrap_or_default();
+                return self.report("value", &at, wrong(literal, &shown));
             } else {
                 found = type_of(literal).map(ResourceType::name);
             }
@@ -57,6 +62,30 @@ impl<'d> Walk<'d> {
             self.report("value", path, sentence);
         }
     }
+}
+
+/// Whether a text that begins with no `#` is a literal reference (R4 `references.html#literal`).
+/// A `Type?criteria` is one in transactions, where it becomes another.
+fn is_reference(literal: &str) -> bool {
+    match Reference::parse(literal) {
+        Some(Reference::Absolute { .. } | Reference::Urn(_)) => syntax::is_uri(literal),
+        parsed => parsed.is_some(),
+    }
+}
+
+/// What is wrong with a reference, and what to write.
+fn wrong(literal: &str, shown: &str) -> String {
+    let what = match literal.split_once('/') {
+        Some((name, _)) if ResourceType::from_name(name).is_some() => {
+            "an id has 1 to 64 of the characters A-Z, a-z, 0-9, '-' and '.', and only \
+             /_history/ and a version can follow it"
+        }
+        _ => {
+            "it must be Type/id with a resource type of FHIR R4, an absolute URI, or # and the id \
+             of a contained resource"
+        }
+    };
+    format!("{shown} is no reference to a resource: {what}.")
 }
 
 /// The type in `Type/id`, `Type/id/_history/n`, `Type?criteria`, each with or without a base.

@@ -15,6 +15,23 @@ fn patient(members: &str) -> String {
     format!(r#"{{"resourceType":"Patient",{members}}}"#)
 }
 
+/// A Patient with this reference to its managing organization.
+fn managed(reference: &str) -> String {
+    patient(&format!(r#""managingOrganization":{reference}"#))
+}
+
+const MANAGED_BY: &str = "Patient.managingOrganization.reference";
+
+/// An EffectEvidenceSynthesis of which the unit of its estimate is the point.
+fn effect(unit: &str) -> String {
+    let variable = r#"{"reference":"EvidenceVariable/1"}"#;
+    format!(
+        r#"{{"resourceType":"EffectEvidenceSynthesis","status":"draft","population":{variable},"exposure":{variable},"exposureAlternative":{variable},"outcome":{variable},"effectEstimate":[{{"unitOfMeasure":{unit}}}]}}"#
+    )
+}
+
+const EFFECT_UNIT: &str = "EffectEvidenceSynthesis.effectEstimate[0].unitOfMeasure";
+
 fn observation(members: &str) -> String {
     format!(r#"{{"resourceType":"Observation","status":"final","code":{{"text":"a"}},{members}}}"#)
 }
@@ -36,6 +53,14 @@ fn what_the_standard_allows_passes() {
         r#"{"resourceType":"Observation","_status":{"extension":[{"url":"a","valueCode":"b"}]},"code":{"text":"a"}}"#.to_owned(),
         r##"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","contained":[{"resourceType":"Patient","id":"a","link":[{"other":{"reference":"#"},"type":"refer"}]}]}}]}"##.to_owned(),
         r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"system":"http://a","code":"x"},{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]}}"#.to_owned(),
+        managed(r#"{"reference":"Organization/a-B.1/_history/3"}"#),
+        managed(r#"{"reference":"Organization?identifier=a|b"}"#),
+        managed(r#"{"reference":"https://a.b/fhir/Organization/1"}"#),
+        managed(r#"{"reference":"https://a.b/people/a_b"}"#),
+        managed(r#"{"reference":"urn:oid:1.2.3"}"#),
+        patient(r#""contained":[{"resourceType":"Patient","id":"o","meta":{"profile":["http://a"],"tag":[{"code":"t"}]}}]"#),
+        patient(r#""photo":[{"contentType":"image/png"}],"extension":[{"url":"a","valueMoney":{"value":1,"currency":"EUR"}}]"#),
+        effect(r#"{"coding":[{"system":"http://unitsofmeasure.org","code":"mg/dL"}]}"#),
     ];
     for text in cases {
         assert_eq!(issues(&text), [], "{text}");
@@ -121,11 +146,32 @@ fn each_fault_is_reported_with_code_and_place() {
         (patient(r#""managingOrganization":{"reference":"Organization/1","type":"Patient"}"#), "value", "Patient.managingOrganization.type"),
         (patient(r##""managingOrganization":{"reference":"#o"}"##), "invariant", "Patient.managingOrganization.reference"),
         (patient(r##""contained":[{"resourceType":"Patient","id":"o"}],"managingOrganization":{"reference":"#o"}"##), "value", "Patient.managingOrganization"),
+        (managed(r#"{"reference":"Foo/1"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"Foo?name=a"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"hello"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"Organization"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"Organization/a_b"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"Organization/1/"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"/Organization/1"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"Organization/1/_history/"}"#), "value", MANAGED_BY),
+        (managed(r#"{"reference":"http://a.b/Organization/1 2"}"#), "value", MANAGED_BY),
+        // Contained resources.
+        (patient(r#""contained":[{"resourceType":"Organization","name":"x"}]"#), "required", "Patient.contained[0].id"),
+        (patient(r##""contained":[{"resourceType":"Organization","id":"o","name":"x"},{"resourceType":"Patient","id":"o"}]"##), "invariant", "Patient.contained[1].id"),
+        (patient(r#""contained":[{"resourceType":"Patient","id":"o","meta":{"versionId":"1"}}]"#), "invariant", "Patient.contained[0].meta.versionId"),
+        (patient(r#""contained":[{"resourceType":"Patient","id":"o","meta":{"lastUpdated":"2020-01-01T00:00:00Z"}}]"#), "invariant", "Patient.contained[0].meta.lastUpdated"),
+        (patient(r#""contained":[{"resourceType":"Patient","id":"o","meta":{"security":[{"code":"R"}]}}]"#), "invariant", "Patient.contained[0].meta.security"),
         // Required bindings.
         (patient(r#""gender":"m""#), "code-invalid", "Patient.gender"),
         (patient(r#""link":[{"other":{"reference":"Patient/1"},"type":"twin"}]"#), "code-invalid", "Patient.link[0].type"),
         (r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"text":"active"}}"#.into(), "code-invalid", "AllergyIntolerance.clinicalStatus"),
         (r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"system":"http://a","code":"active"}]}}"#.into(), "code-invalid", "AllergyIntolerance.clinicalStatus"),
+        (r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"code":"active"}]}}"#.into(), "code-invalid", "AllergyIntolerance.clinicalStatus"),
+        (patient(r#""extension":[{"url":"a","valueMoney":{"value":1,"currency":"ZZZ"}}]"#), "code-invalid", "Patient.extension[0].value.currency"),
+        (patient(r#""photo":[{"contentType":"not a mime"}]"#), "code-invalid", "Patient.photo[0].contentType"),
+        (effect(r#"{"coding":[{"system":"http://a","code":"mg"}]}"#), "code-invalid", EFFECT_UNIT),
+        (effect(r#"{"coding":[{"system":"http://unitsofmeasure.org","code":"spoons"}]}"#), "code-invalid", EFFECT_UNIT),
+        (effect(r#"{"text":"mg"}"#), "code-invalid", EFFECT_UNIT),
         // Resources inside resources.
         (patient(r#""contained":[{"id":"a"}]"#), "required", "Patient.contained[0].resourceType"),
         (patient(r#""contained":["a"]"#), "structure", "Patient.contained[0]"),
@@ -156,6 +202,22 @@ fn sentences_help() {
         (
             patient(r#""gender":"m""#),
             "\"m\" is not in the required value set http://hl7.org/fhir/ValueSet/administrative-gender; use one of: female, male, other, unknown.",
+        ),
+        (
+            managed(r#"{"reference":"Organization/a_b"}"#),
+            "\"Organization/a_b\" is no reference to a resource: an id has 1 to 64 of the characters A-Z, a-z, 0-9, '-' and '.', and only /_history/ and a version can follow it.",
+        ),
+        (
+            managed(r#"{"reference":"hello"}"#),
+            "\"hello\" is no reference to a resource: it must be Type/id with a resource type of FHIR R4, an absolute URI, or # and the id of a contained resource.",
+        ),
+        (
+            patient(r#""photo":[{"contentType":"png"}]"#),
+            "\"png\" is not in the required value set http://hl7.org/fhir/ValueSet/mimetypes; write a media type like text/plain.",
+        ),
+        (
+            r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/1"},"clinicalStatus":{"coding":[{"code":"active"}]}}"#.to_owned(),
+            "clinicalStatus must have a coding, with system and code, of the required value set http://hl7.org/fhir/ValueSet/allergyintolerance-clinical; use one of: active, inactive, resolved (system http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical).",
         ),
         (
             patient(r#""birthDate":"1.1.70""#),

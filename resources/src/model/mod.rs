@@ -11,6 +11,8 @@ mod tests;
 
 pub use resource_type::ResourceType;
 
+use crate::{primitive::syntax, ucum};
+
 /// A data type, a resource type, or an element that has children of its own.
 #[derive(Debug)]
 pub struct TypeDef {
@@ -117,21 +119,27 @@ impl TypeUse {
 pub struct Binding {
     /// Canonical URL of the value set, without version.
     pub value_set: &'static str,
-    /// All pairs of system and code, sorted; `None` if they cannot be listed (languages, media
-    /// types, units).
+    /// All pairs of system and code, sorted; `None` if they cannot be listed (media types, units).
     pub codes: Option<&'static [(&'static str, &'static str)]>,
+    /// The code system all codes of which are the set.
+    pub system: Option<&'static str>,
 }
 
 impl Binding {
     /// Whether the value set has this code of this system; `None` if it cannot be told.
     pub fn contains(&self, system: &str, code: &str) -> Option<bool> {
-        let codes = self.codes?;
-        Some(codes.binary_search(&(system, code)).is_ok())
+        match (self.codes, self.system) {
+            (Some(codes), _) => Some(codes.binary_search(&(system, code)).is_ok()),
+            (None, Some(own)) if own != system => Some(false),
+            (None, own) => is_written_as(own?, code),
+        }
     }
 
     /// Whether the value set has this code of any system; `None` if it cannot be told.
     pub fn contains_code(&self, code: &str) -> Option<bool> {
-        let codes = self.codes?;
+        let Some(codes) = self.codes else {
+            return is_written_as(self.system?, code);
+        };
         match (codes.first(), codes.last()) {
             (Some((system, _)), Some((last, _))) if system == last => Some(
                 codes
@@ -140,6 +148,19 @@ impl Binding {
             ),
             _ => Some(codes.iter().any(|(_, known)| *known == code)),
         }
+    }
+}
+
+/// The code system of media types (BCP 13).
+pub const MEDIA_TYPES: &str = "urn:ietf:bcp:13";
+
+/// Whether a code is one by the grammar of a code system that lists none; `None` if that is not
+/// known here.
+fn is_written_as(system: &str, code: &str) -> Option<bool> {
+    match system {
+        MEDIA_TYPES => Some(syntax::is_media_type(code)),
+        ucum::SYSTEM => Some(ucum::is_valid(code)),
+        _ => None,
     }
 }
 

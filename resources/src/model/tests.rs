@@ -85,6 +85,10 @@ fn required_bindings_have_sorted_codes_unless_the_set_is_open() {
         binding("Attachment", "contentType").codes.map(<[_]>::len),
         None
     );
+    let currency = binding("Money", "currency");
+    assert_eq!(currency.codes.map(<[_]>::len), Some(182));
+    assert_eq!(currency.contains_code("EUR"), Some(true));
+    assert_eq!(currency.contains_code("ZZZ"), Some(false));
     assert_eq!(
         binding("Task", "intent").contains_code("unknown"),
         Some(true)

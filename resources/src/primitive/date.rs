@@ -20,6 +20,17 @@ impl DateRange {
         Parts::parse(text).map(|parts| parts.range())
     }
 
+    /// As [`DateRange::parse`], of the value of a query. A `+` that is not escaped arrives as a
+    /// blank, and where a zone's sign belongs a blank can be nothing else.
+    pub fn parse_query(text: &str) -> Option<Self> {
+        const ZONE: usize = " hh:mm".len();
+        let sign = text.len().checked_sub(ZONE);
+        match sign.filter(|at| text.as_bytes()[*at] == b' ') {
+            Some(at) => Self::parse(&format!("{}+{}", &text[..at], &text[at + 1..])),
+            None => Self::parse(text),
+        }
+    }
+
     /// True if both ranges have a millisecond in common.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.lo <= other.hi && other.lo <= self.hi
@@ -272,6 +283,23 @@ mod tests {
 
     fn ms(text: &str) -> i64 {
         DateRange::parse(text).unwrap().lo
+    }
+
+    #[test]
+    fn a_blank_in_a_query_stands_for_the_plus_of_a_zone() {
+        let plus = DateRange::parse("2026-11-20T10:00:00+01:00");
+        assert!(plus.is_some());
+        assert_eq!(DateRange::parse_query("2026-11-20T10:00:00 01:00"), plus);
+        assert_eq!(DateRange::parse_query("2026-11-20T10:00:00+01:00"), plus);
+        for text in [
+            "2026-11-20 10:00",
+            "2026-11-20 ",
+            " 01:00",
+            "é 01:00",
+            "2026 11:20",
+        ] {
+            assert_eq!(DateRange::parse_query(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -80,6 +80,28 @@ pub fn is_base64(text: &str) -> bool {
     digits > 0 && padding <= 2 && (digits + padding).is_multiple_of(4)
 }
 
+/// A media type as BCP 13 (RFC 6838) writes them, parameters included; also the short names `xml`,
+/// `json` and `ttl` that FHIR has for its own formats (R4 `http.html#mime-type`).
+pub fn is_media_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        (1..=127).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    let (media_type, parameters) = match text.split_once(';') {
+        Some((media_type, parameters)) => (media_type.trim_end(), Some(parameters.trim_start())),
+        None => (text, None),
+    };
+    // Published examples do not quote the values of parameters, so anything may follow the '='.
+    let begins_parameter = |text: &str| matches!(text.split_once('='), Some((name, value)) if is_name(name) && !value.is_empty());
+    match media_type.split_once('/') {
+        Some((top, sub)) => is_name(top) && is_name(sub) && parameters.is_none_or(begins_parameter),
+        None => matches!(text, "xml" | "json" | "ttl"),
+    }
+}
+
 /// `decimal`, as JSON writes numbers.
 pub fn is_decimal(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -120,7 +142,7 @@ mod tests {
         let long_id = "a".repeat(64);
         let too_long_id = "a".repeat(65);
         type Rule = fn(&str) -> bool;
-        let cases: [(Rule, &[&str], &[&str]); 12] = [
+        let cases: [(Rule, &[&str], &[&str]); 13] = [
             (
                 is_id,
                 &["1", "a-B.9", &long_id],
@@ -144,6 +166,28 @@ mod tests {
                 is_base64,
                 &["YQ==", "YWJj", "YW Jj\nYWJj"],
                 &["", "YQ=", "Y", "Y===", "YQ==YQ==", "Y-_="],
+            ),
+            (
+                is_media_type,
+                &[
+                    "text/plain",
+                    "application/vnd.api+json",
+                    "text/plain; charset=utf-8",
+                    "application/dicom; variant=DICOM QIDO-RS",
+                    "json",
+                ],
+                &[
+                    "not a mime",
+                    "text",
+                    "text/",
+                    "/plain",
+                    "text/a/b",
+                    "text/pl ain",
+                    "text/plain;",
+                    "text/plain; charset",
+                    "pdf",
+                    "",
+                ],
             ),
             (
                 is_decimal,

@@ -16,7 +16,10 @@ use crate::{
         cursor::Cursor,
         error::{Error, ErrorKind},
         operation::{EverythingRequest, Resource},
+        operations::care_dates,
+        part::Part,
         search::with_query,
+        subset::Subset,
     },
     search::{
         access_clause, encode,
@@ -31,6 +34,10 @@ struct Asked {
     types: BTreeSet<ResourceType>,
     count: usize,
     page: Option<String>,
+    /// What is shown of each resource; `None` for all of it.
+    part: Option<Subset>,
+    /// The time of the care, first and last millisecond; `None` for any.
+    care: Option<DateRange>,
     accepted: Vec<(String, String)>,
     warnings: Vec<Issue>,
 }
@@ -73,7 +80,8 @@ impl Engine {
         let mut bundle = BundleText::new("searchset", &links, found.total, self.clock.now(), room);
         for (hits, mode) in [(&found.hits, Mode::Match), (&around, Mode::Include)] {
             for hit in hits {
-                bundle.hit(&self.settings.base_url, hit, hit.text()?, mode);
+                let text = self.shown(hit, asked.part.as_ref())?;
+                bundle.hit(&self.settings.base_url, hit, &text, mode);
             }
         }
         if !asked.warnings.is_empty() {
@@ -115,14 +123,23 @@ impl Engine {
             ..Asked::default()
         };
         let wrong = |text: String| Error::new(ErrorKind::Invalid, "value", text);
+        let of_patients = request.kind == ResourceType::PATIENT;
+        let mut part = Part::default();
+        let mut care = DateRange {
+            lo: i64::MIN,
+            hi: i64::MAX,
+        };
         for (name, value) in &request.params {
+            let date = |like: &str| {
+                DateRange::parse_query(value)
+                    .ok_or_else(|| wrong(format!("'{name}' must be a date like {like}")))
+            };
             match name.as_str() {
-                "_since" => {
-                    let range = DateRange::parse(value).ok_or_else(|| {
-                        wrong("'_since' must be an instant like 2026-11-20T10:00:00Z".to_owned())
-                    })?;
-                    asked.since = Some(range.lo);
-                }
+                "_since" => asked.since = Some(date("2026-11-20T10:00:00Z")?.lo),
+                "start" if of_patients => care.lo = date("2026-11-20")?.lo,
+                "end" if of_patients => care.hi = date("2026-11-20")?.hi,
+                "_summary" => part.summary = Some(value),
+                "_elements" => part.elements = Some(value),
                 "_type" => {
                     for name in value.split(',') {
                         let kind = ResourceType::from_name(name)
@@ -146,8 +163,9 @@ impl Engine {
                         ErrorKind::Invalid,
                         "not-supported",
                         format!(
-                            "$everything has no parameter '{other}' on this server; \
-                             it has _since, _type and _count"
+                            "$everything has no parameter '{other}' on this server; it has \
+                             _since, _type, _count, _summary and _elements, and for patients \
+                             start and end"
                         ),
                     ));
                 }
@@ -161,6 +179,11 @@ impl Engine {
             }
             asked.accepted.push((name.clone(), value.clone()));
         }
+        if care.lo > care.hi {
+            return Err(wrong("'start' must not be later than 'end'".to_owned()));
+        }
+        asked.care = (care.lo > i64::MIN || care.hi < i64::MAX).then_some(care);
+        asked.part = part.wanted(&[])?;
         Ok(asked)
     }
 
@@ -198,6 +221,9 @@ impl Engine {
                 from: asked.since,
                 to: None,
             });
+        }
+        if let Some(care) = asked.care {
+            parts.push(care_dates::within(care, &members, &registry));
         }
         Plan {
             types: members,

@@ -8,6 +8,7 @@ fn in_div(inner: &str) -> String {
 fn the_lists_are_sorted() {
     assert!(ELEMENTS.is_sorted());
     assert!(ATTRIBUTES.is_sorted());
+    assert!(ENTITIES.is_sorted());
 }
 
 #[test]
@@ -28,9 +29,9 @@ fn formatted_text_is_accepted() {
         "<a href=\"mailto:a@b.c\">a</a>",
         "<img src=\"data:image/png;base64,AAAA\"/>",
         "<img src=\"Binary/1\"/><img src=\"/fhir/Binary/1?a=b&amp;c\"/>",
-        // R4 asks for content (txt-2), but publishes examples without.
-        "",
-        "<p/>",
+        // R4 asks for content (txt-2), but publishes examples that have white space only.
+        "\n    ",
+        "&frac12; &Alpha;",
         "<td colspan=\"2\" nowrap='nowrap'>x</td>",
         "<a\n href=\"#a:b\"\n>x</a >",
     ];
@@ -88,6 +89,25 @@ fn active_content_is_refused() {
 }
 
 #[test]
+fn a_narrative_that_says_nothing_is_refused() {
+    let cases = [
+        "",
+        " ",
+        "<p/>",
+        "<p> </p><!-- a -->",
+        "<br/>",
+        "<img alt=\"a\"/>",
+    ];
+    for inner in cases {
+        assert!(
+            check(&in_div(inner)).is_err_and(|fault| fault.sentence.contains("txt-2")),
+            "{inner}"
+        );
+    }
+    assert!(check(&format!("<div xmlns=\"{XHTML}\"/>")).is_err());
+}
+
+#[test]
 fn what_is_not_well_formed_is_refused() {
     let cases = [
         "a",
@@ -107,6 +127,9 @@ fn what_is_not_well_formed_is_refused() {
         "<b><i>a</b></i>",
         "a & b",
         "&bad entity;",
+        "&bogus;",
+        "&AMP;",
+        "<p title=\"&bogus;\">a</p>",
         "<br>",
         "<p a>b</p>",
         "<p class=a>b</p>",
