@@ -4,8 +4,10 @@
 //! agree. The first byte of a key is its [`space`]; the rest compares with memcmp in the order of
 //! the values. Keys are stored: a change of any layout needs a reindex of every database.
 
+mod place;
 mod text;
 
+pub use place::{FACE_BITS, FACES, PLACE_BITS, Vector, corners, place, unit, vector};
 pub use text::normalise;
 
 use crate::{
@@ -46,7 +48,7 @@ pub mod space {
     pub const COMPOSITE: u8 = 0x70;
     /// Pair: key of a reference `00` key of a date.
     pub const PAIR: u8 = 0x71;
-    /// Position: Morton code.
+    /// Position: code of its cell (`key/place.rs`).
     pub const NEAR: u8 = 0x80;
 }
 
@@ -320,34 +322,15 @@ pub fn pair_prefix(reference: &[u8]) -> Vec<u8> {
 
 /// A position in degrees.
 pub fn near(latitude: f64, longitude: f64) -> Vec<u8> {
-    let mut key = vec![space::NEAR];
-    key.extend(morton(latitude, longitude).to_be_bytes());
+    near_code(place(vector(latitude, longitude)))
+}
+
+/// The position whose code is this, or the first of a range of them.
+pub fn near_code(code: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9);
+    key.push(space::NEAR);
+    key.extend(code.to_be_bytes());
     key
-}
-
-/// The Morton code of a position: the bits of latitude and longitude in turns, latitude first.
-pub fn morton(latitude: f64, longitude: f64) -> u64 {
-    let scale = |degrees: f64, half: f64| {
-        let part = ((degrees + half) / (2.0 * half)).clamp(0.0, 1.0);
-        (part * f64::from(u32::MAX)) as u32
-    };
-    spread(scale(latitude, 90.0)) << 1 | spread(scale(longitude, 180.0))
-}
-
-/// The inverse of [`morton`], to within its precision (about a centimetre).
-pub fn read_morton(code: u64) -> (f64, f64) {
-    let scale = |part: u32, half: f64| f64::from(part) / f64::from(u32::MAX) * 2.0 * half - half;
-    (scale(gather(code >> 1), 90.0), scale(gather(code), 180.0))
-}
-
-fn spread(number: u32) -> u64 {
-    (0..32).fold(0, |out, bit| {
-        out | (u64::from(number) >> bit & 1) << (2 * bit)
-    })
-}
-
-fn gather(code: u64) -> u32 {
-    (0..32).fold(0, |out, bit| out | ((code >> (2 * bit) & 1) as u32) << bit)
 }
 
 fn joined(space: u8, parts: &[&str]) -> Vec<u8> {
