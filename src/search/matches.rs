@@ -142,16 +142,17 @@ impl KeyRange {
 }
 
 impl KeyTest {
-    /// True if `key` passes. A key too short for the test does not.
+    /// True if `key` passes.
     pub fn passes(&self, key: &[u8]) -> bool {
         let at = |offset: usize, len: usize| key.get(offset..offset.checked_add(len)?);
+        // As in SQL, a part beyond the end is shorter or empty.
+        let part = |offset: usize, len: usize| {
+            let rest = key.get(offset..).unwrap_or_default();
+            &rest[..len.min(rest.len())]
+        };
         match self {
-            Self::AtLeast(offset, bytes) => {
-                at(*offset, bytes.len()).is_some_and(|part| part >= bytes.as_slice())
-            }
-            Self::Below(offset, bytes) => {
-                at(*offset, bytes.len()).is_some_and(|part| part < bytes.as_slice())
-            }
+            Self::AtLeast(offset, bytes) => part(*offset, bytes.len()) >= bytes.as_slice(),
+            Self::Below(offset, bytes) => part(*offset, bytes.len()) < bytes.as_slice(),
             Self::EndsWith(bytes) => key.ends_with(bytes),
             Self::Contains(offset, bytes) => key.get(*offset..).is_some_and(|part| {
                 bytes.is_empty() || part.windows(bytes.len()).any(|window| window == bytes)

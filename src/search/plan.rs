@@ -99,9 +99,9 @@ pub struct KeyRange {
 /// A test of a part of a key. Offsets count bytes from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyTest {
-    /// The bytes from `offset`, as many as `bytes` has, are `>= bytes`.
+    /// The bytes from `offset`, at most as many as `bytes` has, are `>= bytes`.
     AtLeast(usize, Vec<u8>),
-    /// The bytes from `offset`, as many as `bytes` has, are `< bytes`.
+    /// The bytes from `offset`, at most as many as `bytes` has, are `< bytes`.
     Below(usize, Vec<u8>),
     /// The key ends in these bytes.
     EndsWith(Vec<u8>),

@@ -1,7 +1,7 @@
 //! Parameters of the index: per type and modifier, the keys of their values.
 
 use resources::{
-    index::{Kind, Param},
+    index::{Kind, Param, Traits},
     model::ResourceType,
 };
 
@@ -54,26 +54,33 @@ impl Compiler<'_> {
             (Kind::Special, None) => {
                 return Err(Fault::unknown("this server cannot search by it"));
             }
-            (kind, None) => self.ranges(value, |text| self.keys(kind, &[], text))?,
+            (_, None) => self.ranges(value, |text| self.keys(param, text))?,
             (kind, Some(other)) => return Err(no_modifier(kind, other)),
         };
         Ok(Filter::keys(param.id, ranges))
     }
 
     /// The keys of one value of a parameter without modifier that is no composite.
-    pub fn keys(
+    pub fn keys(&self, param: &Param, text: &str) -> Result<Vec<KeyRange>, Fault> {
+        let traits = self.registry.traits(param);
+        self.typed_keys(param.kind, traits, &param.targets, text)
+    }
+
+    /// The same for a parameter, or a component of one, of which this is known.
+    pub fn typed_keys(
         &self,
         kind: Kind,
+        traits: Traits,
         targets: &[ResourceType],
         text: &str,
     ) -> Result<Vec<KeyRange>, Fault> {
         match kind {
-            Kind::Token => token::token(text),
+            Kind::Token => token::token(text, traits.folded),
             Kind::String => string::string(text, Match::Start),
             Kind::Reference => reference::reference(text, targets, self.base_url),
             Kind::Date => Ok(date::ranges(&self.span(text)?)),
-            Kind::Number => number::number(text),
-            Kind::Quantity => number::quantity(text),
+            Kind::Number => number::number(text, traits.ranges),
+            Kind::Quantity => number::quantity(text, traits.ranges),
             Kind::Uri => Ok(string::uri(text)),
             Kind::Composite | Kind::Special => Err(Fault::unknown(
                 "this server cannot search by it as a part of another",
@@ -83,6 +90,8 @@ impl Compiler<'_> {
 
     fn token(&self, param: &Param, modifier: Option<&str>, value: &str) -> Result<Filter, Fault> {
         let keys = |ranges| Filter::keys(param.id, ranges);
+        let folded = self.registry.traits(param).folded;
+        let token = |text: &str| token::token(text, folded);
         let coded = |need: &dyn Fn(&str) -> Result<Need, Fault>| {
             let code = |value| {
                 Ok(Filter::Codes {
@@ -96,8 +105,8 @@ impl Compiler<'_> {
         };
         let value_set = |text: &str| Ok(Need::ValueSet(unescape(text).into_owned()));
         match modifier {
-            None => Ok(keys(self.ranges(value, token::token)?)),
-            Some("not") => Ok(keys(self.ranges(value, token::token)?).negated()),
+            None => Ok(keys(self.ranges(value, token)?)),
+            Some("not") => Ok(keys(self.ranges(value, token)?).negated()),
             Some("text") => Ok(keys(self.ranges(value, string::token_text)?)),
             Some("of-type") => Ok(keys(self.ranges(value, token::of_type)?)),
             Some("in") => coded(&value_set),

@@ -129,7 +129,10 @@ fn bad_values_are_errors_even_when_lenient() {
         ("Location?near=x|y", "is not a number from -90 to 90"),
         ("ValueSet?url:below=urn:oid:1", "has no path"),
         ("Observation?code-value-quantity=a", "must have 2 values"),
-        ("Observation?code-value-quantity=s|$5", "names no code"),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$x$5",
+            "'x' is not a number",
+        ),
         ("Patient?_filter=name", "a comparison"),
         ("Patient?_filter=name zz x", "'zz' does not go with string"),
         (

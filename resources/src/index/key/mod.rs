@@ -5,10 +5,14 @@
 //! the values. Keys are stored: a change of any layout needs a reindex of every database.
 
 mod place;
+mod range;
 mod text;
 
 pub use place::{FACE_BITS, FACES, PLACE_BITS, Vector, corners, place, unit, vector};
-pub use text::normalise;
+pub use range::{
+    BOUND, bound, number_fixed, number_range, quantity_range, quantity_range_canonical,
+};
+pub use text::{fold, normalise};
 
 use crate::{
     model::ResourceType,
@@ -43,6 +47,14 @@ pub mod space {
     pub const QUANTITY: u8 = 0x61;
     /// Quantity in canonical UCUM units: hash of the unit, decimal.
     pub const QUANTITY_CANONICAL: u8 = 0x62;
+    /// Range of numbers: low, high (each of [`super::BOUND`] bytes).
+    pub const NUMBER_RANGE: u8 = 0x63;
+    /// Range of quantities as written: low, high, hash of code, of unit text, of system.
+    pub const QUANTITY_RANGE: u8 = 0x64;
+    /// Range of quantities in canonical UCUM units: hash of the unit, low, high.
+    pub const QUANTITY_RANGE_CANONICAL: u8 = 0x65;
+    /// Number in a composite of three components or more: decimal of [`super::BOUND`] bytes.
+    pub const NUMBER_FIXED: u8 = 0x66;
     /// Composite: hash of the first component's code, key of the second, hash of the first
     /// component's system.
     pub const COMPOSITE: u8 = 0x70;
