@@ -11,7 +11,7 @@ use crate::{
     search::{
         access_clause,
         matches::{Facts, Others, matches},
-        plan::Clause,
+        plan::{Canonical, Clause},
     },
 };
 
@@ -45,7 +45,11 @@ impl Others for NoOthers {
         false
     }
 
-    fn source(&self, _: ResourceType, _: ParamId, _: ResourceType, _: &str, _: &Clause) -> bool {
+    fn named(&self, _: ResourceType, _: Canonical, _: &[&[u8]], _: &Clause) -> bool {
+        false
+    }
+
+    fn source(&self, _: ResourceType, _: ParamId, _: &[Vec<u8>], _: &Clause) -> bool {
         false
     }
 }

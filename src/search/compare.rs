@@ -14,7 +14,6 @@ use super::{
     expression::Operand,
     fault::Fault,
     filter::Filter,
-    number,
     plan::{Clause, KeyRange, KeyTest, successor},
     prefix::Prefix,
     query::Need,

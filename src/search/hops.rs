@@ -9,6 +9,7 @@ use super::{
     compile::{Compiler, type_named},
     fault::Fault,
     filter::Filter,
+    plan::Canonical,
 };
 
 impl<'a> Compiler<'a> {
@@ -50,14 +51,14 @@ impl<'a> Compiler<'a> {
         let param = self.reference_param(kind, code)?;
         if let Some(target) = target {
             check_target(param, target)?;
-            return Ok(Filter::refers(param.id, target, next(target)?));
+            return Ok(self.refers(param, target, next(target)?));
         }
         let targets = targets_of(param);
         let mut parts = Vec::new();
         let mut refused = None;
         for target in &targets {
             match next(*target) {
-                Ok(inner) => parts.push(Filter::refers(param.id, *target, inner)),
+                Ok(inner) => parts.push(self.refers(param, *target, inner)),
                 Err(fault) if fault.is_costly() => return Err(fault),
                 // A value that says something is wrong with it says more than a missing name.
                 Err(fault) => {
@@ -99,7 +100,36 @@ impl<'a> Compiler<'a> {
             )));
         }
         let inner = self.condition(source, name, value, hops + 1)?;
-        Ok(Filter::referred_by(source, param.id, inner))
+        Ok(self.referred_by(source, param, kind, inner))
+    }
+
+    /// The resource refers by `param` to a `target` with `inner`, by its id or its canonical.
+    fn refers(&self, param: &Param, target: ResourceType, inner: Filter) -> Filter {
+        let by = |canonical| Filter::refers(param.id, target, canonical, inner.clone());
+        match self.canonical(param, target) {
+            Some(canonical) => Filter::any(vec![by(None), by(Some(canonical))]),
+            None => by(None),
+        }
+    }
+
+    /// A `source` with `inner` refers by `param` to the resource of type `kind`.
+    fn referred_by(
+        &self,
+        source: ResourceType,
+        param: &Param,
+        kind: ResourceType,
+        inner: Filter,
+    ) -> Filter {
+        let by = |canonical| Filter::referred_by(source, param.id, canonical, inner.clone());
+        match self.canonical(param, kind) {
+            Some(canonical) => Filter::any(vec![by(None), by(Some(canonical))]),
+            None => by(None),
+        }
+    }
+
+    fn canonical(&self, param: &Param, target: ResourceType) -> Option<Canonical> {
+        let has_urls = self.registry.traits(param).urls;
+        has_urls.then(|| Canonical::of(target, self.registry))?
     }
 }
 

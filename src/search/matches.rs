@@ -2,11 +2,14 @@
 //! search over computed resources.
 
 use resources::{
-    index::{Entry, ParamId, key},
+    index::{
+        Entry, ParamId,
+        key::{self, space},
+    },
     model::ResourceType,
 };
 
-use super::plan::{Clause, KeyRange, KeyTest, TextPart};
+use super::plan::{Canonical, Clause, KeyRange, KeyTest, TextPart};
 
 /// What is known of one resource.
 #[derive(Debug, Clone, Copy)]
@@ -67,15 +70,39 @@ pub trait Others {
     /// True if some resource of type `target` with one of `ids` satisfies `inner`.
     fn target(&self, target: ResourceType, ids: &[&str], inner: &Clause) -> bool;
 
-    /// True if some `source` that satisfies `inner` refers by `param` to `kind/id`.
+    /// True if some resource of type `target` that answers to a canonical with one of `keys`
+    /// satisfies `inner`.
+    fn named(
+        &self,
+        target: ResourceType,
+        canonical: Canonical,
+        keys: &[&[u8]],
+        inner: &Clause,
+    ) -> bool;
+
+    /// True if some `source` that satisfies `inner` refers by `param` with one of `keys`.
     fn source(
         &self,
         source: ResourceType,
         param: ParamId,
-        kind: ResourceType,
-        id: &str,
+        keys: &[Vec<u8>],
         inner: &Clause,
     ) -> bool;
+}
+
+/// The keys of canonical references to the resource with these entries: by its URL, and by its
+/// URL and version.
+pub fn canonical_keys(entries: &[Entry], canonical: Canonical) -> Vec<Vec<u8>> {
+    let text = |key: &[u8]| String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
+    let mut out = Vec::new();
+    for url in keys(entries, canonical.url).map(text) {
+        out.push(key::reference_url(&url, ""));
+        for version in keys(entries, canonical.version).map(text) {
+            let code = version.split_once('\0').map_or("", |(code, _)| code);
+            out.push(key::reference_url(&url, code));
+        }
+    }
+    out
 }
 
 /// True if the resource satisfies the clause.
@@ -96,6 +123,18 @@ pub fn matches(clause: &Clause, facts: &Facts<'_>, others: &impl Others) -> bool
         Clause::Refers {
             param,
             target,
+            canonical: Some(canonical),
+            inner,
+        } => {
+            let keys: Vec<&[u8]> = keys(facts.entries, *param)
+                .filter(|key| key.first() == Some(&space::REFERENCE_URL))
+                .collect();
+            !keys.is_empty() && others.named(*target, *canonical, &keys, inner)
+        }
+        Clause::Refers {
+            param,
+            target,
+            canonical: None,
             inner,
         } => {
             let ids: Vec<&str> = keys(facts.entries, *param)
@@ -106,8 +145,15 @@ pub fn matches(clause: &Clause, facts: &Facts<'_>, others: &impl Others) -> bool
         Clause::ReferredBy {
             source,
             param,
+            canonical,
             inner,
-        } => others.source(*source, *param, facts.kind, facts.id, inner),
+        } => {
+            let keys = match canonical {
+                Some(canonical) => canonical_keys(facts.entries, *canonical),
+                None => vec![key::reference(facts.kind, facts.id)],
+            };
+            others.source(*source, *param, &keys, inner)
+        }
         Clause::Text { part, words } => facts.text.is_some_and(|text| {
             words
                 .iter()

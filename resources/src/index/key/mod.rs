@@ -189,6 +189,12 @@ pub fn reference_url_prefix(url: &str) -> Vec<u8> {
     key
 }
 
+/// The URL and the version in a key of [`reference_url`]; `None` for keys of other spaces.
+pub fn read_reference_url(key: &[u8]) -> Option<(&str, &str)> {
+    let rest = key.strip_prefix(&[space::REFERENCE_URL])?;
+    std::str::from_utf8(rest).ok()?.split_once('\0')
+}
+
 /// A canonical's URL and its version; the fragment (`#…`) is no part of either.
 pub fn split_canonical(text: &str) -> (&str, &str) {
     let text = text.split_once('#').map_or(text, |(head, _)| head);

@@ -54,6 +54,11 @@ fn references_are_read_back() {
     assert_eq!(read_reference(b"\x31\x00\x01x"), None);
     assert_eq!(read_reference(b"\x30\xff\xffx"), None);
     assert_eq!(read_reference(b"\x30"), None);
+    assert_eq!(
+        read_reference_url(&reference_url("http://x/y", "1.0")),
+        Some(("http://x/y", "1.0"))
+    );
+    assert_eq!(read_reference_url(&reference(patient, "1")), None);
 }
 
 #[test]
