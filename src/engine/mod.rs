@@ -14,6 +14,7 @@ mod definitions;
 mod draft;
 mod error;
 mod fulltext;
+mod hierarchy;
 mod history;
 mod includes;
 mod operation;

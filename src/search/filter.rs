@@ -211,13 +211,19 @@ fn code_ranges(
             ),
         )]);
     }
-    Ok(codes
-        .iter()
-        .map(|(system, code)| match code.as_str() {
-            "" => token::any_of(system),
-            code => token::coded(system, code),
-        })
-        .collect())
+    Ok(match need {
+        Need::Family { kind, .. } => codes
+            .iter()
+            .map(|(_, id)| KeyRange::exact(key::reference(*kind, id)))
+            .collect(),
+        _ => codes
+            .iter()
+            .map(|(system, code)| match code.as_str() {
+                "" => token::any_of(system),
+                code => token::coded(system, code),
+            })
+            .collect(),
+    })
 }
 
 fn describe(need: &Need) -> String {
@@ -227,5 +233,6 @@ fn describe(need: &Need) -> String {
             Some(system) => format!("the hierarchy of code {code} in {system}"),
             None => format!("the hierarchy of code {code}"),
         },
+        Need::Family { kind, id, .. } => format!("the hierarchy of {kind}/{id}"),
     }
 }

@@ -40,6 +40,8 @@ impl Compiler<'_> {
         }
         let ranges = match (param.kind, modifier) {
             (Kind::Token, modifier) => return self.token(param, modifier, value),
+            (Kind::Reference, Some("below")) => return self.family(param, value, true),
+            (Kind::Reference, Some("above")) => return self.family(param, value, false),
             (Kind::Reference, modifier) => self.reference(param, modifier, value)?,
             (Kind::String, Some("exact")) => {
                 self.ranges(value, |text| string::string(text, Match::Exact))?
@@ -128,7 +130,6 @@ impl Compiler<'_> {
                 reference::reference(text, &param.targets, self.base_url)
             }),
             Some("identifier") => self.ranges(value, reference::identifier),
-            Some("below") => self.ranges(value, reference::below),
             Some(name) => {
                 let Some(kind) = ResourceType::from_name(name) else {
                     return Err(no_modifier(Kind::Reference, name));
@@ -137,6 +138,52 @@ impl Compiler<'_> {
                 self.ranges(value, |text| reference::typed(text, kind, self.base_url))
             }
         }
+    }
+}
+
+/// The parameters by which resources refer to others of their type that they are a part of (R4
+/// `search.html#hierarchy`).
+const PARENT: [&str; 3] = ["partof", "part-of", "parent"];
+
+impl Compiler<'_> {
+    /// `:below` and `:above`: a place in the hierarchy of a type, or versions of a canonical.
+    fn family(&self, param: &Param, value: &str, below: bool) -> Result<Filter, Fault> {
+        let mut parts = Vec::new();
+        for text in self.values(value)? {
+            if let Some(ranges) = reference::below_version(text).filter(|_| below) {
+                parts.push(Filter::keys(param.id, ranges));
+                continue;
+            }
+            let named = reference::resources(text, &param.targets, self.base_url)?;
+            let before = parts.len();
+            for (kind, id) in &named {
+                let parent = self.parent(*kind);
+                parts.extend(parent.map(|parent| Filter::Codes {
+                    param: param.id,
+                    need: Need::Family {
+                        param: parent.id,
+                        kind: *kind,
+                        id: id.clone(),
+                        below,
+                    },
+                }));
+            }
+            if parts.len() == before {
+                return Err(Fault::not_supported(format!(
+                    "'{text}' is of a type without a hierarchy, so nothing is above or below it"
+                )));
+            }
+        }
+        Ok(Filter::any(parts))
+    }
+
+    fn parent(&self, kind: ResourceType) -> Option<&Param> {
+        let of = |code: &&str| self.registry.param(kind, code);
+        let is_own = |param: &&Param| {
+            param.kind == Kind::Reference
+                && (param.targets.is_empty() || param.targets.contains(&kind))
+        };
+        PARENT.iter().filter_map(of).find(is_own)
     }
 }
 
@@ -163,7 +210,7 @@ fn no_modifier(kind: Kind, modifier: &str) -> Fault {
         Kind::String => ("string", "missing, exact and contains"),
         Kind::Reference => (
             "reference",
-            "missing, identifier, below (versions of canonicals) and the name of a resource type",
+            "missing, identifier, above, below and the name of a resource type",
         ),
         Kind::Uri => ("uri", "missing, above and below"),
         Kind::Date => ("date", "missing"),

@@ -76,7 +76,11 @@ fn bad_values_are_errors_even_when_lenient() {
         ),
         ("Observation?subject=Patiant/1", "is no reference"),
         ("Observation?subject:Patient=Group/1", "is a Group"),
-        ("Location?partof:below=1", "versions of canonicals"),
+        (
+            "Location?partof:below=http://x/y",
+            "a canonical with a version",
+        ),
+        ("Observation?subject:below=Patient/1", "without a hierarchy"),
         (
             "Observation?subject:Medication=1",
             "does not refer to Medication",
