@@ -103,14 +103,13 @@ fn strings(operator: &str, text: &str) -> Result<Vec<KeyRange>, Fault> {
         "sw" => string::string(&text, Match::Start),
         "ew" => string::string(&text, Match::End),
         "ne" => {
-            let mut ranges = string::ordered(&text, true, false);
-            ranges.extend(string::ordered(&text, false, false));
-            Ok(ranges)
+            let equal = string::string(&text, Match::Whole)?;
+            others(equal, space::STRING, space::STRING)
         }
-        "lt" => Ok(string::ordered(&text, true, false)),
-        "le" => Ok(string::ordered(&text, true, true)),
-        "gt" => Ok(string::ordered(&text, false, false)),
-        "ge" => Ok(string::ordered(&text, false, true)),
+        "lt" => string::ordered(&text, true, false),
+        "le" => string::ordered(&text, true, true),
+        "gt" => string::ordered(&text, false, false),
+        "ge" => string::ordered(&text, false, true),
         _ => Err(wrong(
             operator,
             "string",

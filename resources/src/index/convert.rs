@@ -144,9 +144,9 @@ impl Converter {
                 }
             }
             Shape::Code(system) => own_text(value, |text| put(key::token(text, system))),
-            Shape::String => own_text(value, |text| put_string(text, put)),
-            Shape::HumanName => parts(value, &HUMAN_NAME_PARTS, put),
-            Shape::Address => parts(value, &ADDRESS_PARTS, put),
+            Shape::String => own_text(value, |text| self.string(text, put)),
+            Shape::HumanName => self.parts(value, &HUMAN_NAME_PARTS, put),
+            Shape::Address => self.parts(value, &ADDRESS_PARTS, put),
             Shape::Reference => self.reference(value, base_url, put),
             Shape::Link => own_text(value, |text| self.link(text, base_url, put)),
             Shape::Resource => self.resource(value, put),
@@ -191,6 +191,24 @@ impl Converter {
             self.coding(item, put);
         }
         self.text(value, "text", put);
+    }
+
+    fn string(&self, text: &str, put: &mut impl FnMut(Vec<u8>)) {
+        let (key, pieces) = key::string_and_pieces(text);
+        put(key);
+        if !self.bare {
+            pieces.into_iter().for_each(put);
+        }
+    }
+
+    fn parts(&self, value: Value<'_>, names: &[&str], put: &mut impl FnMut(Vec<u8>)) {
+        for member in value.members() {
+            if names.contains(&member.name()) {
+                for item in member.each() {
+                    own_text(item, |text| self.string(text, put));
+                }
+            }
+        }
     }
 
     fn text(&self, value: Value<'_>, name: &str, put: &mut impl FnMut(Vec<u8>)) {
@@ -332,20 +350,6 @@ fn with_text(value: Value<'_>, name: &str, use_it: impl FnOnce(&str)) {
 
 fn text_of<'d>(value: Value<'d>, name: &str) -> Option<Cow<'d, str>> {
     value.get(name)?.as_str()
-}
-
-fn put_string(text: &str, put: &mut impl FnMut(Vec<u8>)) {
-    put(key::string(text));
-}
-
-fn parts(value: Value<'_>, names: &[&str], put: &mut impl FnMut(Vec<u8>)) {
-    for member in value.members() {
-        if names.contains(&member.name()) {
-            for item in member.each() {
-                own_text(item, |text| put_string(text, put));
-            }
-        }
-    }
 }
 
 fn date(value: Value<'_>, name: &str) -> Option<DateRange> {

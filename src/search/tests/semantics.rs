@@ -143,6 +143,57 @@ fn tokens() {
 }
 
 #[test]
+fn strings_are_compared_to_their_end_however_long() {
+    let long = |id: &str, end: &str| {
+        let words = "Abc def ghi. ".repeat(60);
+        format!(
+            r#"{{"resourceType":"Questionnaire","id":"{id}","status":"active","title":"{words}{end}"}}"#
+        )
+    };
+    let (a, b, c) = (long("a", "Été"), long("b", "Winter"), long("c", "winter!"));
+    let resources = [a.as_str(), &b, &c];
+    let whole = "abc def ghi. ".repeat(60);
+    let title = |start: &str, text: &str| format!("Questionnaire?title{start}{text}");
+    for (query, expected) in [
+        (title(":contains=", "ete"), "a"),
+        (title(":contains=", "ghi. WINTER"), "b c"),
+        (title(":contains=", "winter!"), "c"),
+        (title(":contains=", "summer"), ""),
+        (title(":contains=", "4"), ""),
+        (title("=", "abc def ghi. abc"), "a b c"),
+        (title("=", &whole[..500]), "a b c"),
+        (
+            title(":exact=", &format!("{}Winter", "Abc def ghi. ".repeat(60))),
+            "b",
+        ),
+        (title(":exact=", &format!("{whole}winter")), ""),
+        (
+            "Questionnaire?_filter=title co \"winter\"".to_owned(),
+            "b c",
+        ),
+        ("Questionnaire?_filter=title ew \"winter\"".to_owned(), "b"),
+        (
+            format!("Questionnaire?_filter=title eq \"{whole}WINTER\""),
+            "b",
+        ),
+        (
+            format!("Questionnaire?_filter=title ne \"{whole}WINTER\""),
+            "a c",
+        ),
+    ] {
+        check_in(&resources, &[(&query, expected)]);
+    }
+    for query in [
+        title("=", &whole[..600]),
+        title(":contains=", &whole[..300]),
+        format!("Questionnaire?_filter=title lt \"{whole}\""),
+        format!("Observation?code:text={}", &whole[..300]),
+    ] {
+        assert!(super::faults(&query).contains("bytes"), "{query}");
+    }
+}
+
+#[test]
 fn ranges_are_neither_their_bounds_nor_less() {
     const RANGES: [&str; 4] = [
         r#"{"resourceType":"Condition","id":"n1","subject":{"reference":"Patient/p1"},

@@ -6,11 +6,16 @@
 
 mod place;
 mod range;
+mod string;
 mod text;
 
 pub use place::{FACE_BITS, FACES, PLACE_BITS, Vector, corners, place, unit, vector};
 pub use range::{
     BOUND, bound, number_fixed, number_range, quantity_range, quantity_range_canonical,
+};
+pub use string::{
+    MAX_CONTAINED, MAX_NORMAL, string, string_and_pieces, string_pieces, string_prefix,
+    string_whole,
 };
 pub use text::{fold, normalise};
 
@@ -39,6 +44,8 @@ pub mod space {
     pub const REFERENCE_IDENTIFIER: u8 = 0x32;
     /// String: normalised text `00` text.
     pub const STRING: u8 = 0x40;
+    /// Piece of a normalised text that is too long for its key in [`STRING`]; `00` ends the last.
+    pub const STRING_PIECE: u8 = 0x41;
     /// URI.
     pub const URI: u8 = 0x50;
     /// Number: decimal.
@@ -68,7 +75,7 @@ pub mod space {
 /// key in [`space::DATE_WIDE`] too.
 pub const WIDE_DATE: i64 = 25 * 3_600_000;
 
-/// The longest normalised or original text in a string's key, in bytes.
+/// The longest original text in a string's key, and the longest text of a token, in bytes.
 pub const MAX_STRING: usize = 200;
 /// The longest code, system, value or identifier part in a key, in bytes.
 pub const MAX_PART: usize = 256;
@@ -209,31 +216,6 @@ pub fn reference_identifier(value: &str, system: &str) -> Vec<u8> {
 /// What the keys of logical references by a value in any system begin with.
 pub fn reference_identifier_prefix(value: &str) -> Vec<u8> {
     joined(space::REFERENCE_IDENTIFIER, &[value, ""])
-}
-
-/// A string: to be found by the beginning of its normalised text, or exactly.
-pub fn string(text: &str) -> Vec<u8> {
-    let normalised = normalise(text);
-    let mut key = Vec::with_capacity(2 + normalised.len() + text.len());
-    key.push(space::STRING);
-    key.extend(cut(&normalised, MAX_STRING).as_bytes());
-    key.extend(string_exact_suffix(text));
-    key
-}
-
-/// What the keys of strings begin with whose normalised text begins with that of `text`.
-pub fn string_prefix(text: &str) -> Vec<u8> {
-    let mut key = vec![space::STRING];
-    key.extend(cut(&normalise(text), MAX_STRING).as_bytes());
-    key
-}
-
-/// What the keys of strings end in that are exactly `text`.
-pub fn string_exact_suffix(text: &str) -> Vec<u8> {
-    let mut suffix = Vec::with_capacity(1 + text.len());
-    suffix.push(0);
-    push_part(&mut suffix, text, MAX_STRING);
-    suffix
 }
 
 /// A URI. One that is longer than [`MAX_URI`] keeps its beginning and its hash.
