@@ -21,7 +21,20 @@ impl<'a> Compiler<'a> {
                 "{kind}.{code} is no reference, so nothing can be chained to it"
             )));
         }
+        self.check_outside(param)?;
         Ok(param)
+    }
+
+    /// Refuses to follow what leads into a resource rather than to another.
+    pub fn check_outside(&self, param: &Param) -> Result<(), Fault> {
+        if self.registry.traits(param).inside {
+            return Err(Fault::not_supported(format!(
+                "{}.{} is a resource inside the {}; it can be searched for by its type and id, but \
+                 not by what it says, and it comes with the {} anyway",
+                param.base, param.code, param.base, param.base
+            )));
+        }
+        Ok(())
     }
 
     fn check_hops(&self, hops: usize) -> Result<(), Fault> {

@@ -231,6 +231,7 @@ fn includes(
     if param.kind != Kind::Reference {
         return Err(Fault::invalid(format!("{source}.{code} is no reference")));
     }
+    compiler.check_outside(param)?;
     if let Some(target) = target
         && !param.targets.is_empty()
         && !param.targets.contains(&target)

@@ -37,7 +37,7 @@ impl Program {
             Self::Computed(_) => Traits {
                 ranges: matches!(kind, Kind::Number | Kind::Quantity),
                 urls: kind == Kind::Reference,
-                folded: false,
+                ..Traits::default()
             },
         }
     }

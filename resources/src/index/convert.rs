@@ -105,6 +105,7 @@ impl Converter {
             ranges: matches!(self.shape, Shape::NumberRange | Shape::QuantityRange),
             urls: matches!(self.shape, Shape::Link),
             folded: self.folded,
+            inside: matches!(self.shape, Shape::Resource),
         }
     }
 

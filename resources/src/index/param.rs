@@ -109,6 +109,8 @@ pub struct Traits {
     pub urls: bool,
     /// Tokens are without case.
     pub folded: bool,
+    /// Values are resources inside another, like the Composition of a document.
+    pub inside: bool,
 }
 
 impl Traits {
@@ -119,6 +121,7 @@ impl Traits {
             ranges: self.ranges || other.ranges,
             urls: self.urls || other.urls,
             folded: self.folded || other.folded,
+            inside: self.inside || other.inside,
         }
     }
 }
