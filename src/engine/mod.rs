@@ -17,6 +17,7 @@ mod fulltext;
 mod hierarchy;
 mod history;
 mod includes;
+mod narrative;
 mod operation;
 mod operations;
 mod paging;

@@ -26,25 +26,26 @@ pub struct Facts<'a> {
     pub text: Option<&'a Words>,
 }
 
-/// The words of a resource, normalised as those of a search are.
+/// The words of a resource, normalised as those of a search are. Each once, between line ends, as
+/// there may be a thousand resources with a thousand words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
-    narrative: Vec<String>,
-    content: Vec<String>,
+    narrative: Box<str>,
+    content: Box<str>,
 }
 
 impl Words {
     /// The words of the narrative and of all strings.
     pub fn new(narrative: &str, content: &str) -> Self {
-        let sorted = |text| {
+        let listed = |text| {
             let mut words = super::words(text);
             words.sort_unstable();
             words.dedup();
-            words
+            format!("\n{}\n", words.join("\n")).into_boxed_str()
         };
         Self {
-            narrative: sorted(narrative),
-            content: sorted(content),
+            narrative: listed(narrative),
+            content: listed(content),
         }
     }
 
@@ -54,13 +55,8 @@ impl Words {
             TextPart::Content => &self.content,
         };
         match word.strip_suffix('*') {
-            Some(prefix) => {
-                let at = words.partition_point(|known| known.as_str() < prefix);
-                words.get(at).is_some_and(|known| known.starts_with(prefix))
-            }
-            None => words
-                .binary_search_by(|known| known.as_str().cmp(word))
-                .is_ok(),
+            Some(prefix) => words.contains(&format!("\n{prefix}")),
+            None => words.contains(&format!("\n{word}\n")),
         }
     }
 }
