@@ -65,7 +65,10 @@ pub fn corners(first: u64, last: u64) -> Option<[Vector; 4]> {
         [side(first >> 1, 0), side(last >> 1, 1)],
         [side(first, 0), side(last, 1)],
     );
-    let (axis, front) = ((face / 2) as usize, if face % 2 == 0 { 1.0 } else { -1.0 });
+    let (axis, front) = (
+        (face / 2) as usize,
+        if face.is_multiple_of(2) { 1.0 } else { -1.0 },
+    );
     let corner = |u: f64, v: f64| {
         let mut point = [0.0; 3];
         point[axis] = front;
