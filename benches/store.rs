@@ -164,6 +164,7 @@ async fn write_all(store: &Arc<Store>, writes: Vec<Vec<Write>>) -> Vec<Head> {
                 let commit = Commit {
                     writes: writes.clone(),
                     guards: Vec::new(),
+                    generation: None,
                 };
                 heads.extend(store.commit(commit, &ALL).await.unwrap().heads);
             }

@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 
+mod address;
 mod read;
 #[cfg(test)]
 mod tests;
 
+pub use address::address;
 pub use read::Sources;
 
 /// Everything that can be set.
@@ -38,8 +40,10 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Address of the FHIR API; port 0 takes a free port.
+    #[serde(deserialize_with = "address::deserialize")]
     pub listen: SocketAddr,
     /// Address of health and metrics; loopback only.
+    #[serde(deserialize_with = "address::deserialize")]
     pub admin_listen: SocketAddr,
     /// The base URL that clients see, if it is not `http://<listen>/fhir`; behind a proxy, for
     /// instance `https://fhir.example.org/fhir`.
@@ -244,10 +248,8 @@ impl Config {
                  without authentication, anyone who reaches it reads and writes everything",
             );
         }
-        if let Some(base) = &self.http.base_url
-            && !(base.starts_with("http://") || base.starts_with("https://"))
-        {
-            refuse("http.base_url", "must begin with http:// or https://");
+        if let Some(reason) = self.http.base_url.as_deref().and_then(no_base) {
+            refuse("http.base_url", reason);
         }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));
@@ -261,6 +263,24 @@ impl Config {
         shown.store.url = without_password(&shown.store.url);
         toml::to_string_pretty(&shown).unwrap_or_else(|error| format!("# {error}\n"))
     }
+}
+
+/// Why a URL cannot be the base of others.
+fn no_base(url: &str) -> Option<&'static str> {
+    let Some(rest) = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+    else {
+        return Some("must begin with http:// or https://");
+    };
+    if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) {
+        return Some("must name a host after http:// or https://");
+    }
+    if rest.contains(['?', '#']) {
+        return Some("must have no query and no fragment: addresses are made by appending to it");
+    }
+    rest.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+        .then_some("must have no spaces")
 }
 
 /// A database URL with its password replaced by `***`.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every check of the repository. Installs PostgreSQL by apt if it is missing (for the tests
-# that run on both databases); everything else comes with Rust.
+# that run on both databases), and cargo-deny by cargo; everything else comes with Rust.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,11 +28,11 @@ cargo clippy --workspace --all-targets --quiet -- -D warnings
 step "cargo test"
 cargo test --workspace --no-fail-fast
 
-if command -v cargo-deny >/dev/null; then
-    step "cargo deny"
-    cargo deny check bans licenses sources
-else
-    step "cargo deny: skipped (install it with: cargo install --locked cargo-deny)"
+if ! command -v cargo-deny >/dev/null; then
+    step "installing cargo-deny"
+    cargo install --locked --quiet cargo-deny
 fi
+step "cargo deny"
+cargo deny check bans licenses sources
 
 step "all checks passed"

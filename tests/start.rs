@@ -1,10 +1,12 @@
 //! What keeps the server from starting is said in one line that names what to do.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 #[path = "support/mod.rs"]
@@ -76,6 +78,79 @@ fn a_file_that_cannot_be_used_is_refused_with_advice() {
         is_refused(folder, &format!("sqlite:{file}"), wanted);
     }
     assert_eq!(fs::read(folder.join("lost.db-wal")).unwrap(), b"a log");
+}
+
+/// Only what fills a store makes one.
+#[tokio::test]
+async fn a_store_that_is_not_there_is_not_made_by_what_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("empty.db"), "").unwrap();
+    fs::write(folder.join("lost.db-wal"), "a log").unwrap();
+    let none = support::postgres::database().await;
+    for (store, wanted) in [
+        (
+            "sqlite:typo.db",
+            "cannot open sqlite:typo.db: there is no such file",
+        ),
+        (
+            "sqlite:empty.db",
+            "cannot open sqlite:empty.db: the file is empty",
+        ),
+        ("sqlite:lost.db", "put the file back"),
+        (&none, "the database holds no store"),
+    ] {
+        for command in [&["verify"][..], &["reindex"], &["export", "out"]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_rotunda"))
+                .args(command)
+                .args(["--store", store])
+                .current_dir(folder)
+                .output()
+                .unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command:?}: {told}");
+            assert!(told.contains(wanted), "{told}");
+            assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+            assert_eq!(fs::read(folder.join("empty.db")).unwrap(), b"");
+        }
+    }
+}
+
+#[test]
+fn what_is_announced_says_where_the_server_itself_listens() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = "https://fhir.example.org/fhir";
+    for (listen, base_url, parts) in [
+        (
+            "127.0.0.1:0",
+            Some(base),
+            [base, "(listening on 127.0.0.1:"],
+        ),
+        (
+            "localhost:0",
+            None,
+            ["http://127.0.0.1:", "(admin: http://127.0.0.1:"],
+        ),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rotunda"));
+        command
+            .args(["serve", "--open", "--store", "sqlite:a.db"])
+            .args(["--listen", listen, "--admin-listen", "localhost:0"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped());
+        if let Some(base_url) = base_url {
+            command.env("ROTUNDA__HTTP__BASE_URL", base_url);
+        }
+        let mut server = command.spawn().unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(server.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+        for part in parts {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
 }
 
 #[test]

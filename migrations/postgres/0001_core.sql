@@ -19,9 +19,10 @@ CREATE TABLE version (
     ts bigint NOT NULL,
     op smallint NOT NULL,           -- 0 create, 1 update, 2 delete
     hash bytea NOT NULL,            -- the first 16 bytes of the text's SHA-256
-    body text NOT NULL
+    body bytea NOT NULL             -- the text, packed
 );
 ALTER TABLE version ALTER hash SET STORAGE PLAIN;
+ALTER TABLE version ALTER body SET STORAGE EXTERNAL;  -- to pack it once more gains nothing
 CREATE UNIQUE INDEX version_rid ON version (rid, ver);
 CREATE INDEX version_type ON version ((rid >> 44), vid);
 

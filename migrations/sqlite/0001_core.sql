@@ -19,7 +19,7 @@ CREATE TABLE version (
     ts INTEGER NOT NULL,
     op INTEGER NOT NULL,            -- 0 create, 1 update, 2 delete
     hash BLOB NOT NULL,             -- the first 16 bytes of the text's SHA-256
-    body TEXT NOT NULL
+    body BLOB NOT NULL              -- the text, packed
 ) STRICT;
 CREATE UNIQUE INDEX version_rid ON version (rid, ver);
 CREATE INDEX version_type ON version (rid >> 44, vid);

@@ -15,7 +15,7 @@ use resources::model::ResourceType;
 use super::{Failure, Settings};
 use crate::{
     access::Access,
-    server,
+    server::{self, Purpose},
     store::{Indexed, Store},
 };
 
@@ -42,9 +42,11 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let types = kinds(&arguments.types)?;
     let config = arguments.settings.begin()?;
-    prepare(&arguments.folder)?;
-    let store = server::open_store(&config).await?;
-    let counts = write_all(&store, &types, &arguments).await;
+    let store = server::open_store(&config, Purpose::Maintain).await?;
+    let counts = match prepare(&arguments.folder) {
+        Ok(()) => write_all(&store, &types, &arguments).await,
+        Err(failure) => Err(failure),
+    };
     store.close().await;
     let counts = counts?;
     for (kind, count) in &counts {
@@ -102,11 +104,9 @@ async fn write_all(
         loop {
             let found = store.indexed(after, BATCH, &ACCESS).await?;
             let Some(last) = found.last() else { break };
-            after = last.stored.head.rid;
-            let of_kind: Vec<&Indexed> = found
-                .iter()
-                .filter(|found| found.stored.head.rid < end)
-                .collect();
+            after = last.head.rid;
+            let of_kind: Vec<&Indexed> =
+                found.iter().filter(|found| found.head.rid < end).collect();
             if of_kind.is_empty() {
                 break;
             }
@@ -115,7 +115,7 @@ async fn write_all(
                 none => none.insert(Output::create(&arguments.folder, *kind, arguments.gzip)?),
             };
             for found in &of_kind {
-                file.write_all(&found.stored.body)?;
+                file.write_all(&found.stored()?.body)?;
                 file.write_all(b"\n")?;
             }
             count += of_kind.len() as u64;

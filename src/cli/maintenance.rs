@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use super::{Failure, Settings};
 use crate::{
     config::without_password,
+    engine::Engine,
     server::{self, Purpose},
     upkeep::{self, Rules},
 };
 
 pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let store = server::open_store(&config).await?;
+    let store = server::open_store(&config, Purpose::Migrate).await?;
     store.close().await;
     println!(
         "{} has the schema of rotunda {}",
@@ -23,38 +24,44 @@ pub async fn migrate(settings: Settings) -> Result<ExitCode, Failure> {
 
 pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let (store, engine) = server::open(&config, Purpose::Serve).await?;
-    let registry = engine.registry();
-    let rules = Rules {
-        registry: &registry,
-        base_url: &engine.settings().base_url,
-    };
+    let (store, engine) = server::open(&config, Purpose::Maintain).await?;
     let mut told = 0;
-    let looked = upkeep::reindex(&store, &rules, |looked| {
-        if looked.resources >= told + 50_000 {
-            told = looked.resources;
-            eprintln!("{told} resources");
-        }
-    })
+    let mended = upkeep::reindex(
+        &store,
+        || rules(&engine),
+        |resources| {
+            if resources >= told + 50_000 {
+                told = resources;
+                eprintln!("{told} resources");
+            }
+        },
+    )
     .await?;
+    let has_words = engine.rebuild_texts().await?;
     drop(engine);
     server::close(store).await;
     println!(
         "{} resources looked at, {} mended",
-        looked.resources, looked.different
+        mended.resources, mended.reindexed
     );
+    for (count, what) in [
+        (mended.strays, "index entries of no resource removed"),
+        (mended.dates, "dates set as the texts say"),
+    ] {
+        if count > 0 {
+            println!("{count} {what}");
+        }
+    }
+    if has_words {
+        println!("the words for full-text search made anew");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
     let config = settings.begin()?;
-    let (store, engine) = server::open(&config, Purpose::Serve).await?;
-    let registry = engine.registry();
-    let rules = Rules {
-        registry: &registry,
-        base_url: &engine.settings().base_url,
-    };
-    let looked = upkeep::verify(&store, &rules, |sentence| println!("{sentence}")).await?;
+    let (store, engine) = server::open(&config, Purpose::Maintain).await?;
+    let looked = upkeep::verify(&store, &rules(&engine), |sentence| println!("{sentence}")).await?;
     drop(engine);
     server::close(store).await;
     println!(
@@ -66,4 +73,13 @@ pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn rules(engine: &Engine) -> Rules<'_> {
+    let (registry, generation) = engine.search_parameters();
+    Rules {
+        registry,
+        generation,
+        base_url: &engine.settings().base_url,
+    }
 }

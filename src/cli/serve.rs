@@ -7,17 +7,17 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Settings, check};
 use crate::{
-    config::{Config, LogFormat, without_password},
+    config::{Config, LogFormat, address, without_password},
     server::{self, Server},
 };
 
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Address of the FHIR API; port 0 takes a free port [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Address of health and metrics [default: 127.0.0.1:9090]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     admin_listen: Option<SocketAddr>,
     /// Load the demo hospital, if it is not there yet
     #[arg(long)]
@@ -77,10 +77,18 @@ fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
     let fhir = server.base_url();
     let admin = server.admin_address();
     match format {
-        LogFormat::Text => format!(
-            "rotunda serves FHIR R4 on {fhir} without authentication \
-             (admin: http://{admin}, store: {store})"
-        ),
+        LogFormat::Text => {
+            let address = server.address().to_string();
+            // Behind a proxy the base URL says nothing about where to reach the server itself.
+            let listen = match fhir.contains(&address) {
+                true => String::new(),
+                false => format!("listening on {address}, "),
+            };
+            format!(
+                "rotunda serves FHIR R4 on {fhir} without authentication \
+                 ({listen}admin: http://{admin}, store: {store})"
+            )
+        }
         LogFormat::Json => serde_json::json!({
             "fhir": fhir,
             "listen": server.address().to_string(),

@@ -93,6 +93,31 @@ fn open_on_a_public_address_is_a_problem() {
 }
 
 #[test]
+fn a_base_url_can_be_appended_to() {
+    for (url, part) in [
+        ("http://h/fhir", ""),
+        ("https://fhir.example.org:8443/a/b/", ""),
+        ("ftp://h/fhir", "begin with http"),
+        ("http://", "name a host"),
+        ("http:///fhir", "name a host"),
+        ("http://h/fhir?x=1", "no query"),
+        ("http://h/fhir#x", "no fragment"),
+        ("http://h/f hir", "no spaces"),
+    ] {
+        let mut config = Config::default();
+        config.http.base_url = Some(url.to_owned());
+        match &config.problems()[..] {
+            [] => assert_eq!(part, "", "{url}"),
+            [(key, reason)] => {
+                assert_eq!(key, "http.base_url");
+                assert!(!part.is_empty() && reason.contains(part), "{url}: {reason}");
+            }
+            more => panic!("{url}: {more:?}"),
+        }
+    }
+}
+
+#[test]
 fn passwords_are_never_printed() {
     for (url, shown) in [
         ("sqlite:a.db", "sqlite:a.db"),

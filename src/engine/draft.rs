@@ -46,6 +46,8 @@ pub struct Draft<'a> {
     pub body: Body<'a>,
     /// `If-Match`.
     pub if_match: Option<i64>,
+    /// `If-Match: *` of a Bundle's entry: something must be there.
+    pub if_match_any: bool,
     /// `If-None-Match: *`.
     pub if_none_match_any: bool,
     /// The answer shall have the text of the new version.
@@ -113,6 +115,7 @@ impl<'a> From<&'a Operation> for Draft<'a> {
             target,
             body,
             if_match,
+            if_match_any: false,
             if_none_match_any,
             wants_text: true,
         }

@@ -157,7 +157,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         use ErrorKind as Kind;
         let (kind, code, text, retry_after) = match &error {
-            StoreError::Conflict(_) | StoreError::Guard(_) => (
+            StoreError::Conflict(_) | StoreError::Guard(_) | StoreError::Outdated => (
                 Kind::Conflict,
                 "conflict",
                 "others changed the same resources at the same moment; send the request again",
@@ -181,6 +181,13 @@ impl From<StoreError> for Error {
                 "the query took longer than the server allows; narrow it",
                 None,
             ),
+            StoreError::TooLarge(_) => (
+                Kind::TooCostly,
+                "too-costly",
+                "the conditions are more than the database takes in one query; give fewer \
+                 parameters or shorter lists, or send several searches",
+                None,
+            ),
             StoreError::Storage(_) => (
                 Kind::Unavailable,
                 "no-store",
@@ -198,6 +205,12 @@ impl From<StoreError> for Error {
                 "not-supported",
                 "the database cannot answer this yet",
                 None,
+            ),
+            StoreError::Words(_) => (
+                Kind::Unavailable,
+                "incomplete",
+                "the words for full-text search have to be made anew; send the search again later",
+                Some(1),
             ),
             StoreError::Damaged(_) | StoreError::Failed(_) => (
                 Kind::Internal,

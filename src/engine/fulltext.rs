@@ -44,6 +44,19 @@ impl Engine {
         }
         Ok(())
     }
+
+    /// Makes the words for full-text search anew from the log. False if nobody ever searched for
+    /// words, so that there are none.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn rebuild_texts(&self) -> Result<bool, Error> {
+        if !self.store.fulltext_reset().await? {
+            return Ok(false);
+        }
+        while !self.store.fulltext_catch_up(BATCH, texts, &ACCESS).await? {}
+        Ok(true)
+    }
 }
 
 /// Whether some condition is one on words.

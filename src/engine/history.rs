@@ -7,9 +7,8 @@ use super::{
     bundle_text::BundleText,
     error::{Error, ErrorKind},
     operation::{HistoryRequest, HistoryScope},
-    permission,
     search::with_query,
-    submit::{parse_stored, resource},
+    submit::resource,
 };
 use crate::{
     access::Access,
@@ -33,6 +32,14 @@ struct Asked {
     warnings: Vec<Issue>,
 }
 
+/// A history request ready to be answered.
+pub(super) struct Prepared {
+    asked: Asked,
+    filter: LogFilter,
+    /// Its address without the page token.
+    own: String,
+}
+
 impl Engine {
     /// A page of history, newest first, as the text of a Bundle.
     ///
@@ -43,26 +50,46 @@ impl Engine {
         request: &HistoryRequest,
         access: &Access,
     ) -> Result<String, Error> {
+        let Prepared {
+            asked,
+            mut filter,
+            own,
+        } = self.prepared_history(request)?;
+        let mut total = None;
+        if let HistoryScope::Instance(kind, id) = &request.scope {
+            let (rid, versions) = self.head(*kind, id, access).await?;
+            filter.rid = Some(rid);
+            let whole = asked.since.is_none() && asked.at.is_none();
+            total = (whole && access.is_unrestricted()).then_some(versions);
+        }
+        let (entries, next) = self.log_page(&filter, &asked, access).await?;
+        let this = match &asked.page {
+            Some(token) => with_query(own.clone(), &format!("_page={token}")),
+            None => own.clone(),
+        };
+        let mut links = vec![("self", this), ("first", own.clone())];
+        if let Some(vid) = next {
+            let token = self.tokens.seal(&own, &vid.to_be_bytes());
+            links.push(("next", with_query(own, &format!("_page={token}"))));
+        }
+        self.write_history(&entries, &links, total, &asked.warnings)
+    }
+
+    /// Reads a history request, and so finds all that is wrong with it, whatever is stored.
+    pub(super) fn prepared_history(&self, request: &HistoryRequest) -> Result<Prepared, Error> {
         let asked = self.asked(request)?;
         let mut filter = LogFilter {
             since: asked.since,
             before: asked.at.map(|at| at.hi.saturating_add(1)),
             ..LogFilter::default()
         };
-        let mut total = None;
         let path = match &request.scope {
             HistoryScope::System => "_history".to_owned(),
             HistoryScope::Type(kind) => {
                 filter.kind = Some(*kind);
                 format!("{kind}/_history")
             }
-            HistoryScope::Instance(kind, id) => {
-                let head = self.head(*kind, id, access).await?;
-                filter.rid = Some(head.0);
-                let whole = asked.since.is_none() && asked.at.is_none();
-                total = (whole && access.is_unrestricted()).then_some(head.1);
-                format!("{kind}/{id}/_history")
-            }
+            HistoryScope::Instance(kind, id) => format!("{kind}/{id}/_history"),
         };
         let params = asked
             .accepted
@@ -75,13 +102,7 @@ impl Engine {
         if let Some(token) = &asked.page {
             filter.below = Some(below(&self.tokens.open(&own, token)?)?);
         }
-        let (entries, next) = self.log_page(&filter, &asked, access).await?;
-        let mut links = vec![("self", own.clone()), ("first", own.clone())];
-        if let Some(vid) = next {
-            let token = self.tokens.seal(&own, &vid.to_be_bytes());
-            links.push(("next", with_query(own, &format!("_page={token}"))));
-        }
-        self.write_history(&entries, &links, total, &asked.warnings)
+        Ok(Prepared { asked, filter, own })
     }
 
     fn asked(&self, request: &HistoryRequest) -> Result<Asked, Error> {
@@ -142,7 +163,7 @@ impl Engine {
     }
 
     /// Number and count of versions of a resource.
-    async fn head(
+    pub(super) async fn head(
         &self,
         kind: ResourceType,
         id: &str,
@@ -215,26 +236,7 @@ impl Engine {
                 return Ok(false);
             }
         }
-        self.may_see_version(entry, access)
-    }
-
-    /// The index knows only newest versions; of older ones the text decides.
-    pub(super) fn may_see_version(&self, entry: &LogEntry, access: &Access) -> Result<bool, Error> {
-        if access.is_unrestricted() || entry.change == Change::Delete {
-            return Ok(true);
-        }
-        let head = &entry.stored.head;
-        let registry = self.registry();
-        let doc = parse_stored(&entry.stored)?;
-        let entries = registry.extract(head.kind, &doc, &self.settings.base_url);
-        Ok(permission::permits(
-            access,
-            &registry,
-            head.kind,
-            &head.id,
-            head.updated,
-            &entries,
-        ))
+        self.covers(&entry.stored, access).await
     }
 
     fn write_history(

@@ -322,7 +322,7 @@ impl Engine {
             after: None,
             total: TotalMode::None,
         };
-        self.check_indexed(&plan)?;
+        self.check_indexed(&plan).await?;
         let page = self.store.search(&plan, access).await?;
         Ok(page.hits.iter().map(|hit| resource(&hit.stored)).collect())
     }

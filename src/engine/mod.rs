@@ -17,6 +17,7 @@ mod fulltext;
 mod hierarchy;
 mod history;
 mod includes;
+mod indexing;
 mod narrative;
 mod operation;
 mod operations;
@@ -37,12 +38,11 @@ mod terminology;
 
 use std::sync::{Arc, Weak};
 
-use arc_swap::ArcSwap;
 use resources::index::Registry;
 
 use crate::{clock::Clock, search::SearchLimits, store::Store};
 use computed::Computed;
-use parameters::Indexing;
+use parameters::Parameters;
 use race::Queues;
 
 pub use bundle::BundleOptions;
@@ -61,13 +61,12 @@ const TOKEN_KEY: &str = "page-token-key";
 /// The FHIR server below HTTP.
 pub struct Engine {
     store: Arc<Store>,
-    registry: ArcSwap<Registry>,
     settings: Settings,
     search_limits: SearchLimits,
     clock: Arc<dyn Clock>,
     tokens: paging::Tokens,
     computed: Arc<Computed>,
-    indexing: Indexing,
+    parameters: Parameters,
     queues: Queues,
     /// Itself, for work in the background.
     me: Weak<Self>,
@@ -89,13 +88,12 @@ impl Engine {
         let search_limits = search_limits(&settings);
         let engine = Arc::new_cyclic(|me| Self {
             store,
-            registry: ArcSwap::from_pointee(Registry::builtin()),
             settings,
             search_limits,
             clock,
             tokens: paging::Tokens::new(&key),
             computed: Arc::new(Computed::new(vec![Box::new(definitions::Definitions)])),
-            indexing: Indexing::default(),
+            parameters: Parameters::default(),
             queues: Queues::default(),
             me: me.clone(),
         });
@@ -108,9 +106,16 @@ impl Engine {
         &self.settings
     }
 
+    /// The search parameters in force, those that users posted included, and their generation:
+    /// see [`crate::store::Commit::generation`].
+    pub fn search_parameters(&self) -> (Arc<Registry>, i64) {
+        let known = self.parameters.known();
+        (Arc::clone(&known.registry), known.generation)
+    }
+
     /// The search parameters in force, those that users posted included.
     pub fn registry(&self) -> Arc<Registry> {
-        self.registry.load_full()
+        Arc::clone(&self.parameters.known().registry)
     }
 
     /// Whether the store answers.

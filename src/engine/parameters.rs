@@ -1,78 +1,100 @@
-//! Search parameters that users post: registered at once, indexed in the background, and refused
-//! in searches until that is done.
+//! Search parameters that users post: registered at once, indexed in the background
+//! ([`super::indexing`]), and refused in searches until that is done.
+//!
+//! Several nodes can work on one database. The list of parameters is in the store and has a
+//! generation; each node keeps the list that it read last, says in each commit which one that
+//! was, and reads it again when the store refuses the commit, when a search uses a posted
+//! parameter, and from time to time.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, PoisonError, RwLock as SyncRwLock},
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex as SyncMutex, PoisonError},
 };
 
+use arc_swap::ArcSwap;
 use resources::{
     Doc,
     index::{Custom, Definition, ParamId, Registry},
     model::ResourceType,
     outcome::Issue,
 };
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::Mutex;
 
 use super::{
     Engine,
+    draft::parse,
     error::{Error, ErrorKind},
-    planner::difference,
     search::parameters,
 };
 use crate::{
     access::Access,
     search::plan::{Clause, Plan, SortKey, TotalMode},
-    store::{Change, Commit, Parameter, ParameterState, Reindex},
+    store::{Change, Commit, Parameter, ParameterState, StoreError},
 };
 
-/// Resources looked at in one step of indexing.
-const STEP: usize = 200;
-/// Steps after which the place is written down.
-const REMEMBER: usize = 20;
+static ACCESS: Access = Access::system("search parameters are the same for everybody");
+/// SearchParameters that are read together.
+const PAGE: usize = 200;
 
-/// What is known about the parameters that are not searchable yet.
-#[derive(Default)]
-pub struct Indexing {
-    pending: SyncRwLock<HashMap<ParamId, String>>,
-    /// One change of the set of parameters at a time.
-    changing: Mutex<()>,
-    /// Writes hold it to read from planning to commit. Whoever exchanges the registry takes it
-    /// whole, so that no write planned with the old one is committed after indexing began.
-    epoch: RwLock<()>,
+/// The search parameters as this node read them last.
+#[derive(Debug)]
+pub struct Known {
+    /// Of the list in the store.
+    pub generation: i64,
+    /// R4's parameters and the posted ones.
+    pub registry: Arc<Registry>,
+    /// The posted ones.
+    pub posted: Vec<Parameter>,
 }
 
-/// What a commit changes about the parameters: id of the SearchParameter, and its new text.
-pub type Changes = Vec<(String, Option<String>)>;
+/// What this node knows and does about search parameters.
+pub struct Parameters {
+    known: ArcSwap<Known>,
+    /// One reads the list at a time, so that an older one never replaces a newer one.
+    reading: Mutex<()>,
+    /// Those whose indexing this node works on.
+    pub(super) at_work: SyncMutex<HashSet<ParamId>>,
+}
 
-impl Indexing {
-    /// Held by a write from planning to commit.
-    pub async fn writing(&self) -> RwLockReadGuard<'_, ()> {
-        self.epoch.read().await
+/// What a commit changes about the parameters: ids of SearchParameters.
+pub type Changes = Vec<String>;
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            known: ArcSwap::from_pointee(Known {
+                generation: 0,
+                registry: Arc::new(Registry::builtin()),
+                posted: Vec::new(),
+            }),
+            reading: Mutex::default(),
+            at_work: SyncMutex::default(),
+        }
+    }
+}
+
+impl Parameters {
+    /// What was read last.
+    pub fn known(&self) -> Arc<Known> {
+        self.known.load_full()
     }
 
-    fn set_pending(&self, id: ParamId, code: &str) {
-        let mut pending = self.pending.write().unwrap_or_else(PoisonError::into_inner);
-        pending.insert(id, code.to_owned());
+    /// True for the first to ask: who gets it works on the parameter.
+    pub(super) fn take(&self, id: ParamId) -> bool {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        at_work.insert(id)
     }
 
-    fn set_ready(&self, id: ParamId) {
-        let mut pending = self.pending.write().unwrap_or_else(PoisonError::into_inner);
-        pending.remove(&id);
+    /// Somebody else may work on the parameter.
+    pub(super) fn leave(&self, id: ParamId) {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        at_work.remove(&id);
     }
 }
 
 impl Engine {
     /// Refuses a search by a parameter that would find too little.
-    pub(super) fn check_indexed(&self, plan: &Plan) -> Result<(), Error> {
-        let pending = self
-            .indexing
-            .pending
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        if pending.is_empty() {
-            return Ok(());
-        }
+    pub(super) async fn check_indexed(&self, plan: &Plan) -> Result<(), Error> {
         let mut used = Vec::new();
         parameters(&plan.filter, &mut used);
         for sort in &plan.sort {
@@ -80,19 +102,65 @@ impl Engine {
                 used.extend(params);
             }
         }
-        let Some(code) = used.iter().find_map(|id| pending.get(id)) else {
+        used.retain(|id| id.is_custom());
+        if used.is_empty() {
             return Ok(());
+        }
+        // Another node may have changed them.
+        let known = self.newest_parameters().await?;
+        for id in used {
+            let posted = known.posted.iter().find(|posted| posted.id == id);
+            let sentence = match posted.map(|posted| (posted.state, &posted.code)) {
+                Some((ParameterState::Ready, _)) => continue,
+                Some((ParameterState::Indexing, code)) => format!(
+                    "the search parameter '{code}' is still being indexed; \
+                     a search by it would find too little, so try again later"
+                ),
+                _ => "a search parameter of this search has just been changed; \
+                      send the request again"
+                    .to_owned(),
+            };
+            let mut error = Error::new(ErrorKind::Unavailable, "transient", sentence);
+            error.retry_after = Some(5);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The search parameters, read again if they have changed.
+    pub(super) async fn newest_parameters(&self) -> Result<Arc<Known>, StoreError> {
+        let known = self.parameters.known();
+        if self.store.generation().await? == known.generation {
+            return Ok(known);
+        }
+        self.read_parameters().await
+    }
+
+    /// Reads the search parameters from the store.
+    pub(super) async fn read_parameters(&self) -> Result<Arc<Known>, StoreError> {
+        let _turn = self.parameters.reading.lock().await;
+        let (generation, posted) = self.store.parameters().await?;
+        let before = self.parameters.known();
+        let in_force = |posted: &[Parameter]| -> Vec<ParamId> {
+            let mut posted = posted.to_vec();
+            posted.retain(|parameter| parameter.state != ParameterState::Retired);
+            posted.into_iter().map(|parameter| parameter.id).collect()
         };
-        let mut error = Error::new(
-            ErrorKind::Unavailable,
-            "transient",
-            format!(
-                "the search parameter '{code}' is still being indexed; \
-                 a search by it would find too little, so try again later"
-            ),
-        );
-        error.retry_after = Some(5);
-        Err(error)
+        let is_same = in_force(&before.posted) == in_force(&posted);
+        let known = Arc::new(Known {
+            generation,
+            registry: if is_same {
+                Arc::clone(&before.registry)
+            } else {
+                Arc::new(registry_of(&posted))
+            },
+            posted,
+        });
+        self.parameters.known.store(Arc::clone(&known));
+        if !is_same {
+            self.computed.forget();
+        }
+        Ok(known)
     }
 
     /// What a commit will change about the parameters.
@@ -106,21 +174,19 @@ impl Engine {
             .iter()
             .filter(|write| write.kind == ResourceType::SEARCH_PARAMETER);
         for write in of_interest {
-            if write.change == Change::Delete {
-                changes.push((write.id.clone(), None));
-                continue;
+            if write.change != Change::Delete {
+                let doc = parse(write.body.clone())?;
+                self.check_usable(&doc)
+                    .map_err(|issue| Error::with(ErrorKind::Unprocessable, vec![issue]))?;
             }
-            let doc = super::draft::parse(write.body.clone())?;
-            self.check_usable(&doc)
-                .map_err(|issue| Error::with(ErrorKind::Unprocessable, vec![issue]))?;
-            changes.push((write.id.clone(), Some(write.body.clone())));
+            changes.push(write.id.clone());
         }
         Ok(changes)
     }
 
     fn check_usable(&self, doc: &Doc) -> Result<(), Issue> {
         refuse_changed(doc)?;
-        let Some(definition) = self.usable(doc)? else {
+        let Some(definition) = usable(doc)? else {
             return Ok(());
         };
         let registry = self.registry();
@@ -148,24 +214,9 @@ impl Engine {
         Registry::builtin().with_custom(customs).map(|_| ())
     }
 
-    /// What an active SearchParameter asks to be indexed. Those of R4 are there already.
-    fn usable(&self, doc: &Doc) -> Result<Option<Definition>, Issue> {
-        let text = |name: &str| doc.root().get(name).and_then(|value| value.as_str());
-        if text("status").as_deref() != Some("active") {
-            return Ok(None);
-        }
-        let own = text("url").is_some_and(|url| {
-            profiles::definitions::by_url(ResourceType::SEARCH_PARAMETER, &url).is_some()
-        });
-        if own {
-            return Ok(None);
-        }
-        Definition::parse(doc).map(Some)
-    }
-
-    /// Brings the registry in line with what was committed, even if the client goes away
-    /// meanwhile. A failure leaves the parameters as they were until the next start, which looks
-    /// at all of them.
+    /// Brings the parameters in line with what was committed, even if the client goes away
+    /// meanwhile. A failure leaves them as they were until the next start, which looks at all of
+    /// them.
     pub(super) async fn parameters_changed(&self, changes: Changes) {
         let Some(engine) = self.me.upgrade().filter(|_| !changes.is_empty()) else {
             return;
@@ -182,234 +233,148 @@ impl Engine {
         }
     }
 
-    async fn change_parameters(&self, changes: Changes) -> Result<(), Error> {
-        let _turn = self.indexing.changing.lock().await;
-        let mut rows = self.store.parameters().await?;
-        let mut next = rows
-            .iter()
-            .map(|row| row.id.0 + 1)
-            .max()
-            .unwrap_or(ParamId::FIRST_CUSTOM.0);
-        let mut changed = Vec::new();
-        for (id, text) in changes {
-            let wanted = match &text {
-                Some(text) => self.wanted(text)?,
-                None => None,
-            };
-            let (gone, new) = compare(&rows, &id, wanted);
-            for at in gone {
-                rows[at].state = ParameterState::Retired;
-                changed.push(rows[at].clone());
-            }
-            for (base, definition) in new {
-                changed.push(Parameter {
-                    id: ParamId(next),
-                    base,
-                    code: definition.code,
-                    definition: text.clone().unwrap_or_default(),
-                    state: ParameterState::Indexing,
-                    done: 0,
-                });
-                next += 1;
-            }
-        }
+    async fn change_parameters(&self, changes: Changes) -> Result<(), StoreError> {
+        let changed = self
+            .store
+            .change_parameters(changes, decide, &ACCESS)
+            .await?;
         if changed.is_empty() {
             return Ok(());
         }
-        for row in &changed {
-            if row.state == ParameterState::Indexing {
-                self.indexing.set_pending(row.id, &row.code);
-            }
-            self.store.put_parameter(row.clone()).await?;
+        // When this fails, the work in the background does it.
+        let raised = self.store.raise_generation().await;
+        let known = self.read_parameters().await;
+        for parameter in changed {
+            self.index_in_background(parameter, raised.as_ref().ok().copied());
         }
-        let _all = self.indexing.epoch.write().await;
-        self.use_parameters(&self.store.parameters().await?);
-        for row in changed {
-            self.index_in_background(row);
-        }
-        Ok(())
-    }
-
-    fn wanted(&self, text: &str) -> Result<Option<Definition>, Error> {
-        let doc = super::draft::parse(text)?;
-        self.usable(&doc)
-            .map_err(|issue| Error::with(ErrorKind::Unprocessable, vec![issue]))
+        raised.and(known).map(drop)
     }
 
     /// Takes over what the store says about posted parameters, and looks for SearchParameters
     /// that were committed just before the program ended.
     pub(super) async fn load_parameters(&self) -> Result<(), Error> {
-        let rows = self.store.parameters().await?;
-        for row in &rows {
-            if row.state == ParameterState::Indexing {
-                self.indexing.set_pending(row.id, &row.code);
-            }
-        }
-        self.use_parameters(&rows);
-        for row in rows {
-            if row.state == ParameterState::Indexing {
-                self.index_in_background(row);
+        let known = self.read_parameters().await?;
+        for parameter in &known.posted {
+            if parameter.is_unfinished() {
+                self.index_in_background(parameter.clone(), None);
             }
         }
         let missed = self.stored_parameters().await?;
         self.parameters_changed(missed).await;
+        self.watch_parameters();
         Ok(())
     }
 
-    /// All SearchParameters that users have stored.
+    /// The ids of all SearchParameters that users have stored.
     async fn stored_parameters(&self) -> Result<Changes, Error> {
-        let all = Access::system("search parameters are the same for everybody");
         let mut plan = Plan {
             types: vec![ResourceType::SEARCH_PARAMETER],
             filter: Clause::All(Vec::new()),
             sort: Vec::new(),
-            limit: STEP,
+            limit: PAGE,
             after: None,
             total: TotalMode::None,
         };
         let mut changes = Changes::new();
         loop {
-            let page = self.store.search(&plan, &all).await?;
-            for hit in &page.hits {
-                let text = String::from_utf8_lossy(&hit.stored.body).into_owned();
-                changes.push((hit.stored.head.id.clone(), Some(text)));
-            }
+            let page = self.store.search(&plan, &ACCESS).await?;
+            changes.extend(page.hits.iter().map(|hit| hit.stored.head.id.clone()));
             plan.after = page.hits.last().map(|hit| hit.position.clone());
             if !page.more || plan.after.is_none() {
                 return Ok(changes);
             }
         }
     }
+}
 
-    /// Makes a registry of R4's parameters and the posted ones that can be used.
-    fn use_parameters(&self, rows: &[Parameter]) {
-        let mut customs: Vec<Custom> = Vec::new();
-        let mut registry = Registry::builtin();
-        for row in rows {
-            if row.state == ParameterState::Retired {
+/// A registry of R4's parameters and the posted ones that can be used.
+fn registry_of(rows: &[Parameter]) -> Registry {
+    let mut customs: Vec<Custom> = Vec::new();
+    let mut registry = Registry::builtin();
+    for row in rows {
+        if row.state == ParameterState::Retired {
+            continue;
+        }
+        let custom = parse(row.definition.as_str())
+            .ok()
+            .and_then(|doc| Definition::parse(&doc).ok())
+            .map(|definition| Custom {
+                id: row.id,
+                base: row.base,
+                definition,
+            });
+        let Some(custom) = custom else {
+            tracing::error!(code = row.code, "a stored search parameter cannot be read");
+            continue;
+        };
+        customs.push(custom);
+        match Registry::builtin().with_custom(customs.clone()) {
+            Ok(with) => registry = with,
+            Err(issue) => {
+                customs.pop();
+                tracing::error!(
+                    code = row.code,
+                    reason = issue.diagnostics,
+                    "a stored search parameter can no longer be used"
+                );
+            }
+        }
+    }
+    registry
+}
+
+/// What an active SearchParameter asks to be indexed. Those of R4 are there already.
+fn usable(doc: &Doc) -> Result<Option<Definition>, Issue> {
+    let text = |name: &str| doc.root().get(name).and_then(|value| value.as_str());
+    if text("status").as_deref() != Some("active") {
+        return Ok(None);
+    }
+    let own = text("url").is_some_and(|url| {
+        profiles::definitions::by_url(ResourceType::SEARCH_PARAMETER, &url).is_some()
+    });
+    if own {
+        return Ok(None);
+    }
+    Definition::parse(doc).map(Some)
+}
+
+/// The parameters that are new or retired, given those that are there and the newest texts of
+/// SearchParameters.
+fn decide(mut rows: Vec<Parameter>, texts: Vec<(String, Option<String>)>) -> Vec<Parameter> {
+    let newest = rows.iter().map(|row| row.id.0).max();
+    let mut next = newest.map_or(ParamId::FIRST_CUSTOM.0, |newest| newest + 1);
+    let mut changed = Vec::new();
+    for (id, text) in texts {
+        let wanted = match text
+            .as_deref()
+            .map(|text| Doc::parse(text).map(|doc| usable(&doc)))
+        {
+            None => None,
+            Some(Ok(Ok(wanted))) => wanted,
+            Some(Ok(Err(_)) | Err(_)) => {
+                tracing::error!(id, "a stored SearchParameter cannot be used any more");
                 continue;
             }
-            let custom = super::draft::parse(row.definition.as_str())
-                .ok()
-                .and_then(|doc| Definition::parse(&doc).ok())
-                .map(|definition| Custom {
-                    id: row.id,
-                    base: row.base,
-                    definition,
-                });
-            let Some(custom) = custom else {
-                tracing::error!(code = row.code, "a stored search parameter cannot be read");
-                continue;
-            };
-            customs.push(custom);
-            match Registry::builtin().with_custom(customs.clone()) {
-                Ok(with) => registry = with,
-                Err(issue) => {
-                    customs.pop();
-                    tracing::error!(
-                        code = row.code,
-                        reason = issue.diagnostics,
-                        "a stored search parameter can no longer be used"
-                    );
-                }
-            }
-        }
-        self.registry.store(Arc::new(registry));
-        self.computed.forget();
-    }
-
-    fn index_in_background(&self, row: Parameter) {
-        let Some(engine) = self.me.upgrade() else {
-            return;
         };
-        // It holds the engine only for a step at a time, so that the engine can be dropped.
-        let engine = Arc::downgrade(&engine);
-        tokio::spawn(async move {
-            let mut row = row;
-            let mut after = row.done.max((row.base.number() << 44) - 1);
-            let mut steps = 0_usize;
-            loop {
-                let Some(engine) = engine.upgrade() else {
-                    return;
-                };
-                match engine.index_step(&row, after).await {
-                    Ok(Some(reached)) => {
-                        after = reached;
-                        steps += 1;
-                        if steps.is_multiple_of(REMEMBER) && row.state == ParameterState::Indexing {
-                            row.done = after;
-                            engine.remember(&row).await;
-                        }
-                    }
-                    Ok(None) => break engine.indexed_all(row).await,
-                    Err(error) => {
-                        tracing::warn!(%error, code = row.code, "indexing waits and goes on");
-                        drop(engine);
-                        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-                    }
-                }
-            }
-        });
-    }
-
-    async fn remember(&self, row: &Parameter) {
-        if let Err(error) = self.store.put_parameter(row.clone()).await {
-            tracing::warn!(%error, code = row.code, "the place of indexing was not written down");
+        let (gone, new) = compare(&rows, &id, wanted);
+        for at in gone {
+            rows[at].state = ParameterState::Retired;
+            rows[at].done = 0;
+            changed.push(rows[at].clone());
+        }
+        for (base, definition) in new {
+            changed.push(Parameter {
+                id: ParamId(next),
+                base,
+                code: definition.code,
+                definition: text.clone().unwrap_or_default(),
+                state: ParameterState::Indexing,
+                done: 0,
+            });
+            next += 1;
         }
     }
-
-    async fn indexed_all(&self, mut row: Parameter) {
-        if row.state != ParameterState::Indexing {
-            return;
-        }
-        row.state = ParameterState::Ready;
-        row.done = 0;
-        let _turn = self.indexing.changing.lock().await;
-        let retired = match self.store.parameters().await {
-            Ok(rows) => rows
-                .iter()
-                .any(|now| now.id == row.id && now.state == ParameterState::Retired),
-            Err(_) => false,
-        };
-        if !retired {
-            self.remember(&row).await;
-            tracing::info!(code = row.code, base = %row.base, "a search parameter is indexed");
-        }
-        self.indexing.set_ready(row.id);
-    }
-
-    /// Brings the entries of the next resources in line; how far it came, `None` at the end.
-    async fn index_step(&self, row: &Parameter, after: i64) -> Result<Option<i64>, Error> {
-        let all = Access::system("every resource is indexed");
-        let found = self.store.indexed(after, STEP, &all).await?;
-        let registry = self.registry();
-        let mut changes = Vec::new();
-        let mut reached = None;
-        for indexed in found {
-            let head = &indexed.stored.head;
-            if head.kind != row.base {
-                break;
-            }
-            reached = Some(head.rid);
-            let doc = super::submit::parse_stored(&indexed.stored)?;
-            let new = registry.rows(head.kind, &doc, &self.settings.base_url);
-            let (add, remove) = difference(indexed.entries, new);
-            if !add.is_empty() || !remove.is_empty() {
-                changes.push(Reindex {
-                    rid: head.rid,
-                    version: head.version,
-                    add,
-                    remove,
-                });
-            }
-        }
-        let wanted = changes.len();
-        if wanted > 0 && self.store.reindex(changes).await? < wanted {
-            // Somebody wrote one of them in between: look at the same ones again.
-            return Ok(Some(after));
-        }
-        Ok(reached)
-    }
+    changed
 }
 
 /// Refuses an active SearchParameter that says something else than R4 under R4's URL: the server

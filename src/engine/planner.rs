@@ -14,6 +14,7 @@ use super::{
     draft::{Draft, Verb, parse},
     error::{Error, ErrorKind},
     operation::{Done, DoneStatus, Resource},
+    permission::covers,
     resolve::Resolved,
     stamp::{Stamp, stamp},
     submit::{Planned, check_structure, parse_stored, resource},
@@ -32,17 +33,38 @@ pub struct Planner<'e> {
     pub now: i64,
 }
 
+/// The newest version of what a draft is about, as far as the access decision lets it be seen.
+#[derive(Debug)]
+pub enum Newest {
+    /// There is none.
+    Missing,
+    /// There is one, and nothing may be told of it.
+    Hidden,
+    /// This one; it may be a deletion.
+    Seen(Stored),
+}
+
+impl Newest {
+    fn seen(self) -> Option<Stored> {
+        match self {
+            Self::Seen(stored) => Some(stored),
+            Self::Missing | Self::Hidden => None,
+        }
+    }
+}
+
 type Document<'f, 'd> = &'f dyn Fn() -> Result<Cow<'d, Doc>, Error>;
 
 impl Planner<'_> {
-    /// What the draft comes to. `found` is the newest version, if there is one.
+    /// What the draft comes to.
     pub fn one(
         &self,
         draft: &Draft<'_>,
         resolved: &Resolved,
-        found: Option<Stored>,
+        newest: Newest,
         document: Document<'_, '_>,
     ) -> Result<Planned, Error> {
+        self.check_seen(draft, resolved, &newest)?;
         let guard = resolved.guard().map(|clause| Guard {
             kind: draft.kind,
             clause: clause.clone(),
@@ -51,7 +73,7 @@ impl Planner<'_> {
         let mut planned = match (draft.verb, resolved) {
             (_, Resolved::Nothing) => nothing_to_delete(None),
             (_, Resolved::Several(several)) => self.delete_all(several)?,
-            (Verb::Create, Resolved::Found(stored)) => Planned {
+            (Verb::Create, Resolved::Found(stored, _)) => Planned {
                 writes: Vec::new(),
                 guard: None,
                 done: Done {
@@ -60,15 +82,44 @@ impl Planner<'_> {
                     changed: 0,
                 },
             },
-            (Verb::Create, _) => {
-                self.put(draft, id_of(resolved)?, None, &*self.valid(document)?)?
-            }
-            (Verb::Update, _) => self.update(draft, resolved, found, document)?,
-            (Verb::Patch, _) => self.patch(draft, id_of(resolved)?, found, document)?,
-            (Verb::Delete, _) => self.delete(draft, id_of(resolved)?, found)?,
+            (Verb::Create, _) => self.put(
+                draft,
+                id_of(resolved)?,
+                Newest::Missing,
+                &*self.valid(document)?,
+            )?,
+            (Verb::Update, _) => self.update(draft, resolved, newest, document)?,
+            (Verb::Patch, _) => self.patch(draft, id_of(resolved)?, newest.seen(), document)?,
+            (Verb::Delete, _) => self.delete(draft, id_of(resolved)?, newest.seen())?,
         };
         planned.guard = guard;
         Ok(planned)
+    }
+
+    /// Stands before all that looks at the newest version: with limited access there is one
+    /// answer for what is hidden and for what never was, so that no `test` of a patch, no
+    /// precondition and no deletion tells the two apart.
+    ///
+    /// A PUT that may create goes on, as if nothing were there, up to [`Self::put`]. So the one
+    /// thing that can be learned is that an id is taken, and only by a request that would have
+    /// made a resource inside the compartment had it been free; to refuse that, too, would take
+    /// PUT away from everybody with limited access.
+    fn check_seen(
+        &self,
+        draft: &Draft<'_>,
+        resolved: &Resolved,
+        newest: &Newest,
+    ) -> Result<(), Error> {
+        let must_exist = draft.if_match.is_some() || draft.if_match_any;
+        let may_create = draft.verb == Verb::Update && !must_exist;
+        match (resolved, newest) {
+            (Resolved::Id(id, _), Newest::Missing | Newest::Hidden)
+                if !self.access.is_unrestricted() && !may_create =>
+            {
+                Err(Error::not_found(draft.kind, id))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The document, if it is a valid resource.
@@ -82,12 +133,16 @@ impl Planner<'_> {
         &self,
         draft: &Draft<'_>,
         resolved: &Resolved,
-        found: Option<Stored>,
+        newest: Newest,
         document: Document<'_, '_>,
     ) -> Result<Planned, Error> {
         let id = id_of(resolved)?;
-        let alive = found.as_ref().is_some_and(|stored| !stored.head.deleted);
-        check_match(draft, found.as_ref())?;
+        let found = match &newest {
+            Newest::Seen(stored) => Some(stored),
+            Newest::Missing | Newest::Hidden => None,
+        };
+        let alive = found.is_some_and(|stored| !stored.head.deleted);
+        check_match(draft, found)?;
         if draft.if_none_match_any && alive {
             return Err(Error::new(
                 ErrorKind::PreconditionFailed,
@@ -123,7 +178,7 @@ impl Planner<'_> {
             ));
         }
         let doc = self.valid(document)?;
-        self.put(draft, id, found, &doc)
+        self.put(draft, id, newest, &doc)
     }
 
     fn patch(
@@ -152,7 +207,7 @@ impl Planner<'_> {
             ));
         }
         check_structure(&after)?;
-        self.put(draft, id, Some(stored), &after)
+        self.put(draft, id, Newest::Seen(stored), &after)
     }
 
     fn delete(&self, draft: &Draft<'_>, id: &str, found: Option<Stored>) -> Result<Planned, Error> {
@@ -201,10 +256,6 @@ impl Planner<'_> {
 
     fn deletion(&self, stored: &Stored) -> Result<Write, Error> {
         let head = &stored.head;
-        let remove = self.old_entries(stored)?;
-        if !self.permits(head.kind, &head.id, head.updated, &remove) {
-            return Err(Error::not_found(head.kind, &head.id));
-        }
         Ok(Write {
             kind: head.kind,
             id: head.id.clone(),
@@ -217,7 +268,7 @@ impl Planner<'_> {
             updated: self.now.max(head.updated),
             body: String::new(),
             add: Vec::new(),
-            remove,
+            remove: self.old_entries(stored)?,
         })
     }
 
@@ -236,15 +287,12 @@ impl Planner<'_> {
         &self,
         draft: &Draft<'_>,
         id: &str,
-        found: Option<Stored>,
+        newest: Newest,
         doc: &Doc,
     ) -> Result<Planned, Error> {
         let kind = draft.kind;
-        let old = match &found {
-            Some(stored) if !stored.head.deleted => self.old_entries(stored)?,
-            _ => Vec::new(),
-        };
-        self.check_replaceable(kind, id, found.as_ref(), &old)?;
+        let hidden = matches!(newest, Newest::Hidden);
+        let found = newest.seen();
         let alive = found.as_ref().filter(|stored| !stored.head.deleted);
         if let Some(stored) = alive
             && self.engine.settings.skip_unchanged_updates
@@ -272,16 +320,16 @@ impl Planner<'_> {
                 updated,
             },
         );
-        let new = self
-            .registry
-            .rows(kind, doc, &self.engine.settings.base_url);
-        if !self.permits(kind, id, updated, &new) {
-            return Err(Error::new(
-                ErrorKind::Forbidden,
-                "forbidden",
-                format!("this {kind} would lie outside of what you may write"),
-            ));
+        self.check_covered(kind, id, updated, doc)?;
+        if hidden {
+            return Err(Error::not_found(kind, id));
         }
+        let base_url = &self.engine.settings.base_url;
+        let new = self.registry.rows(kind, doc, base_url);
+        let old = match alive {
+            Some(stored) => self.old_entries(stored)?,
+            None => Vec::new(),
+        };
         let (add, remove) = difference(old, new);
         let (status, change) = match alive {
             Some(_) => (DoneStatus::Updated, Change::Update),
@@ -322,30 +370,30 @@ impl Planner<'_> {
         })
     }
 
-    /// What is replaced must be visible; of a deleted resource nobody can tell any more.
-    fn check_replaceable(
+    /// What a write makes must lie inside of what the access decision covers.
+    fn check_covered(
         &self,
         kind: ResourceType,
         id: &str,
-        found: Option<&Stored>,
-        entries: &[Entry],
+        updated: i64,
+        doc: &Doc,
     ) -> Result<(), Error> {
-        let Some(stored) = found else { return Ok(()) };
-        if stored.head.deleted && !self.access.is_unrestricted() {
-            return Err(Error::new(
-                ErrorKind::Forbidden,
-                "forbidden",
-                format!("{kind}/{id} was deleted; with your access it cannot be brought back"),
-            ));
-        }
-        if stored.head.deleted || self.permits(kind, id, stored.head.updated, entries) {
+        let base_url = &self.engine.settings.base_url;
+        if covers(
+            self.access,
+            self.registry,
+            (kind, id),
+            updated,
+            doc,
+            base_url,
+        ) {
             return Ok(());
         }
-        Err(Error::not_found(kind, id))
-    }
-
-    fn permits(&self, kind: ResourceType, id: &str, updated: i64, entries: &[Entry]) -> bool {
-        super::permission::permits(self.access, self.registry, kind, id, updated, entries)
+        Err(Error::new(
+            ErrorKind::Forbidden,
+            "forbidden",
+            format!("this {kind} would lie outside of what you may write"),
+        ))
     }
 
     fn old_entries(&self, stored: &Stored) -> Result<Vec<Entry>, Error> {
@@ -363,6 +411,13 @@ fn id_of(resolved: &Resolved) -> Result<&str, Error> {
 }
 
 fn check_match(draft: &Draft<'_>, found: Option<&Stored>) -> Result<(), Error> {
+    if draft.if_match_any && found.is_none_or(|stored| stored.head.deleted) {
+        return Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "conflict",
+            "If-Match: * asks for a resource that exists; there is none",
+        ));
+    }
     let Some(wanted) = draft.if_match else {
         return Ok(());
     };

@@ -51,12 +51,13 @@ impl Engine {
             )
         };
         match self.store.version(kind, id, version, access).await? {
+            // The index knows only newest versions; of older ones the text decides.
+            Some(entry) if !self.covers(&entry.stored, access).await? => Err(missing()),
             Some(entry) if entry.change == Change::Delete => Err(Error::new(
                 ErrorKind::Gone,
                 "deleted",
                 format!("version {version} of {kind}/{id} is its deletion"),
             )),
-            Some(entry) if !self.may_see_version(&entry, access)? => Err(missing()),
             Some(entry) => Ok(resource(&entry.stored)),
             None if version == 1 => self
                 .read_computed(kind, id, access)

@@ -1,9 +1,12 @@
 //! Conditional targets: from a search to the resource that it means.
 
+use std::collections::{HashMap, HashSet};
+
 use resources::model::ResourceType;
 
 use super::{
     Engine,
+    bundle::Conditional,
     concurrent::bounded,
     draft::{Draft, Verb},
     error::{Error, ErrorKind},
@@ -29,8 +32,8 @@ pub enum Resolved {
     Fresh(String, Option<Clause>),
     /// The one with this id, if it is there. The clause is as for `Fresh`.
     Id(String, Option<Clause>),
-    /// The one that the condition found.
-    Found(Box<Stored>),
+    /// The one that the condition found, and the condition.
+    Found(Box<Stored>, Clause),
     /// The condition found nothing (deletions).
     Nothing,
     /// The condition found several, and all are meant (deletions).
@@ -42,9 +45,19 @@ impl Resolved {
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Fresh(id, _) | Self::Id(id, _) => Some(id),
-            Self::Found(stored) => Some(&stored.head.id),
+            Self::Found(stored, _) => Some(&stored.head.id),
             Self::Nothing | Self::Several(_) => None,
         }
+    }
+
+    /// The ids of all resources that are meant.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let several: &[Stored] = match self {
+            Self::Several(several) => several,
+            _ => &[],
+        };
+        let several = several.iter().map(|stored| stored.head.id.as_str());
+        self.id().into_iter().chain(several)
     }
 
     /// What nothing may match at the moment of the commit.
@@ -53,6 +66,33 @@ impl Resolved {
             Self::Fresh(_, guard) | Self::Id(_, guard) => guard.as_ref(),
             _ => None,
         }
+    }
+
+    /// The condition by which it was looked for, if it is one resource.
+    pub fn condition(&self) -> Option<&Clause> {
+        match self {
+            Self::Found(_, condition) => Some(condition),
+            one => one.guard(),
+        }
+    }
+}
+
+/// Resources that a condition does not see: the ids of each type.
+#[derive(Debug, Default)]
+pub struct Unseen(HashMap<ResourceType, HashSet<String>>);
+
+impl Unseen {
+    /// Adds one.
+    pub fn insert(&mut self, kind: ResourceType, id: &str) {
+        self.0.entry(kind).or_default().insert(id.to_owned());
+    }
+
+    fn count(&self, kind: ResourceType) -> usize {
+        self.0.get(&kind).map_or(0, HashSet::len)
+    }
+
+    fn has(&self, kind: ResourceType, id: &str) -> bool {
+        self.0.get(&kind).is_some_and(|ids| ids.contains(id))
     }
 }
 
@@ -64,6 +104,29 @@ pub struct Matches {
     pub hits: Vec<Stored>,
     /// There are more.
     pub more: bool,
+    /// The ids of matches that were left out since they are unseen.
+    dropped: Vec<String>,
+}
+
+impl Matches {
+    fn without(mut self, kind: ResourceType, unseen: &Unseen) -> Self {
+        let is_unseen = |stored: &Stored| unseen.has(kind, &stored.head.id);
+        let (dropped, hits) = self.hits.into_iter().partition(is_unseen);
+        self.hits = hits;
+        let dropped: Vec<Stored> = dropped;
+        self.dropped = dropped.into_iter().map(|stored| stored.head.id).collect();
+        self
+    }
+
+    /// What nothing may match at the moment of the commit. The store looks before it deletes, so
+    /// what is about to go is excepted.
+    fn guard(self) -> Clause {
+        if self.dropped.is_empty() {
+            return self.clause;
+        }
+        let dropped = Clause::Not(Box::new(Clause::Ids(self.dropped)));
+        Clause::All(vec![self.clause, dropped])
+    }
 }
 
 impl Engine {
@@ -76,9 +139,20 @@ impl Engine {
         access: &Access,
     ) -> Result<Matches, Error> {
         let params = search::decode(query.trim_start_matches('?'));
+        self.find_by(kind, &params, limit, access).await
+    }
+
+    /// As [`Engine::find`], from names and values.
+    async fn find_by(
+        &self,
+        kind: ResourceType,
+        params: &[(String, String)],
+        limit: usize,
+        access: &Access,
+    ) -> Result<Matches, Error> {
         if let Some((name, _)) = params.iter().find(|(name, _)| is_result_parameter(name)) {
             return Err(Error::invalid(format!(
-                "the condition '{query}' has the parameter '{name}', \
+                "the condition has the parameter '{name}', \
                  which shapes results and says nothing about what matches; leave it out"
             )));
         }
@@ -92,7 +166,7 @@ impl Engine {
         let registry = self.registry();
         let request = search::Request {
             scope: search::Scope::Type(kind),
-            params: &params,
+            params,
             strict: true,
             base_url: &self.settings.base_url,
             now: self.clock.now(),
@@ -109,13 +183,31 @@ impl Engine {
             clause,
             hits: page.hits.into_iter().map(|hit| hit.stored).collect(),
             more: page.more,
+            dropped: Vec::new(),
         })
     }
 
-    /// Resolves the targets of all drafts, in their order. Only conditions need the store.
+    /// What `condition` matches beside what is `unseen`: none, one, or several.
+    pub(super) async fn find_beside(
+        &self,
+        condition: &Conditional,
+        unseen: &Unseen,
+        access: &Access,
+    ) -> Result<Matches, Error> {
+        let kind = condition.kind;
+        let limit = 2 + unseen.count(kind);
+        let found = self
+            .find_by(kind, condition.params(), limit, access)
+            .await?;
+        Ok(found.without(kind, unseen))
+    }
+
+    /// Resolves the targets of all drafts, in their order. Only conditions need the store; those
+    /// of creates, updates and patches do not see what is `unseen`.
     pub(super) async fn resolve(
         &self,
         drafts: &[Draft<'_>],
+        unseen: &Unseen,
         access: &Access,
     ) -> Vec<Result<Resolved, Error>> {
         let mut resolved = Vec::with_capacity(drafts.len());
@@ -133,7 +225,7 @@ impl Engine {
         }
         let one = |number: usize| {
             let at = open[number];
-            async move { (at, self.condition(&drafts[at], access).await) }
+            async move { (at, self.condition(&drafts[at], unseen, access).await) }
         };
         bounded(CONCURRENT, open.len(), one, |(at, found)| {
             resolved[at] = found;
@@ -142,35 +234,40 @@ impl Engine {
         resolved
     }
 
-    async fn condition(&self, draft: &Draft<'_>, access: &Access) -> Result<Resolved, Error> {
+    async fn condition(
+        &self,
+        draft: &Draft<'_>,
+        unseen: &Unseen,
+        access: &Access,
+    ) -> Result<Resolved, Error> {
         let Some(Target::Search(query)) = &draft.target else {
             return Ok(Resolved::Nothing);
         };
-        let limit = match draft.verb {
-            Verb::Delete if self.settings.conditional_delete_multiple => {
-                self.settings.limits.conditional_delete
-            }
-            _ => 2,
-        };
-        let found = self.find(draft.kind, query, limit, access).await?;
-        match draft.verb {
-            Verb::Delete => self.deletions(query, found),
-            _ => match &found.hits[..] {
-                [] => self.unmatched(draft, query, found.clause),
-                [_] => self.matched(draft, found.hits),
-                _ => Err(several(query)),
-            },
+        if draft.verb == Verb::Delete {
+            let limit = match self.settings.conditional_delete_multiple {
+                true => self.settings.limits.conditional_delete,
+                false => 2,
+            };
+            let found = self.find(draft.kind, query, limit, access).await?;
+            return self.deletions(query, found);
+        }
+        let condition = Conditional::new(draft.kind, query);
+        let found = self.find_beside(&condition, unseen, access).await?;
+        match &found.hits[..] {
+            [] => self.unmatched(draft, query, found),
+            [_] => self.matched(draft, found),
+            _ => Err(several(query)),
         }
     }
 
-    fn unmatched(&self, draft: &Draft<'_>, query: &str, clause: Clause) -> Result<Resolved, Error> {
+    fn unmatched(&self, draft: &Draft<'_>, query: &str, found: Matches) -> Result<Resolved, Error> {
         match (draft.verb, draft.body_id()) {
             (Verb::Create, _) | (Verb::Update, None) => {
-                Ok(Resolved::Fresh(self.new_id(), Some(clause)))
+                Ok(Resolved::Fresh(self.new_id(), Some(found.guard())))
             }
             (Verb::Update, Some(id)) => {
                 super::draft::check_id(&id)?;
-                Ok(Resolved::Id(id.into_owned(), Some(clause)))
+                Ok(Resolved::Id(id.into_owned(), Some(found.guard())))
             }
             _ => Err(Error::new(
                 ErrorKind::NotFound,
@@ -180,8 +277,8 @@ impl Engine {
         }
     }
 
-    fn matched(&self, draft: &Draft<'_>, hits: Vec<Stored>) -> Result<Resolved, Error> {
-        let Some(stored) = hits.into_iter().next() else {
+    fn matched(&self, draft: &Draft<'_>, found: Matches) -> Result<Resolved, Error> {
+        let Some(stored) = found.hits.into_iter().next() else {
             return Ok(Resolved::Nothing);
         };
         if let (Verb::Update, Some(id)) = (draft.verb, draft.body_id())
@@ -193,7 +290,7 @@ impl Engine {
                 draft.kind, stored.head.id
             )));
         }
-        Ok(Resolved::Found(Box::new(stored)))
+        Ok(Resolved::Found(Box::new(stored), found.clause))
     }
 
     fn deletions(&self, query: &str, mut found: Matches) -> Result<Resolved, Error> {
@@ -213,57 +310,14 @@ impl Engine {
         }
         Ok(match found.hits.len() {
             0 => Resolved::Nothing,
-            1 => Resolved::Found(Box::new(found.hits.remove(0))),
+            1 => Resolved::Found(Box::new(found.hits.remove(0)), found.clause),
             _ => Resolved::Several(found.hits),
         })
     }
-
-    /// Resolves conditional references, each once.
-    pub(super) async fn answer(
-        &self,
-        conditions: Vec<super::bundle::Conditional>,
-        access: &Access,
-    ) -> Result<super::bundle::Answers, Error> {
-        let mut answers = Ok(super::bundle::Answers::with_capacity(conditions.len()));
-        let one = |at: usize| self.answer_one(&conditions[at], access);
-        bounded(CONCURRENT, conditions.len(), one, |answer| {
-            match (&mut answers, answer) {
-                (Ok(answers), Ok((condition, identity))) => {
-                    answers.insert(condition, identity);
-                }
-                (Ok(_), Err(error)) => answers = Err(error),
-                (Err(_), _) => {}
-            }
-        })
-        .await;
-        answers
-    }
-
-    async fn answer_one(
-        &self,
-        condition: &super::bundle::Conditional,
-        access: &Access,
-    ) -> Result<(super::bundle::Conditional, String), Error> {
-        let found = self
-            .find(condition.kind, &condition.query, 2, access)
-            .await?;
-        let text = format!("{}?{}", condition.kind, condition.query);
-        match &found.hits[..] {
-            [one] => {
-                let identity = format!("{}/{}", condition.kind, one.head.id);
-                Ok((condition.clone(), identity))
-            }
-            [] => Err(Error::new(
-                ErrorKind::PreconditionFailed,
-                "not-found",
-                format!("the conditional reference '{text}' matches no resource"),
-            )),
-            _ => Err(several(&text)),
-        }
-    }
 }
 
-fn several(query: &str) -> Error {
+/// The refusal of a condition that matches more than one resource.
+pub fn several(query: &str) -> Error {
     Error::new(
         ErrorKind::MultipleMatches,
         "multiple-matches",

@@ -38,12 +38,42 @@ pub(super) struct Found {
     pub explain: Vec<String>,
 }
 
+/// A search ready to be run.
+pub(super) struct Prepared {
+    query: Query,
+    plan: Plan,
+    /// Its address without the page token.
+    own: String,
+    cursor: Cursor,
+}
+
 impl Engine {
     /// A page of search results, as the text of a Bundle.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for parameters that make no sense, and what the store reports.
     pub async fn search(&self, request: &SearchRequest, access: &Access) -> Result<String, Error> {
+        let Prepared {
+            query,
+            plan,
+            own,
+            cursor,
+        } = self.prepared(request, access).await?;
+        let found = self.page(&plan, cursor, access).await?;
+        let included = if plan.limit == 0 {
+            Included::default()
+        } else {
+            self.included(&query.includes, &found.hits, access).await?
+        };
+        self.write_searchset(&query, &own, found, included)
+    }
+
+    /// Reads and compiles a search, and so finds all that is wrong with it.
+    pub(super) async fn prepared(
+        &self,
+        request: &SearchRequest,
+        access: &Access,
+    ) -> Result<Prepared, Error> {
         let registry = self.registry();
         let query = search::parse(
             &search::Request {
@@ -74,13 +104,12 @@ impl Engine {
             Some(token) => Cursor::read(&self.tokens.open(&own, token)?)?,
             None => Cursor::default(),
         };
-        let found = self.page(&plan, cursor, access).await?;
-        let included = if plan.limit == 0 {
-            Included::default()
-        } else {
-            self.included(&query.includes, &found.hits, access).await?
-        };
-        self.write_searchset(&query, &own, found, included)
+        Ok(Prepared {
+            query,
+            plan,
+            own,
+            cursor,
+        })
     }
 
     /// Resolves what terminology has to say and makes the plan.
@@ -89,7 +118,7 @@ impl Engine {
         let plan = query
             .plan(&resolved)
             .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
-        self.check_indexed(&plan)?;
+        self.check_indexed(&plan).await?;
         self.catch_up_texts(&plan).await?;
         Ok(plan)
     }

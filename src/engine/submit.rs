@@ -11,13 +11,14 @@ use resources::{
 
 use super::{
     Engine,
+    bundle::check_plain,
     draft::Draft,
     error::{Error, ErrorKind},
     operation::{Done, Operation, Resource},
     parameters::Changes,
-    planner::Planner,
+    planner::{Newest, Planner},
     race::Race,
-    resolve::Resolved,
+    resolve::{Resolved, Unseen},
 };
 use crate::{
     access::Access,
@@ -64,15 +65,39 @@ impl Engine {
         access: &Access,
     ) -> Result<Vec<Done>, Error> {
         let drafts: Vec<Draft<'_>> = operations.iter().map(Draft::from).collect();
+        for draft in &drafts {
+            check_plain(draft, &HashSet::new())?;
+        }
+        self.submit_drafts(&drafts, access).await
+    }
+
+    /// As [`Engine::submit`], but references are taken as they are: conditional ones too, which
+    /// otherwise only a transaction resolves. For what was written elsewhere and shall be kept.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn submit_as_is(
+        &self,
+        operations: Vec<Operation>,
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
+        let drafts: Vec<Draft<'_>> = operations.iter().map(Draft::from).collect();
+        self.submit_drafts(&drafts, access).await
+    }
+
+    pub(super) async fn submit_drafts(
+        &self,
+        drafts: &[Draft<'_>],
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
-            let resolved = all(self.resolve(&drafts, access).await)?;
+            let generation = self.parameters.known().generation;
+            let resolved = all(self.resolve(drafts, &Unseen::default(), access).await)?;
             let documents = |at: usize| drafts[at].doc();
-            let writing = self.indexing.writing().await;
-            let planned = self.plan(&drafts, &resolved, &documents, access).await?;
-            let attempt = self.attempt(&drafts, all(planned)?, access).await?;
-            drop(writing);
-            match attempt {
+            let planned = self.plan(drafts, &resolved, &documents, access).await?;
+            let attempt = self.attempt(drafts, all(planned)?, generation, access);
+            match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
                     return Ok(done);
@@ -114,28 +139,37 @@ impl Engine {
         for (at, (draft, resolved)) in drafts.iter().zip(resolved).enumerate() {
             let found = match resolved {
                 Resolved::Id(..) => heads.next().flatten(),
-                Resolved::Found(stored) => Some((**stored).clone()),
+                Resolved::Found(stored, _) => Some((**stored).clone()),
                 _ => None,
+            };
+            let newest = match found {
+                None => Newest::Missing,
+                Some(stored) if self.covers(&stored, access).await? => Newest::Seen(stored),
+                Some(_) => Newest::Hidden,
             };
             if at % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
                 tokio::task::yield_now().await;
             }
             let one = planner
-                .one(draft, resolved, found, &|| documents(at))
+                .one(draft, resolved, newest, &|| documents(at))
                 .and_then(|planned| unique(&mut identities, planned));
             planned.push(one);
         }
         Ok(planned)
     }
 
-    /// Commits what was planned.
+    /// Commits what was planned with search parameters of a generation.
     pub(super) async fn attempt(
         &self,
         drafts: &[Draft<'_>],
         planned: Vec<Planned>,
+        generation: i64,
         access: &Access,
     ) -> Result<Attempt, Error> {
-        let mut commit = Commit::default();
+        let mut commit = Commit {
+            generation: Some(generation),
+            ..Commit::default()
+        };
         let mut owners = Vec::with_capacity(planned.len());
         let mut guarded = Vec::new();
         let mut done = Vec::with_capacity(planned.len());
@@ -177,6 +211,10 @@ impl Engine {
                 Ok(Attempt::Lost(draft.map_or_else(String::new, |draft| {
                     format!("{}?{:?}", draft.kind, draft.target)
                 })))
+            }
+            Err(StoreError::Outdated) => {
+                self.read_parameters().await?;
+                Ok(Attempt::Lost("search parameters".to_owned()))
             }
             Err(other) => Err(other.into()),
         }

@@ -1,17 +1,35 @@
 //! A Bundle of a file, made safe to send twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use resources::{Doc, Value, doc::write_json_string};
+use resources::{
+    Doc, Value,
+    doc::{Bounds, ParseError, write_json_string},
+    model::ResourceType,
+};
 
-use super::files::derived_id;
+use super::{
+    identity::{Seed, string_end},
+    record::Part,
+};
 
 /// A Bundle as it can be imported.
 pub enum Parts {
-    /// A transaction or batch.
+    /// A transaction or batch, to be carried out.
     Bundle(Entries),
     /// A collection: resources, each with its place in `entry`.
     Collection(Vec<(usize, String)>),
+    /// Anything else is a resource itself.
+    Resource,
+}
+
+/// True for a transaction or batch: a Bundle that says what to do.
+pub fn is_request(doc: &Doc) -> bool {
+    doc.resource_type() == Some("Bundle") && matches!(kind(doc), Some("transaction" | "batch"))
+}
+
+fn kind(doc: &Doc) -> Option<&str> {
+    doc.root().get("type")?.plain_str()
 }
 
 /// The entries of a transaction or batch, each ready to be sent.
@@ -22,23 +40,27 @@ pub struct Entries {
 
 struct Entry {
     text: String,
-    /// The temporary name and what it stands for.
-    name: Option<(String, String)>,
+    /// The `fullUrl`, and what it stands for when the entry is left out.
+    name: Option<(String, Target)>,
 }
 
-/// Takes a Bundle apart. A POST becomes a PUT with an id that derives from the file and the
-/// entry's place, so that importing the file again makes nothing twice. A conditional create
-/// stays as it is.
-///
-/// # Errors
-/// A sentence about why the Bundle cannot be imported.
-pub fn take_apart(doc: &Doc, fingerprint: &str) -> Result<Parts, String> {
-    let root = doc.root();
-    let kind = root.get("type").and_then(|kind| kind.plain_str());
-    let entries = root.get("entry").filter(Value::is_array);
+/// What references to an entry mean, said without the entry.
+enum Target {
+    /// `Type/id`.
+    Id(String),
+    /// `Type?query`: whatever that finds, once the entry is stored.
+    Condition(String),
+}
+
+/// Takes a Bundle apart. A POST becomes a PUT with an id that derives from the Bundle's seed and
+/// the entry's place, so that importing the Bundle again makes nothing twice. A conditional
+/// create stays as it is.
+pub fn take_apart(doc: &Doc, seed: Seed) -> Parts {
+    let kind = kind(doc);
+    let entries = doc.root().get("entry").filter(Value::is_array);
     let entries = || entries.iter().flat_map(|list| list.items());
     match kind {
-        Some("transaction" | "batch") => Ok(Parts::Bundle(Entries {
+        Some("transaction" | "batch") => Parts::Bundle(Entries {
             kind: if kind == Some("batch") {
                 "batch"
             } else {
@@ -46,50 +68,77 @@ pub fn take_apart(doc: &Doc, fingerprint: &str) -> Result<Parts, String> {
             },
             entries: entries()
                 .enumerate()
-                .map(|(place, entry)| repeatable(doc, entry, fingerprint, place))
+                .map(|(place, entry)| Entry::new(doc, entry, seed, place))
                 .collect(),
-        })),
-        Some("collection" | "searchset") => Ok(Parts::Collection(
+        }),
+        Some("collection" | "searchset") => Parts::Collection(
             entries()
                 .enumerate()
                 .filter_map(|(place, entry)| Some((place, entry.get("resource")?.raw().to_owned())))
                 .collect(),
-        )),
-        Some(other) => Err(format!(
-            "a Bundle of type '{other}' is not imported; transaction, batch, collection and \
-             searchset are"
-        )),
-        None => Err("the Bundle has no type".to_owned()),
+        ),
+        _ => Parts::Resource,
     }
 }
 
-fn repeatable(doc: &Doc, entry: Value<'_>, fingerprint: &str, place: usize) -> Entry {
-    let unchanged = || Entry {
-        text: entry.raw().to_owned(),
-        name: None,
-    };
-    let Some(resource) = entry.get("resource") else {
-        return unchanged();
-    };
-    let Some(kind) = resource
-        .get("resourceType")
-        .filter(|kind| kind.plain_str().is_some())
-    else {
-        return unchanged();
-    };
-    let request = entry.get("request");
-    let creates = request.is_none_or(|request| {
-        let text = |name| request.get(name).and_then(|value| value.plain_str());
-        text("method") == Some("POST")
-            && text("url") == kind.plain_str()
-            && request.get("ifNoneExist").is_none()
-    });
-    if !creates {
-        return unchanged();
+impl Entry {
+    fn new(doc: &Doc, entry: Value<'_>, seed: Seed, place: usize) -> Self {
+        let name = |target: Option<Target>| {
+            let name = entry.get("fullUrl")?.as_str()?.into_owned();
+            Some((name, target?))
+        };
+        match created(entry) {
+            Some(kind) => {
+                let id = seed.id(place);
+                let target = format!("{}/{id}", kind.plain_str().unwrap_or_default());
+                Self {
+                    text: as_put(doc, entry, kind, &id, &target),
+                    name: name(Some(Target::Id(target))),
+                }
+            }
+            None => Self {
+                text: entry.raw().to_owned(),
+                name: name(addressed(entry)),
+            },
+        }
     }
-    let id = derived_id(fingerprint, place as u64);
-    let target = format!("{}/{id}", kind.plain_str().unwrap_or_default());
-    let mut edits = vec![match resource.get("id") {
+}
+
+/// The type of what an entry creates unconditionally.
+fn created<'d>(entry: Value<'d>) -> Option<Value<'d>> {
+    let kind = entry.get("resource")?.get("resourceType")?;
+    kind.plain_str()?;
+    let Some(request) = entry.get("request") else {
+        return Some(kind);
+    };
+    let text = |name| request.get(name).and_then(|value| value.plain_str());
+    let creates = text("method") == Some("POST")
+        && text("url") == kind.plain_str()
+        && request.get("ifNoneExist").is_none();
+    creates.then_some(kind)
+}
+
+/// What an entry that is sent as it is makes or changes.
+fn addressed(entry: Value<'_>) -> Option<Target> {
+    let request = entry.get("request")?;
+    let text = |name| request.get(name).and_then(|value| value.as_str());
+    let url = text("url")?;
+    let kind = url.split(['/', '?']).next()?;
+    ResourceType::from_name(kind)?;
+    match text("method")?.as_ref() {
+        "POST" => Some(Target::Condition(format!(
+            "{kind}?{}",
+            text("ifNoneExist")?
+        ))),
+        "PUT" | "PATCH" if url.contains('?') => Some(Target::Condition(url.into_owned())),
+        "PUT" | "PATCH" => Some(Target::Id(url.into_owned())),
+        _ => None,
+    }
+}
+
+/// The entry as a PUT of its resource under `id`.
+fn as_put(doc: &Doc, entry: Value<'_>, kind: Value<'_>, id: &str, target: &str) -> String {
+    let mut edits = vec![match entry.get("resource").and_then(|it| it.get("id")) {
         Some(old) => (old.span(), format!("\"{id}\"")),
         None => (
             kind.span().end..kind.span().end,
@@ -97,7 +146,7 @@ fn repeatable(doc: &Doc, entry: Value<'_>, fingerprint: &str, place: usize) -> E
         ),
     }];
     let put = format!("{{\"method\":\"PUT\",\"url\":\"{target}\"}}");
-    match request {
+    match entry.get("request") {
         Some(request) => edits.push((request.span(), put)),
         None => {
             let end = entry.span().end - 1;
@@ -105,14 +154,7 @@ fn repeatable(doc: &Doc, entry: Value<'_>, fingerprint: &str, place: usize) -> E
         }
     }
     edits.sort_by_key(|(span, _)| span.start);
-    Entry {
-        text: splice(doc.text(), entry.span(), &edits),
-        name: entry
-            .get("fullUrl")
-            .and_then(|name| name.plain_str())
-            .filter(|name| name.starts_with("urn:"))
-            .map(|name| (name.to_owned(), target)),
-    }
+    splice(doc.text(), entry.span(), &edits)
 }
 
 fn splice(
@@ -137,111 +179,138 @@ impl Entries {
         self.kind == "batch"
     }
 
-    /// True if a reference has to be looked up among what is stored.
-    pub fn looks_things_up(&self) -> bool {
-        self.entries.iter().any(|entry| {
-            entry
-                .text
-                .match_indices("\"reference\":\"")
-                .any(|(at, found)| {
-                    let reference = &entry.text[at + found.len()..];
-                    reference
-                        .split('"')
-                        .next()
-                        .is_some_and(|reference| reference.contains('?'))
-                })
-        })
-    }
-
-    /// The Bundle without the entries of `left_out`, and the place in this list of each entry
-    /// that is in it. References to what was left out become references to the ids it would have.
-    pub fn without(&self, left_out: &BTreeSet<usize>) -> (String, Vec<usize>) {
+    /// The Bundle with the entries that `part` asks for and `rejected` does not hold, and the
+    /// place in this list of each of them. References to what is stored already or was rejected
+    /// become references to the ids that it has or would have.
+    ///
+    /// # Errors
+    /// An entry whose text cannot be read.
+    pub fn bundle(
+        &self,
+        part: &Part,
+        rejected: &BTreeSet<usize>,
+        bounds: &Bounds,
+    ) -> Result<(Doc, Vec<usize>), ParseError> {
         let mut text = format!(
             "{{\"resourceType\":\"Bundle\",\"type\":\"{}\",\"entry\":[",
             self.kind
         );
         let mut kept = Vec::with_capacity(self.entries.len());
+        let mut names = HashMap::new();
         for (place, entry) in self.entries.iter().enumerate() {
-            if left_out.contains(&place) {
+            if part.has(place) && !rejected.contains(&place) {
+                text.push_str(if kept.is_empty() { "" } else { "," });
+                text.push_str(&entry.text);
+                kept.push(place);
                 continue;
             }
-            if !kept.is_empty() {
-                text.push(',');
-            }
-            text.push_str(&entry.text);
-            kept.push(place);
+            match &entry.name {
+                Some((name, Target::Id(target))) => names.insert(name.as_str(), target.as_str()),
+                Some((name, Target::Condition(target))) if !part.has(place) => {
+                    names.insert(name.as_str(), target.as_str())
+                }
+                _ => None,
+            };
         }
         text.push_str("]}");
-        for place in left_out {
-            if let Some((name, target)) = self
-                .entries
-                .get(*place)
-                .and_then(|entry| entry.name.as_ref())
-            {
-                text = text.replace(&quoted(name), &quoted(target));
-            }
+        let doc = Doc::parse_within(text, bounds)?;
+        // References inside a batch are not resolved, so none got lost.
+        if names.is_empty() || self.is_batch() {
+            return Ok((doc, kept));
         }
-        (text, kept)
+        let edits = references(&doc, &names);
+        let doc = match edits.is_empty() {
+            true => doc,
+            false => Doc::parse_within(doc.splice(&edits), bounds)?,
+        };
+        Ok((doc, kept))
     }
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    write_json_string(&mut out, text);
-    out
+/// True if a reference in a Bundle has to be looked up among what is stored.
+pub fn looks_things_up(doc: &Doc) -> bool {
+    doc.root()
+        .descendants()
+        .filter(|value| value.name() == "reference")
+        .any(|value| value.as_str().is_some_and(|text| text.contains('?')))
 }
 
-/// The line (from 1) on which entry number `place` of a Bundle's text begins.
-pub fn entry_line(text: &str, place: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut escaped = false;
+/// The references to what `names` has, with what to write instead. They are found as
+/// `bundle.html#references` says: a relative one is below the base of its own entry's `fullUrl`.
+fn references(doc: &Doc, names: &HashMap<&str, &str>) -> Vec<(std::ops::Range<usize>, String)> {
+    let mut edits = Vec::new();
+    let entries = doc.root().get("entry");
+    for entry in entries.iter().flat_map(|entries| entries.items()) {
+        let url = entry.get("fullUrl").and_then(|url| url.as_str());
+        let base = url.as_deref().and_then(base_of);
+        let resource = entry.get("resource");
+        for value in resource.iter().flat_map(|it| it.descendants()) {
+            let Some(text) = value.as_str() else { continue };
+            let is_reference = value.name() == "reference";
+            if !is_reference && !is_temporary(value.name(), &text) {
+                continue;
+            }
+            let end = text.find('#').unwrap_or(text.len());
+            let (name, fragment) = text.split_at(end);
+            let below = || names.get(format!("{}{name}", base?).as_str());
+            if let Some(target) = names.get(name).or_else(below) {
+                let mut json = String::new();
+                write_json_string(&mut json, &format!("{target}{fragment}"));
+                edits.push((value.span(), json));
+            }
+        }
+    }
+    edits
+}
+
+/// True for a URI that stands for an entry of a transaction.
+fn is_temporary(name: &str, text: &str) -> bool {
+    let is_urn = text.starts_with("urn:uuid:") || text.starts_with("urn:oid:");
+    is_urn && !matches!(name, "value" | "valueString" | "display" | "id")
+}
+
+/// `http://server/fhir/` of `http://server/fhir/Patient/1`.
+fn base_of(url: &str) -> Option<&str> {
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return None;
+    }
+    let (before_id, _) = url.rsplit_once('/')?;
+    let (base, kind) = before_id.rsplit_once('/')?;
+    ResourceType::from_name(kind)?;
+    url.get(..=base.len())
+}
+
+/// The lines (from 1) on which the entries of a Bundle's text begin.
+pub fn entry_lines(text: &[u8]) -> Vec<usize> {
+    let mut lines = Vec::new();
     let mut line = 1;
-    let mut string_start = 0;
-    let mut last_string = "";
+    let mut last_string: &[u8] = b"";
     let mut in_entries = false;
-    let mut seen = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte == b'\n' {
-            line += 1;
-        }
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => {
-                    in_string = false;
-                    last_string = text.get(string_start..at)?;
-                }
-                _ => {}
-            }
-            continue;
-        }
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = text.get(at) {
         match byte {
+            b'\n' => line += 1,
             b'"' => {
-                in_string = true;
-                string_start = at + 1;
+                let end = string_end(text, at + 1);
+                last_string = text.get(at + 1..end).unwrap_or_default();
+                at = end;
             }
-            b'[' if depth == 1 && last_string == "entry" => {
-                depth += 1;
-                in_entries = true;
-            }
-            b'{' if in_entries && depth == 2 => {
-                if seen == place {
-                    return Some(line);
+            b'{' | b'[' => {
+                in_entries |= *byte == b'[' && depth == 1 && last_string == b"entry";
+                if *byte == b'{' && in_entries && depth == 2 {
+                    lines.push(line);
                 }
-                seen += 1;
                 depth += 1;
             }
-            b'{' | b'[' => depth += 1,
             b'}' | b']' => {
                 depth = depth.saturating_sub(1);
                 in_entries &= depth >= 2;
             }
             _ => {}
         }
+        at += 1;
     }
-    None
+    lines
 }
 
 #[cfg(test)]
@@ -257,17 +326,29 @@ mod tests {
   ]
 }"#;
 
-    fn entries() -> Entries {
-        match take_apart(&Doc::parse(BUNDLE).unwrap(), "f").unwrap() {
+    fn entries(text: &str) -> Entries {
+        match take_apart(&Doc::parse(text).unwrap(), seed()) {
             Parts::Bundle(entries) => entries,
-            Parts::Collection(_) => panic!("a transaction"),
+            _ => panic!("a transaction"),
         }
+    }
+
+    fn seed() -> Seed {
+        Seed::of("{}")
+    }
+
+    fn sent(text: &str, part: Part, rejected: &[usize]) -> (String, Vec<usize>) {
+        let rejected = rejected.iter().copied().collect();
+        let (doc, kept) = entries(text)
+            .bundle(&part, &rejected, &Bounds::default())
+            .unwrap();
+        (doc.into_text(), kept)
     }
 
     #[test]
     fn creates_get_ids_that_are_the_same_each_time() {
-        let (patient, condition) = (derived_id("f", 0), derived_id("f", 1));
-        let (text, kept) = entries().without(&BTreeSet::new());
+        let (patient, condition) = (seed().id(0), seed().id(1));
+        let (text, kept) = sent(BUNDLE, Part::All, &[]);
         assert_eq!(kept, [0, 1, 2]);
         assert_eq!(
             text,
@@ -278,42 +359,89 @@ mod tests {
     }
 
     #[test]
-    fn references_to_what_is_left_out_keep_their_meaning() {
-        let patient = derived_id("f", 0);
-        let (text, kept) = entries().without(&BTreeSet::from([0]));
+    fn references_to_what_is_rejected_keep_their_meaning() {
+        let patient = seed().id(0);
+        let (text, kept) = sent(BUNDLE, Part::All, &[0]);
         assert_eq!(kept, [1, 2]);
-        assert!(text.contains(&format!(r#""reference":"Patient/{patient}""#)));
+        assert!(
+            text.contains(&format!(r#""reference":"Patient/{patient}""#)),
+            "{text}"
+        );
         assert!(!text.contains("urn:uuid:a"));
     }
 
     #[test]
-    fn only_conditional_references_are_looked_up() {
-        assert!(!entries().looks_things_up());
-        let text = BUNDLE.replace("\"urn:uuid:a\"}}", "\"Patient?identifier=1\"}}");
-        match take_apart(&Doc::parse(text).unwrap(), "f").unwrap() {
-            Parts::Bundle(entries) => assert!(entries.looks_things_up()),
-            Parts::Collection(_) => panic!("a transaction"),
+    fn references_to_what_is_stored_lead_there() {
+        let bundle = |url: &str, request: &str, reference: &str| {
+            format!(
+                r#"{{"resourceType":"Bundle","type":"transaction","entry":[
+                {{"fullUrl":"{url}","resource":{{"resourceType":"Patient","id":"p"}},"request":{request}}},
+                {{"fullUrl":"http://x.org/fhir/Basic/b","resource":{{"resourceType":"Basic","id":"b",
+                "subject":{{"reference":"{reference}"}}}},"request":{{"method":"PUT","url":"Basic/b"}}}}]}}"#
+            )
+        };
+        let derived = format!("Patient/{}", seed().id(0));
+        let post = r#"{"method":"POST","url":"Patient"}"#;
+        let put = r#"{"method":"PUT","url":"Patient/p"}"#;
+        let conditional = r#"{"method":"POST","url":"Patient","ifNoneExist":"identifier=1"}"#;
+        let update = r#"{"method":"PUT","url":"Patient?identifier=1"}"#;
+        let delete = r#"{"method":"DELETE","url":"Patient/p"}"#;
+        for (url, request, given, expected) in [
+            ("urn:uuid:a", post, "urn:uuid:a", derived.as_str()),
+            ("http://x.org/fhir/Patient/7", post, "Patient/7", &derived),
+            (
+                "http://y.org/fhir/Patient/7",
+                post,
+                "Patient/7",
+                "Patient/7",
+            ),
+            ("urn:uuid:a", put, "urn:uuid:a#x", "Patient/p#x"),
+            (
+                "urn:uuid:a",
+                conditional,
+                "urn:uuid:a",
+                "Patient?identifier=1",
+            ),
+            ("urn:uuid:a", update, "urn:uuid:a", "Patient?identifier=1"),
+            ("urn:uuid:a", delete, "urn:uuid:a", "urn:uuid:a"),
+        ] {
+            let text = bundle(url, request, given);
+            let (text, kept) = sent(&text, Part::Entries([1].into()), &[]);
+            assert_eq!(kept, [1]);
+            let expected = format!(r#"{{"reference":"{expected}"}}"#);
+            assert!(text.contains(&expected), "{expected} is not in {text}");
         }
+    }
+
+    #[test]
+    fn only_conditional_references_are_looked_up() {
+        let looks = |text: &str| looks_things_up(&Doc::parse(text).unwrap());
+        assert!(!looks(BUNDLE));
+        assert!(looks(
+            &BUNDLE.replace("\"urn:uuid:a\"}}", "\"Patient?identifier=1\"}}")
+        ));
     }
 
     #[test]
     fn the_line_of_an_entry_is_that_of_its_brace() {
-        for (place, line) in [(0, Some(3)), (1, Some(4)), (2, Some(6)), (3, None)] {
-            assert_eq!(entry_line(BUNDLE, place), line);
-        }
+        assert_eq!(entry_lines(BUNDLE.as_bytes()), [3, 4, 6]);
     }
 
     #[test]
-    fn other_bundles_are_refused_with_the_reason() {
-        for (text, part) in [
-            (
-                r#"{"resourceType":"Bundle","type":"document"}"#,
-                "'document'",
-            ),
-            (r#"{"resourceType":"Bundle"}"#, "no type"),
+    fn bundles_that_say_nothing_to_do_are_resources() {
+        for text in [
+            r#"{"resourceType":"Bundle","type":"document"}"#,
+            r#"{"resourceType":"Bundle","type":"message"}"#,
+            r#"{"resourceType":"Bundle","type":"history"}"#,
+            r#"{"resourceType":"Bundle","type":"transaction-response"}"#,
+            r#"{"resourceType":"Bundle"}"#,
         ] {
-            let refused = take_apart(&Doc::parse(text).unwrap(), "f").err().unwrap();
-            assert!(refused.contains(part), "{refused}");
+            let doc = Doc::parse(text).unwrap();
+            assert!(!is_request(&doc));
+            assert!(
+                matches!(take_apart(&doc, seed()), Parts::Resource),
+                "{text}"
+            );
         }
     }
 }

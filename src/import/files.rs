@@ -2,18 +2,15 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use aws_lc_rs::digest;
-
-/// How much of a file's beginning and end makes its fingerprint.
-const FINGERPRINT_BYTES: u64 = 1 << 20;
 
 /// One file to import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +25,8 @@ pub struct Input {
     pub packing: Packing,
     /// Others refer to its content: it is read before them.
     pub leads: bool,
+    /// Every Bundle in it is a resource to store, as in what `export` writes of Bundles.
+    pub stores_bundles: bool,
 }
 
 /// What a file holds.
@@ -114,6 +113,7 @@ fn classify(path: &Path, size: u64) -> Option<Input> {
         // The files of Synthea that its patients' files refer to.
         leads: stem.starts_with("hospitalInformation")
             || stem.starts_with("practitionerInformation"),
+        stores_bundles: stem == "Bundle.ndjson",
     })
 }
 
@@ -144,38 +144,32 @@ impl Input {
         })
     }
 
-    /// What tells the file from others, in hexadecimal: its name, its size, its beginning and end.
-    /// Ids made for resources without one derive from it, and an interrupted import finds its
-    /// place by it.
+    /// What tells the file's content, and what is done with it, from others, in hexadecimal: by it
+    /// an import knows what it has done. The whole file is read; `None` if `stop` was set
+    /// meanwhile.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn fingerprint(&self) -> io::Result<String> {
+    pub fn fingerprint(&self, stop: &AtomicBool) -> io::Result<Option<String>> {
         let mut file = File::open(&self.path).map_err(|error| at(&self.path, &error))?;
         let mut hash = digest::Context::new(&digest::SHA256);
-        hash.update(self.path.file_name().unwrap_or_default().as_encoded_bytes());
-        hash.update(&self.size.to_be_bytes());
-        for start in [0, self.size.saturating_sub(FINGERPRINT_BYTES)] {
-            let mut part = Vec::new();
-            file.seek(SeekFrom::Start(start))?;
-            (&mut file).take(FINGERPRINT_BYTES).read_to_end(&mut part)?;
-            hash.update(&part);
+        hash.update(&[
+            u8::from(self.format == Format::Lines),
+            u8::from(self.stores_bundles),
+        ]);
+        let mut part = vec![0; 256 << 10];
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            match file.read(&mut part) {
+                Ok(0) => return Ok(Some(hex(&hash.finish().as_ref()[..16]))),
+                Ok(read) => hash.update(&part[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(at(&self.path, &error)),
+            }
         }
-        Ok(hex(&hash.finish().as_ref()[..16]))
     }
-}
-
-/// An id that is always the same for the same place of the same file, in the form of a UUID
-/// (version 8).
-pub fn derived_id(fingerprint: &str, place: u64) -> String {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(fingerprint.as_bytes());
-    hash.update(&place.to_be_bytes());
-    let mut bytes = [0_u8; 16];
-    bytes.copy_from_slice(&hash.finish().as_ref()[..16]);
-    uuid::Builder::from_custom_bytes(bytes)
-        .into_uuid()
-        .to_string()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -251,11 +245,21 @@ mod tests {
     }
 
     #[test]
-    fn derived_ids_are_stable_distinct_and_valid() {
-        let a = derived_id("f", 1);
-        assert_eq!(a, derived_id("f", 1));
-        assert_ne!(a, derived_id("f", 2));
-        assert_ne!(a, derived_id("g", 1));
-        assert_eq!(a.len(), 36);
+    fn a_fingerprint_is_of_the_whole_content_and_not_of_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let fingerprint = |name: &str, text: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let input = find(&[path]).unwrap().remove(0);
+            input.fingerprint(&AtomicBool::new(false)).unwrap().unwrap()
+        };
+        let long = vec![b' '; 5 << 20];
+        let mut changed = long.clone();
+        changed[3 << 20] = b'\n';
+        let first = fingerprint("a.ndjson", &long);
+        assert_eq!(fingerprint("b.ndjson", &long), first);
+        assert_ne!(fingerprint("a.ndjson", &changed), first);
+        assert_ne!(fingerprint("Bundle.ndjson", &long), first);
+        assert_ne!(fingerprint("a.json", &long), first);
     }
 }

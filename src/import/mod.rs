@@ -1,15 +1,19 @@
 //! Files of Bundles and NDJSON into the engine: fast, resumable, and without duplicates.
 //!
-//! Everything that has no id of its own gets one that derives from its place in the file, and
-//! every create becomes an update of that id; so sending the same thing twice changes nothing,
-//! and an interrupted import only has to remember roughly how far it came.
+//! Everything that has no id of its own gets one that derives from its content, and every create
+//! becomes an update of that id; so sending the same thing twice makes nothing twice. What an
+//! import has done of a file it remembers by the file's content, and does not do again.
 
 mod bundle;
 mod files;
+mod identity;
 mod reader;
+mod record;
+mod request;
 mod unit;
 
 use std::{
+    collections::BTreeMap,
     fmt, io,
     path::PathBuf,
     sync::{
@@ -32,13 +36,12 @@ use crate::{
 
 pub use files::{Format, Input, find};
 use reader::{Source, Unit};
+use record::Record;
 
 /// Text that is worked on at a time: what an import takes of memory is a small multiple.
 const IN_FLIGHT_KIB: usize = 8 << 10;
 /// How often the place in a long file is written down.
 const REMEMBER_EVERY: Duration = Duration::from_secs(2);
-/// What is remembered of a file that is done.
-const DONE: &[u8] = b"done";
 
 /// An import into an engine.
 pub struct Importer {
@@ -112,15 +115,13 @@ pub enum ImportError {
 /// A file on its way.
 struct Running {
     fingerprint: String,
-    /// Units that are done, beyond the first gap.
-    ahead: Vec<u64>,
+    record: Record,
     /// All units before this one are done.
     next: u64,
-    /// Lines of the units before `next`.
-    lines: u64,
-    /// Lines of each unit in `ahead`.
-    ahead_lines: Vec<u64>,
-    rejected: u64,
+    /// Units behind the first gap that are done, and up to which line they go.
+    ahead: BTreeMap<u64, u64>,
+    /// Nothing of the file was beyond reading.
+    is_readable: bool,
     remembered: Instant,
 }
 
@@ -158,25 +159,22 @@ impl Importer {
         let mut running = Vec::with_capacity(inputs.len());
         let mut sources = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let fingerprint = input.fingerprint()?;
-            let state = self.store.setting(&key(&fingerprint)).await?;
-            let lines = match state.as_deref() {
-                Some(DONE) => {
-                    self.progress.skipped.fetch_add(1, Ordering::Relaxed);
-                    self.progress.read.fetch_add(input.size, Ordering::Relaxed);
-                    continue;
-                }
-                Some(bytes) => std::str::from_utf8(bytes)
-                    .ok()
-                    .and_then(|text| text.parse().ok())
-                    .unwrap_or(0),
-                None => 0,
+            let Some(fingerprint) = self.fingerprint(input).await? else {
+                return Ok(later);
             };
+            let record = self.store.setting(&key(&fingerprint)).await?;
+            let record = record.and_then(|bytes| Record::read(&bytes));
+            let record = record.unwrap_or_default();
+            if record.is_done() {
+                self.progress.skipped.fetch_add(1, Ordering::Relaxed);
+                self.progress.read.fetch_add(input.size, Ordering::Relaxed);
+                continue;
+            }
             sources.push(Source {
                 input: (*input).clone(),
-                skip_lines: lines,
+                record: record.clone(),
             });
-            running.push(Running::new(fingerprint, lines));
+            running.push(Running::new(fingerprint, record));
         }
         let (sender, mut units) = mpsc::channel(1);
         let reader = reader::start(
@@ -204,7 +202,7 @@ impl Importer {
             let work = unit::Work {
                 engine: Arc::clone(&self.engine),
                 bounds: self.bounds,
-                fingerprint: running[unit.file].fingerprint.clone(),
+                stores_bundles: sources[unit.file].input.stores_bundles,
                 may_defer,
             };
             tasks.spawn(async move {
@@ -218,10 +216,18 @@ impl Importer {
                 .await?;
         }
         let complete = reader.await??;
-        for (file, state) in running.iter().enumerate() {
-            self.finish(state, file < complete).await?;
+        for (file, state) in running.iter_mut().enumerate() {
+            state.record.complete |= file < complete && state.is_readable;
+            self.remember(state).await?;
         }
         Ok(later)
+    }
+
+    /// What tells the file from others; `None` if the import is to end.
+    async fn fingerprint(&self, input: &Input) -> Result<Option<String>, ImportError> {
+        let (input, progress) = (input.clone(), Arc::clone(&self.progress));
+        let reading = move || input.fingerprint(&progress.stop);
+        Ok(tokio::task::spawn_blocking(reading).await??)
     }
 
     /// Takes note of a unit that is done.
@@ -235,16 +241,16 @@ impl Importer {
     ) -> Result<(), ImportError> {
         let input = &sources[outcome.file].input;
         let state = &mut running[outcome.file];
-        if outcome.deferred {
-            later.push(input.clone());
-            state.rejected += 1;
-            return Ok(());
-        }
         self.progress
             .accepted
             .fetch_add(outcome.accepted, Ordering::Relaxed);
-        for (line, reason, count) in outcome.rejected {
-            state.rejected += count;
+        if !outcome.deferred.is_empty() && !later.contains(input) {
+            later.push(input.clone());
+        }
+        let rejected = outcome.rejected.iter().flat_map(|one| &one.places);
+        let left = outcome.deferred.iter().chain(rejected).copied();
+        state.record.tried(&outcome.tried, left);
+        let mut report = |line, reason, count| {
             self.progress.rejected.fetch_add(count, Ordering::Relaxed);
             report(&Rejection {
                 file: input.path.clone(),
@@ -254,53 +260,50 @@ impl Importer {
             if self.stop_on_error {
                 self.progress.stop.store(true, Ordering::Relaxed);
             }
+        };
+        for one in outcome.rejected {
+            report(one.line, one.reason, one.places.len() as u64);
         }
-        state.done(outcome.number, outcome.lines);
+        if let Some(reason) = outcome.unreadable {
+            state.is_readable = false;
+            report(None, reason, 1);
+        }
+        state.done(outcome.number, outcome.up_to);
         if state.remembered.elapsed() > REMEMBER_EVERY && input.format == Format::Lines {
             state.remembered = Instant::now();
-            let place = state.lines.to_string();
-            self.store
-                .set_setting(&key(&state.fingerprint), place.as_bytes())
-                .await?;
+            self.remember(state).await?;
         }
         Ok(())
     }
 
-    /// Remembers a file that is done, or the place in one that was left early. A file with
-    /// rejected resources starts from its beginning next time: someone may have mended it.
-    async fn finish(&self, state: &Running, complete: bool) -> Result<(), ImportError> {
-        let place = match (state.rejected, complete) {
-            (0, true) => DONE.to_owned(),
-            (0, false) => state.lines.to_string().into_bytes(),
-            _ => b"0".to_vec(),
-        };
+    /// Writes down how far a file is. What was rejected is tried again next time, even if the
+    /// file stays as it is: the reason may have lain in what was stored.
+    async fn remember(&self, state: &Running) -> Result<(), ImportError> {
+        let record = state.record.write();
         self.store
-            .set_setting(&key(&state.fingerprint), &place)
+            .set_setting(&key(&state.fingerprint), record.as_bytes())
             .await?;
         Ok(())
     }
 }
 
 impl Running {
-    fn new(fingerprint: String, lines: u64) -> Self {
+    fn new(fingerprint: String, record: Record) -> Self {
         Self {
             fingerprint,
-            ahead: Vec::new(),
+            record,
             next: 0,
-            lines,
-            ahead_lines: Vec::new(),
-            rejected: 0,
+            ahead: BTreeMap::new(),
+            is_readable: true,
             remembered: Instant::now(),
         }
     }
 
-    /// Unit `number` with so many lines is done; units may be done out of order.
-    fn done(&mut self, number: u64, lines: u64) {
-        self.ahead.push(number);
-        self.ahead_lines.push(lines);
-        while let Some(at) = self.ahead.iter().position(|done| *done == self.next) {
-            self.ahead.swap_remove(at);
-            self.lines += self.ahead_lines.swap_remove(at);
+    /// The unit `number`, which goes up to a line, is done; units may be done out of order.
+    fn done(&mut self, number: u64, up_to: u64) {
+        self.ahead.insert(number, up_to);
+        while let Some(up_to) = self.ahead.remove(&self.next) {
+            self.record.lines = self.record.lines.max(up_to);
             self.next += 1;
         }
     }
@@ -316,10 +319,14 @@ mod tests {
 
     #[test]
     fn only_what_has_no_gap_before_it_counts_as_done() {
-        let mut state = Running::new(String::new(), 10);
-        for (number, lines, expected) in [(1, 5, 10), (2, 7, 10), (0, 3, 25), (3, 1, 26)] {
-            state.done(number, lines);
-            assert_eq!(state.lines, expected);
+        let record = Record {
+            lines: 10,
+            ..Record::default()
+        };
+        let mut state = Running::new(String::new(), record);
+        for (number, up_to, expected) in [(1, 18, 10), (2, 25, 10), (0, 13, 25), (3, 26, 26)] {
+            state.done(number, up_to);
+            assert_eq!(state.record.lines, expected);
         }
     }
 

@@ -10,6 +10,8 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use super::{
     Progress,
     files::{Format, Input},
+    identity::{Seed, Seeds, has_id},
+    record::{Part, Record},
 };
 
 /// A unit of lines ends at so many,
@@ -17,11 +19,11 @@ const UNIT_LINES: usize = 128;
 /// or at so many bytes.
 const UNIT_BYTES: usize = 512 << 10;
 
-/// A file and where to begin in it.
+/// A file and what of it is done.
 #[derive(Clone)]
 pub struct Source {
     pub input: Input,
-    pub skip_lines: u64,
+    pub record: Record,
 }
 
 /// What is imported in one piece.
@@ -30,23 +32,36 @@ pub struct Unit {
     pub file: usize,
     /// Its place among the units of the file.
     pub number: u64,
+    /// With it the file is read up to this line.
+    pub up_to: u64,
     pub content: Content,
 }
 
 pub enum Content {
     /// One JSON text.
-    Json(Vec<u8>),
-    /// JSON texts with the numbers of their lines, from 1.
-    Lines(Vec<(u64, Vec<u8>)>),
+    Json(Vec<u8>, Part),
+    /// JSON texts, one a line.
+    Lines(Vec<Line>),
     /// More than one JSON text may have, or not to be unpacked.
     Unreadable(String),
+}
+
+/// A JSON text of an NDJSON file.
+pub struct Line {
+    /// The number of the line, from 1.
+    pub number: u64,
+    pub text: Vec<u8>,
+    /// What of it is to be imported.
+    pub part: Part,
+    /// What ids are made of, if it has none.
+    pub seed: Option<Seed>,
 }
 
 impl Unit {
     pub fn bytes(&self) -> usize {
         match &self.content {
-            Content::Json(text) => text.len(),
-            Content::Lines(lines) => lines.iter().map(|(_, text)| text.len()).sum(),
+            Content::Json(text, _) => text.len(),
+            Content::Lines(lines) => lines.iter().map(|line| line.text.len()).sum(),
             Content::Unreadable(_) => 0,
         }
     }
@@ -87,11 +102,12 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Passes a unit on; false if no more are wanted.
-    fn send(&mut self, content: Content) -> bool {
+    /// Passes a unit on, with which the file is read up to a line; false if no more are wanted.
+    fn send(&mut self, up_to: u64, content: Content) -> bool {
         let unit = Unit {
             file: self.file,
             number: self.number,
+            up_to,
             content,
         };
         self.number += 1;
@@ -100,51 +116,59 @@ impl Output<'_> {
 }
 
 fn whole(source: &Source, most_bytes: usize, output: &mut Output<'_>) -> io::Result<bool> {
+    let Some(part) = source.record.left(1) else {
+        return Ok(true);
+    };
     let reader = source.input.open(&output.progress.read)?;
     let mut text = Vec::new();
-    let content = match reader.take(most_bytes as u64 + 1).read_to_end(&mut text) {
-        Ok(read) if read > most_bytes => Content::Unreadable(too_long(most_bytes)),
-        Ok(_) => Content::Json(text),
-        Err(error) => Content::Unreadable(error.to_string()),
+    let unreadable = match reader.take(most_bytes as u64 + 1).read_to_end(&mut text) {
+        Ok(read) if read > most_bytes => too_long(most_bytes),
+        Ok(_) => return Ok(output.send(1, Content::Json(text, part))),
+        Err(error) => error.to_string(),
     };
-    Ok(output.send(content))
+    Ok(output.send(0, Content::Unreadable(unreadable)))
 }
 
 fn lines(source: &Source, most_bytes: usize, output: &mut Output<'_>) -> io::Result<bool> {
     let mut reader = source.input.open(&output.progress.read)?;
+    let mut seeds = Seeds::default();
     let mut unit = Vec::new();
     let mut bytes = 0;
     let mut number = 0;
     loop {
-        let mut line = Vec::new();
-        let read = match (&mut reader)
+        let mut text = Vec::new();
+        let read = (&mut reader)
             .take(most_bytes as u64 + 1)
-            .read_until(b'\n', &mut line)
-        {
-            Ok(read) => read,
-            Err(error) => {
-                let reason = format!("line {}: {error}", number + 1);
-                return Ok((unit.is_empty() || output.send(Content::Lines(unit)))
-                    && output.send(Content::Unreadable(reason)));
-            }
+            .read_until(b'\n', &mut text);
+        let unreadable = match read {
+            Ok(_) if text.len() > most_bytes => Some(too_long(most_bytes)),
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
         };
-        if read == 0 {
-            return Ok(unit.is_empty() || output.send(Content::Lines(unit)));
+        if unreadable.is_some() || text.is_empty() {
+            let goes_on = unit.is_empty() || output.send(number, Content::Lines(unit));
+            let Some(reason) = unreadable else {
+                return Ok(goes_on);
+            };
+            let reason = format!("line {}: {reason}", number + 1);
+            return Ok(goes_on && output.send(number, Content::Unreadable(reason)));
         }
         number += 1;
-        if line.len() > most_bytes {
-            let reason = format!("line {number}: {}", too_long(most_bytes));
-            return Ok((unit.is_empty() || output.send(Content::Lines(unit)))
-                && output.send(Content::Unreadable(reason)));
-        }
-        if number <= source.skip_lines {
+        // Lines that are done count too: equal ones behind them keep their seeds.
+        let seed = (!has_id(&text)).then(|| seeds.next(&text));
+        let Some(part) = source.record.left(number) else {
             continue;
-        }
-        bytes += line.len();
-        unit.push((number, line));
+        };
+        bytes += text.len();
+        unit.push(Line {
+            number,
+            text,
+            part,
+            seed,
+        });
         if unit.len() >= UNIT_LINES || bytes >= UNIT_BYTES {
             bytes = 0;
-            if !output.send(Content::Lines(std::mem::take(&mut unit))) {
+            if !output.send(number, Content::Lines(std::mem::take(&mut unit))) {
                 return Ok(false);
             }
         }

@@ -1,20 +1,22 @@
 //! One unit of work: parse, prepare, submit; on failure find out which resource is to blame.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use resources::{Doc, doc::Bounds, model::ResourceType};
 
 use super::{
-    bundle::{self, Entries, Parts},
-    files::derived_id,
-    reader::{Content, Unit},
+    bundle::{self, Parts},
+    identity::{Seed, Seeds},
+    reader::{Content, Line, Unit},
+    record::{Part, Place},
+    request::Request,
 };
 use crate::{
     access::Access,
-    engine::{BundleOptions, Engine, Error, ErrorKind, Operation, Return, Target},
+    engine::{Engine, Error, ErrorKind, Operation, Target},
 };
 
-static ACCESS: Access = Access::system("an operator imports files");
+pub static ACCESS: Access = Access::system("an operator imports files");
 /// How often something is tried again that failed for a passing reason.
 const TRIES: u32 = 6;
 
@@ -22,25 +24,40 @@ const TRIES: u32 = 6;
 pub struct Work {
     pub engine: Arc<Engine>,
     pub bounds: Bounds,
-    pub fingerprint: String,
+    /// Every Bundle of the file is a resource to store.
+    pub stores_bundles: bool,
     /// The file may be tried again when the others are in.
     pub may_defer: bool,
 }
 
 /// What came of a unit.
+#[derive(Default)]
 pub struct Outcome {
     pub file: usize,
     pub number: u64,
-    pub lines: u64,
+    /// With the unit the file is done up to this line.
+    pub up_to: u64,
+    /// The lines that were tried.
+    pub tried: Vec<u64>,
     pub accepted: u64,
-    /// Line, reason, and how many resources it is about.
-    pub rejected: Vec<(Option<usize>, String, u64)>,
-    /// Nothing was imported: it refers to what may come later.
-    pub deferred: bool,
+    pub rejected: Vec<Rejected>,
+    /// What refers to what may come later: nothing of it is stored.
+    pub deferred: Vec<Place>,
+    /// The rest of the file cannot be read, and why.
+    pub unreadable: Option<String>,
+}
+
+/// What is not stored, and why.
+pub struct Rejected {
+    /// One for each resource.
+    pub places: Vec<Place>,
+    pub line: Option<usize>,
+    pub reason: String,
 }
 
 /// A resource on its way, and where it stands.
 struct Piece {
+    place: Place,
     line: Option<usize>,
     kind: ResourceType,
     id: String,
@@ -48,8 +65,12 @@ struct Piece {
 }
 
 impl Outcome {
-    fn reject(&mut self, line: Option<usize>, reason: impl Into<String>) {
-        self.rejected.push((line, reason.into(), 1));
+    pub fn reject(&mut self, place: Place, line: Option<usize>, reason: impl Display) {
+        self.rejected.push(Rejected {
+            places: vec![place],
+            line,
+            reason: reason.to_string(),
+        });
     }
 }
 
@@ -62,99 +83,160 @@ impl Work {
         let mut outcome = Outcome {
             file: unit.file,
             number: unit.number,
-            lines: 0,
-            accepted: 0,
-            rejected: Vec::new(),
-            deferred: false,
+            up_to: unit.up_to,
+            ..Outcome::default()
         };
         match unit.content {
-            Content::Unreadable(reason) => outcome.reject(None, reason),
-            Content::Json(text) => self.json(&text, &mut outcome).await?,
+            Content::Unreadable(reason) => outcome.unreadable = Some(reason),
+            Content::Json(text, part) => {
+                outcome.tried.push(1);
+                self.json(text, &part, &mut outcome).await?;
+            }
             Content::Lines(lines) => {
-                outcome.lines = lines.len() as u64;
-                self.lines(&lines, &mut outcome).await?;
+                outcome.tried.extend(lines.iter().map(|line| line.number));
+                self.lines(lines, &mut outcome).await?;
             }
         }
         Ok(outcome)
     }
 
-    async fn json(&self, text: &[u8], outcome: &mut Outcome) -> Result<(), Error> {
-        let doc = match Doc::parse_bytes(text, &self.bounds) {
+    async fn json(&self, text: Vec<u8>, part: &Part, outcome: &mut Outcome) -> Result<(), Error> {
+        let whole = Place {
+            line: 1,
+            entry: None,
+        };
+        let doc = match Doc::parse_bytes(&text, &self.bounds) {
             Ok(doc) => doc,
             Err(error) => {
-                outcome.reject(Some(error.line), error.to_string());
+                outcome.reject(whole, Some(error.line), &error);
                 return Ok(());
             }
         };
-        if doc.resource_type() != Some("Bundle") {
-            return match self.piece(doc, Some(1), 0) {
-                Ok(piece) => self.submit(vec![piece], outcome).await,
-                Err(reason) => {
-                    outcome.reject(Some(1), reason);
-                    Ok(())
-                }
-            };
-        }
-        let line_of = |place| {
-            let text = std::str::from_utf8(text).ok()?;
-            bundle::entry_line(text, place)
+        let parts = match doc.resource_type() {
+            Some("Bundle") => bundle::take_apart(&doc, Seed::of(doc.text())),
+            _ => Parts::Resource,
         };
-        let parts = bundle::take_apart(&doc, &self.fingerprint);
-        drop(doc);
         match parts {
-            Err(reason) => outcome.reject(Some(1), reason),
-            Ok(Parts::Bundle(entries)) => self.bundle(&entries, line_of, outcome).await?,
-            Ok(Parts::Collection(resources)) => {
-                let mut pieces = Vec::with_capacity(resources.len());
-                for (place, text) in resources {
-                    let piece = Doc::parse_within(text, &self.bounds)
-                        .map_err(|error| error.to_string())
-                        .and_then(|doc| self.piece(doc, line_of(place), place as u64));
-                    match piece {
-                        Ok(piece) => pieces.push(piece),
-                        Err(reason) => outcome.reject(line_of(place), reason),
-                    }
+            Parts::Resource => {
+                let seed = Seed::of(doc.text());
+                match self.piece(doc, whole, Some(1), seed) {
+                    Ok(piece) => self.submit(vec![piece], outcome).await?,
+                    Err(reason) => outcome.reject(whole, Some(1), reason),
                 }
-                self.submit(pieces, outcome).await?;
+            }
+            Parts::Bundle(entries) => {
+                // A Bundle may be large: what is not needed any more does not stay.
+                drop(doc);
+                let lines = bundle::entry_lines(&text);
+                drop(text);
+                let request = Request {
+                    entries: &entries,
+                    part,
+                    line: 1,
+                    line_of: &|entry| lines.get(entry).copied(),
+                };
+                self.request(&request, outcome).await?;
+            }
+            Parts::Collection(resources) => {
+                drop(doc);
+                let lines = bundle::entry_lines(&text);
+                drop(text);
+                self.collection(resources, part, &lines, outcome).await?;
             }
         }
         Ok(())
     }
 
-    async fn lines(&self, lines: &[(u64, Vec<u8>)], outcome: &mut Outcome) -> Result<(), Error> {
-        let mut pieces = Vec::with_capacity(lines.len());
-        for (number, text) in lines {
-            if text.iter().all(u8::is_ascii_whitespace) {
+    async fn collection(
+        &self,
+        resources: Vec<(usize, String)>,
+        part: &Part,
+        lines: &[usize],
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let mut seeds = Seeds::default();
+        let mut pieces = Vec::with_capacity(resources.len());
+        for (entry, text) in resources {
+            let seed = seeds.next(text.as_bytes());
+            if !part.has(entry) {
                 continue;
             }
-            let line = usize::try_from(*number).ok();
-            match Doc::parse_bytes(text, &self.bounds) {
-                Err(error) => {
-                    outcome.reject(line, format!("{} at column {}", error.kind, error.column));
-                }
-                Ok(doc) if doc.resource_type() == Some("Bundle") => {
-                    let fingerprint = format!("{}:{number}", self.fingerprint);
-                    match bundle::take_apart(&doc, &fingerprint) {
-                        Ok(Parts::Bundle(entries)) => {
-                            self.bundle(&entries, |_| line, outcome).await?;
-                        }
-                        Ok(Parts::Collection(_)) => {
-                            outcome.reject(line, "a collection inside NDJSON is not imported");
-                        }
-                        Err(reason) => outcome.reject(line, reason),
-                    }
-                }
-                Ok(doc) => match self.piece(doc, line, *number) {
-                    Ok(piece) => pieces.push(piece),
-                    Err(reason) => outcome.reject(line, reason),
-                },
+            let place = Place {
+                line: 1,
+                entry: Some(entry),
+            };
+            let line = lines.get(entry).copied();
+            let piece = Doc::parse_within(text, &self.bounds)
+                .map_err(|error| error.to_string())
+                .and_then(|doc| self.piece(doc, place, line, seed));
+            match piece {
+                Ok(piece) => pieces.push(piece),
+                Err(reason) => outcome.reject(place, line, reason),
             }
         }
         self.submit(pieces, outcome).await
     }
 
-    /// A resource ready to be submitted, with an id derived from its place if it has none.
-    fn piece(&self, doc: Doc, line: Option<usize>, place: u64) -> Result<Piece, String> {
+    async fn lines(&self, lines: Vec<Line>, outcome: &mut Outcome) -> Result<(), Error> {
+        let mut pieces = Vec::with_capacity(lines.len());
+        for line in lines {
+            if line.text.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let place = Place {
+                line: line.number,
+                entry: None,
+            };
+            let number = usize::try_from(line.number).ok();
+            let doc = match Doc::parse_bytes(&line.text, &self.bounds) {
+                Ok(doc) => doc,
+                Err(error) => {
+                    let reason = format!("{} at column {}", error.kind, error.column);
+                    outcome.reject(place, number, reason);
+                    continue;
+                }
+            };
+            let seed = line.seed.unwrap_or_else(|| Seed::of(doc.text()));
+            if !self.stores_bundles && bundle::is_request(&doc) {
+                self.line_of_request(&doc, &line, seed, outcome).await?;
+                continue;
+            }
+            match self.piece(doc, place, number, seed) {
+                Ok(piece) => pieces.push(piece),
+                Err(reason) => outcome.reject(place, number, reason),
+            }
+        }
+        self.submit(pieces, outcome).await
+    }
+
+    async fn line_of_request(
+        &self,
+        doc: &Doc,
+        line: &Line,
+        seed: Seed,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let Parts::Bundle(entries) = bundle::take_apart(doc, seed) else {
+            return Ok(());
+        };
+        let number = usize::try_from(line.number).ok();
+        let request = Request {
+            entries: &entries,
+            part: &line.part,
+            line: line.number,
+            line_of: &|_| number,
+        };
+        self.request(&request, outcome).await
+    }
+
+    /// A resource ready to be submitted, with an id made from `seed` if it has none.
+    fn piece(
+        &self,
+        doc: Doc,
+        place: Place,
+        line: Option<usize>,
+        seed: Seed,
+    ) -> Result<Piece, String> {
         let root = doc.root();
         let name = root
             .get("resourceType")
@@ -168,7 +250,7 @@ impl Work {
             Some(Some(id)) => (id, doc),
             Some(None) => return Err("its id is not a string".to_owned()),
             None => {
-                let id = derived_id(&self.fingerprint, place);
+                let id = seed.id(0);
                 let end = name.span().end;
                 let text = doc.splice(&[(end..end, format!(",\"id\":\"{id}\""))]);
                 let doc = Doc::parse_within(text, &self.bounds).map_err(|e| e.to_string())?;
@@ -176,6 +258,7 @@ impl Work {
             }
         };
         Ok(Piece {
+            place,
             line,
             kind,
             id,
@@ -202,11 +285,12 @@ impl Work {
                     })
                     .collect()
             };
-            match patiently(|| self.engine.submit(operations(), &ACCESS)).await {
+            match patiently(|| self.engine.submit_as_is(operations(), &ACCESS)).await {
                 Ok(_) => outcome.accepted += group.len() as u64,
                 Err(error) if is_passing(&error) => return Err(error),
                 Err(error) => match group {
                     [piece] => outcome.reject(
+                        piece.place,
                         piece.line,
                         format!("{}/{}: {}", piece.kind, piece.id, reasons(&error)),
                     ),
@@ -219,145 +303,10 @@ impl Work {
         }
         Ok(())
     }
-
-    /// Sends a transaction or batch; entries that are to blame are left out and the rest is sent
-    /// again.
-    async fn bundle(
-        &self,
-        entries: &Entries,
-        line_of: impl Fn(usize) -> Option<usize>,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        let mut left_out = BTreeSet::new();
-        loop {
-            let (text, kept) = entries.without(&left_out);
-            if kept.is_empty() {
-                return Ok(());
-            }
-            let doc = match Doc::parse_within(text, &self.bounds) {
-                Ok(doc) => doc,
-                Err(error) => {
-                    let count = kept.len() as u64;
-                    outcome
-                        .rejected
-                        .push((line_of(0), error.kind.to_string(), count));
-                    return Ok(());
-                }
-            };
-            let options = BundleOptions {
-                prefer: Return::Minimal,
-                strict: true,
-            };
-            match patiently(|| self.engine.bundle(doc.clone(), &options, &ACCESS)).await {
-                Ok(response) if entries.is_batch() => {
-                    let failed = failures(&response);
-                    outcome.accepted += (kept.len() - failed.len().min(kept.len())) as u64;
-                    for (at, reason) in failed {
-                        let place = kept.get(at).copied().unwrap_or(at);
-                        outcome.reject(line_of(place), format!("Bundle.entry[{place}]: {reason}"));
-                    }
-                    return Ok(());
-                }
-                Ok(_) => {
-                    outcome.accepted += kept.len() as u64;
-                    return Ok(());
-                }
-                Err(error) if is_passing(&error) => return Err(error),
-                Err(_) if self.may_defer && entries.looks_things_up() => {
-                    outcome.deferred = true;
-                    return Ok(());
-                }
-                Err(error) => {
-                    if !leave_out(&error, &kept, &mut left_out, &line_of, outcome) {
-                        outcome
-                            .rejected
-                            .push((line_of(0), reasons(&error), kept.len() as u64));
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Rejects the entries that the error names; false if it names none.
-fn leave_out(
-    error: &Error,
-    kept: &[usize],
-    left_out: &mut BTreeSet<usize>,
-    line_of: &impl Fn(usize) -> Option<usize>,
-    outcome: &mut Outcome,
-) -> bool {
-    let before = left_out.len();
-    for issue in &error.issues {
-        let Some(place) = issue
-            .expression
-            .as_deref()
-            .and_then(entry_of)
-            .and_then(|at| kept.get(at).copied())
-        else {
-            continue;
-        };
-        let path = issue
-            .expression
-            .as_deref()
-            .and_then(|path| path.split_once(']'))
-            .map_or("", |(_, rest)| rest);
-        if left_out.insert(place) {
-            outcome.reject(
-                line_of(place),
-                format!("Bundle.entry[{place}]{path}: {}", issue.diagnostics),
-            );
-        }
-    }
-    left_out.len() > before
-}
-
-/// The number in `Bundle.entry[number]…`.
-fn entry_of(expression: &str) -> Option<usize> {
-    expression
-        .strip_prefix("Bundle.entry[")?
-        .split_once(']')?
-        .0
-        .parse()
-        .ok()
-}
-
-/// The entries of a batch response that failed, and why.
-fn failures(response: &str) -> Vec<(usize, String)> {
-    let Ok(doc) = Doc::parse(response) else {
-        return Vec::new();
-    };
-    let Some(entries) = doc.root().get("entry") else {
-        return Vec::new();
-    };
-    entries
-        .items()
-        .enumerate()
-        .filter_map(|(at, entry)| {
-            let response = entry.get("response")?;
-            let status = response.get("status")?.plain_str()?;
-            if !status.starts_with(['4', '5']) {
-                return None;
-            }
-            let reason = response
-                .get("outcome")
-                .and_then(|outcome| {
-                    outcome
-                        .get("issue")?
-                        .items()
-                        .next()?
-                        .get("diagnostics")?
-                        .as_str()
-                })
-                .map_or_else(|| status.to_owned(), |reason| reason.into_owned());
-            Some((at, reason))
-        })
-        .collect()
 }
 
 /// Tries again, with growing pauses, what failed for a passing reason.
-async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
+pub async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -372,14 +321,14 @@ where
     attempt().await
 }
 
-fn is_passing(error: &Error) -> bool {
+pub fn is_passing(error: &Error) -> bool {
     matches!(
         error.kind,
         ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Timeout
     ) || (error.kind == ErrorKind::Conflict && error.retry_after.is_some())
 }
 
-fn reasons(error: &Error) -> String {
+pub fn reasons(error: &Error) -> String {
     let parts: Vec<String> = error
         .issues
         .iter()
@@ -390,30 +339,4 @@ fn reasons(error: &Error) -> String {
         })
         .collect();
     parts.join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_are_found_in_expressions() {
-        for (expression, entry) in [
-            ("Bundle.entry[3]", Some(3)),
-            ("Bundle.entry[12].resource.name[0]", Some(12)),
-            ("Bundle.type", None),
-            ("Patient.name[0]", None),
-        ] {
-            assert_eq!(entry_of(expression), entry);
-        }
-    }
-
-    #[test]
-    fn failed_entries_of_a_batch_are_found_with_their_reason() {
-        let response = r#"{"resourceType":"Bundle","entry":[{"response":{"status":"201 Created"}},{"response":{"status":"422 Unprocessable Entity","outcome":{"issue":[{"diagnostics":"no"}]}}},{"response":{"status":"404 Not Found"}}]}"#;
-        assert_eq!(
-            failures(response),
-            [(1, "no".to_owned()), (2, "404 Not Found".to_owned())]
-        );
-    }
 }

@@ -27,14 +27,19 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
         }
         Clause::Not(part) => Clause::Not(within(part, kind)),
         Clause::Keys { param, ranges } => match registry.home(kind, param) {
-            Some(home) => keys_at(param, ranges, home),
-            None => Clause::Keys { param, ranges },
-        },
-        Clause::HasParam(param) => match registry.home(kind, param) {
             Some(Home {
                 param: home,
-                target: None,
-            }) => Clause::HasParam(home),
+                target: Some(target),
+            }) => keys_at(param, ranges, (home, target)),
+            _ => {
+                let each = |param| Clause::Keys {
+                    param,
+                    ranges: ranges.clone(),
+                };
+                any(sorted_by(param, kind, registry).into_iter().map(each))
+            }
+        },
+        Clause::HasParam(param) => match registry.home(kind, param) {
             Some(Home {
                 param: home,
                 target: Some(target),
@@ -45,7 +50,9 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
                 },
                 Clause::HasParam(param),
             ]),
-            None => Clause::HasParam(param),
+            _ => any(sorted_by(param, kind, registry)
+                .into_iter()
+                .map(Clause::HasParam)),
         },
         Clause::Refers {
             param,
@@ -73,9 +80,24 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
     }
 }
 
-/// The parameter whose rows a search in the order of `param` walks.
-pub fn sorted_by(param: ParamId, kind: ResourceType, registry: &Registry) -> ParamId {
-    reference_home(registry, kind, param)
+/// The parameters whose rows hold what `param` finds, and give its order.
+pub fn sorted_by(param: ParamId, kind: ResourceType, registry: &Registry) -> Vec<ParamId> {
+    let param = reference_home(registry, kind, param);
+    let parts = registry.parts(kind, param);
+    std::iter::once(param)
+        .chain(parts.iter().copied())
+        .collect()
+}
+
+fn any(parts: impl Iterator<Item = Clause>) -> Clause {
+    let mut parts: Vec<Clause> = parts.collect();
+    match parts.pop() {
+        Some(only) if parts.is_empty() => only,
+        last => {
+            parts.extend(last);
+            Clause::Any(parts)
+        }
+    }
 }
 
 fn reference_home(registry: &Registry, kind: ResourceType, param: ParamId) -> ParamId {
@@ -83,13 +105,11 @@ fn reference_home(registry: &Registry, kind: ResourceType, param: ParamId) -> Pa
 }
 
 /// Ranges of `param`'s keys: those of local references to the home's type are found there.
-fn keys_at(param: ParamId, ranges: Vec<KeyRange>, home: Home) -> Clause {
-    let Some(target) = home.target else {
-        return Clause::Keys {
-            param: home.param,
-            ranges,
-        };
-    };
+fn keys_at(
+    param: ParamId,
+    ranges: Vec<KeyRange>,
+    (home, target): (ParamId, ResourceType),
+) -> Clause {
     let prefix = key::reference_prefix(target);
     let end = successor(&prefix);
     let (mut there, mut here) = (Vec::new(), Vec::new());
@@ -117,20 +137,11 @@ fn keys_at(param: ParamId, ranges: Vec<KeyRange>, home: Home) -> Clause {
             test: range.test,
         });
     }
-    let mut found = Vec::new();
-    for (param, ranges) in [(home.param, there), (param, here)] {
-        if !ranges.is_empty() {
-            found.push(Clause::Keys { param, ranges });
-        }
-    }
-    match found.pop() {
-        Some(only) if found.is_empty() => only,
-        Some(last) => {
-            found.push(last);
-            Clause::Any(found)
-        }
-        None => Clause::Any(found),
-    }
+    let found = [(home, there), (param, here)];
+    any(found
+        .into_iter()
+        .filter(|(_, ranges)| !ranges.is_empty())
+        .map(|(param, ranges)| Clause::Keys { param, ranges }))
 }
 
 /// The parts, with one for both where a reference and a date that are stored as a pair are asked.

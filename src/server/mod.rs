@@ -23,6 +23,10 @@ pub enum Purpose {
     Serve,
     /// An import, for which an update without change is none.
     Import,
+    /// The schema, made or brought up to date.
+    Migrate,
+    /// Work on a store that is there: a mistyped address must not make another.
+    Maintain,
 }
 
 /// Why a server could not start, run or stop.
@@ -68,11 +72,12 @@ fn advice(error: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// It is not there, of another version, or refuses.
-pub async fn open_store(config: &Config) -> Result<Store, StartError> {
+pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, StartError> {
     let options = store::Options {
         connections: config.store.connections as usize,
         query_time: config.limits.query_time(),
         queue_commits: config.limits.commit_queue,
+        create: purpose != Purpose::Maintain,
         ..store::Options::default()
     };
     let url = config.store_url()?;
@@ -100,7 +105,7 @@ async fn open_at(
     purpose: Purpose,
     base_url: String,
 ) -> Result<(Arc<Store>, Arc<Engine>), StartError> {
-    let store = Arc::new(open_store(config).await?);
+    let store = Arc::new(open_store(config, purpose).await?);
     let settings = engine::Settings {
         base_url: base_url.trim_end_matches('/').to_owned(),
         update_create: config.rest.update_create || purpose == Purpose::Import,

@@ -9,6 +9,9 @@ pub enum StoreError {
     /// The guard with this index does not hold.
     #[error("guard {0} of the commit does not hold")]
     Guard(usize),
+    /// What was to be written was computed with search parameters that are no longer in force.
+    #[error("the search parameters have changed since the write was computed")]
+    Outdated,
     /// The database does not answer; it may later. Whether a commit happened is not known.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -18,6 +21,9 @@ pub enum StoreError {
     /// The query took longer than allowed.
     #[error("the query took longer than {0} ms")]
     Timeout(u64),
+    /// The query has more conditions than the database takes.
+    #[error("the query is too large for the database: {0}")]
+    TooLarge(String),
     /// The disk is full or refuses writes.
     #[error("the storage refuses writes: {0}")]
     Storage(String),
@@ -27,6 +33,9 @@ pub enum StoreError {
     /// What is stored contradicts itself; needs an operator.
     #[error("the store is damaged ({0}); restore it from a backup")]
     Damaged(String),
+    /// The words for full-text search are damaged; they can be made anew from the log.
+    #[error("the words for full-text search are damaged: {0}")]
+    Words(String),
     /// The store cannot do this (yet); the text says what.
     #[error("the store does not support {0}")]
     NotSupported(&'static str),

@@ -182,6 +182,77 @@ pub(super) async fn apply<S: Session>(
     Ok(true)
 }
 
+/// Refuses words that are broken in themselves, or ahead of the log.
+pub(super) async fn check<S: Session>(session: &mut S) -> Result<(), StoreError> {
+    if session.dialect() == Dialect::Sqlite {
+        let sql = "INSERT INTO fulltext (fulltext, rank) VALUES ('integrity-check', 0)";
+        session.execute(&Sql::new(Dialect::Sqlite, sql)).await?;
+    }
+    let position = position(session).await?;
+    let sql = Sql::new(
+        session.dialect(),
+        "SELECT coalesce(max(vid),0) FROM version",
+    );
+    let newest = session.rows(&sql).await?.pop();
+    let newest = newest.map_or(Ok(0), |mut row| row.int())?;
+    if position > newest {
+        return Err(StoreError::Words(format!(
+            "they are kept up to version {position} of the log, which ends at {newest}"
+        )));
+    }
+    Ok(())
+}
+
+/// How many of the next resources lack their words or have some that they should not, and the
+/// last one looked at.
+pub(super) async fn misworded<S: Session>(
+    session: &mut S,
+    after_rid: i64,
+    limit: usize,
+) -> Result<(u64, Option<i64>), StoreError> {
+    let position = position(session).await?;
+    let column = number_column(session.dialect());
+    let mut sql = Sql::new(
+        session.dialect(),
+        &format!(
+            "SELECT r.rid, r.vid, r.deleted,
+                    CASE WHEN (SELECT 1 FROM fulltext f WHERE f.{column}=r.rid LIMIT 1) IS NULL
+                         THEN 0 ELSE 1 END
+             FROM resource r WHERE r.rid>"
+        ),
+    );
+    sql.int(after_rid)
+        .push(" ORDER BY r.rid LIMIT ")
+        .int(limit as i64);
+    let (mut count, mut last) = (0, None);
+    for mut row in session.rows(&sql).await? {
+        let (rid, vid, deleted, has_words) = (row.int()?, row.int()?, row.int()?, row.int()?);
+        last = Some(rid);
+        // What is newer than the position is behind as it should be.
+        count += u64::from(vid <= position && has_words == deleted);
+    }
+    Ok((count, last))
+}
+
+/// Throws all words away; true if there may have been any. Needs a transaction around it.
+pub(super) async fn reset<S: Session>(session: &mut S) -> Result<bool, StoreError> {
+    let was = position(session).await;
+    let statements: &[&str] = match session.dialect() {
+        // The table cannot be used without its version, not even to empty it.
+        Dialect::Sqlite => &[
+            "INSERT OR IGNORE INTO fulltext_config (k, v) VALUES ('version', 4)",
+            "INSERT INTO fulltext (fulltext) VALUES ('delete-all')",
+        ],
+        Dialect::Postgres => &["TRUNCATE fulltext"],
+    };
+    for statement in statements {
+        let sql = Sql::new(session.dialect(), statement);
+        session.execute(&sql).await?;
+    }
+    maintain::set_setting(session, POSITION, &0_i64.to_be_bytes(), true).await?;
+    Ok(!matches!(was, Ok(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

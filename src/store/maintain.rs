@@ -1,16 +1,14 @@
 //! What verify, reindex and followers keep and look at.
 
-use resources::{
-    index::{Entry, ParamId},
-    model::ResourceType,
-};
+use resources::index::{Entry, ParamId};
 
 use super::{
     error::StoreError,
-    hash,
+    generation, hash,
     session::Session,
     sql::{Dialect, HEAD, Sql, Value},
-    types::{Indexed, Parameter, ParameterState, Reindex},
+    text,
+    types::{Indexed, Reindex},
 };
 
 /// Resources that are not deleted, by number, each with all its entries.
@@ -30,7 +28,8 @@ pub(super) async fn indexed<S: Session>(
     let mut found = Vec::new();
     for mut row in session.rows(&sql).await? {
         found.push(Indexed {
-            stored: row.stored()?,
+            head: row.head()?,
+            text: row.body()?,
             hash: row.bytes()?,
             entries: Vec::new(),
         });
@@ -42,25 +41,19 @@ pub(super) async fn indexed<S: Session>(
         session.dialect(),
         "SELECT rid, param, key FROM entry WHERE rid>=",
     );
-    sql.int(first.stored.head.rid)
+    sql.int(first.head.rid)
         .push(" AND rid<=")
-        .int(last.stored.head.rid);
+        .int(last.head.rid);
     sql.push(" ORDER BY rid, param, key");
     let mut at = 0;
     for mut row in session.rows(&sql).await? {
         let rid = row.int()?;
-        while found
-            .get(at)
-            .is_some_and(|indexed| indexed.stored.head.rid < rid)
-        {
+        while found.get(at).is_some_and(|indexed| indexed.head.rid < rid) {
             at += 1;
         }
         let param = ParamId(row.int()? as u32);
         let key = row.bytes()?;
-        if let Some(indexed) = found
-            .get_mut(at)
-            .filter(|found| found.stored.head.rid == rid)
-        {
+        if let Some(indexed) = found.get_mut(at).filter(|found| found.head.rid == rid) {
             indexed.entries.push(Entry { param, key });
         }
     }
@@ -114,8 +107,8 @@ pub(super) async fn defects<S: Session>(
     Ok((defects, last))
 }
 
-/// Versions after a place in the log whose text does not have the hash beside it, and how far it
-/// looked; `None` at the end.
+/// Versions after a place in the log whose text cannot be read or does not have the hash beside
+/// it, and how far it looked; `None` at the end.
 pub(super) async fn spoiled<S: Session>(
     session: &mut S,
     after_vid: i64,
@@ -132,13 +125,16 @@ pub(super) async fn spoiled<S: Session>(
     let mut last = None;
     for mut row in session.rows(&sql).await? {
         let (vid, rid, version) = (row.int()?, row.int()?, row.int()?);
-        let (body, hash) = (row.text()?, row.bytes()?);
+        let (stored, hash) = (row.bytes()?, row.bytes()?);
         last = Some(vid);
-        if hash::of(&body)[..] != hash[..] {
-            spoiled.push(format!(
-                "resource {rid}: the text of version {version} does not have the hash beside it"
-            ));
-        }
+        let reason = match text::unpack(stored) {
+            Ok(text) if hash::of(&text)[..] == hash[..] => continue,
+            Ok(_) => "it does not have the hash beside it".to_owned(),
+            Err(reason) => reason.to_string(),
+        };
+        spoiled.push(format!(
+            "resource {rid}: the text of version {version} is damaged: {reason}"
+        ));
     }
     Ok((spoiled, last))
 }
@@ -183,7 +179,9 @@ pub(super) async fn orphans<S: Session>(
 pub(super) async fn reindex<S: Session>(
     session: &mut S,
     changes: &[Reindex],
+    generation: i64,
 ) -> Result<usize, StoreError> {
+    generation::check(session, generation).await?;
     let mut done = 0;
     for change in changes {
         let mut sql = Sql::new(
@@ -220,60 +218,6 @@ pub(super) async fn reindex<S: Session>(
         done += 1;
     }
     Ok(done)
-}
-
-/// All search parameters that users posted.
-pub(super) async fn parameters<S: Session>(session: &mut S) -> Result<Vec<Parameter>, StoreError> {
-    let sql = Sql::new(
-        session.dialect(),
-        "SELECT param, base, code, definition, state, done FROM parameter ORDER BY param",
-    );
-    let mut found = Vec::new();
-    for mut row in session.rows(&sql).await? {
-        let damaged = || StoreError::Damaged("a row of the table parameter".to_owned());
-        found.push(Parameter {
-            id: ParamId(u32::try_from(row.int()?).map_err(|_| damaged())?),
-            base: ResourceType::from_number(row.int()?).ok_or_else(damaged)?,
-            code: row.text()?,
-            definition: row.text()?,
-            state: match row.int()? {
-                0 => ParameterState::Indexing,
-                1 => ParameterState::Ready,
-                2 => ParameterState::Retired,
-                _ => return Err(damaged()),
-            },
-            done: row.int()?,
-        });
-    }
-    Ok(found)
-}
-
-/// Adds or replaces a search parameter.
-pub(super) async fn put_parameter<S: Session>(
-    session: &mut S,
-    parameter: &Parameter,
-) -> Result<(), StoreError> {
-    let mut sql = Sql::new(
-        session.dialect(),
-        "INSERT INTO parameter (param, base, code, definition, state, done) VALUES (",
-    );
-    sql.int(parameter.id.0.into())
-        .push(",")
-        .int(parameter.base.number())
-        .push(",");
-    sql.bind(Value::Text(parameter.code.clone())).push(",");
-    sql.bind(Value::Text(parameter.definition.clone()))
-        .push(",");
-    sql.int(match parameter.state {
-        ParameterState::Indexing => 0,
-        ParameterState::Ready => 1,
-        ParameterState::Retired => 2,
-    });
-    sql.push(",").int(parameter.done).push(
-        ") ON CONFLICT (param) DO UPDATE SET base=excluded.base, code=excluded.code,
-           definition=excluded.definition, state=excluded.state, done=excluded.done",
-    );
-    session.execute(&sql).await.map(drop)
 }
 
 /// A small value.

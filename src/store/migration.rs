@@ -20,12 +20,28 @@ macro_rules! migrations {
     };
 }
 
-static SQLITE: &[Migration] = migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext"];
-static POSTGRES: &[Migration] = migrations!["postgres": 1 "0001_core", 2 "0002_fulltext"];
+static SQLITE: &[Migration] =
+    migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation"];
+static POSTGRES: &[Migration] =
+    migrations!["postgres": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation"];
 
 /// The table that says which steps a database has had; good for both dialects.
 pub(super) const TABLE: &str =
     "CREATE TABLE IF NOT EXISTS migration (number bigint PRIMARY KEY, name text NOT NULL)";
+
+/// What to do when a store is not where it should be.
+pub(super) const NO_STORE: &str =
+    "check the address of the store, or make one there with `rotunda migrate`";
+
+/// Refuses a database without a schema, unless it may be made.
+pub(super) fn check_made(applied: &[i64], create: bool) -> Result<(), StoreError> {
+    if create || !applied.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Open(format!(
+        "the database holds no store; {NO_STORE}"
+    )))
+}
 
 /// All steps, oldest first.
 pub(super) fn all(dialect: Dialect) -> &'static [Migration] {

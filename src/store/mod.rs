@@ -5,16 +5,20 @@
 
 mod error;
 mod fulltext;
+mod generation;
 mod hash;
 mod maintain;
+mod mend;
 mod migration;
 mod options;
+mod parameters;
 mod postgres;
 mod query;
 mod read;
 mod session;
 mod sql;
 mod sqlite;
+mod text;
 mod types;
 mod view;
 
@@ -22,12 +26,13 @@ use std::{path::Path, time::Duration};
 
 use arc_swap::ArcSwap;
 use resources::{
-    index::{Entry, Registry},
+    index::{Entry, ParamId, Registry},
     model::ResourceType,
 };
 
 pub use error::StoreError;
 pub use options::Options;
+pub use text::Unreadable;
 pub use types::*;
 
 use crate::{access::Access, search::plan::Plan};
@@ -94,6 +99,8 @@ macro_rules! change {
         }
     };
 }
+
+use {change, run};
 
 impl Store {
     /// Opens `sqlite:PATH` or `postgres://…`, making or migrating what is there.
@@ -182,9 +189,10 @@ impl Store {
     /// Runs a search.
     pub async fn search(&self, plan: &Plan, access: &Access) -> Result<Page, StoreError> {
         let (plan, view, cap) = (plan.clone(), self.view(access), self.candidates);
-        run!(self, search, |session| query::search(
+        let found = run!(self, search, |session| query::search(
             session, &plan, &view, cap
-        ))
+        ));
+        self.healed(found).await
     }
 
     /// A part of the log, newest first. For access see [`Store::version`].
@@ -237,6 +245,14 @@ impl Store {
         ))
     }
 
+    /// The largest number that a resource of this type has, 0 if there is none.
+    pub async fn newest_number(&self, kind: ResourceType) -> Result<i64, StoreError> {
+        let (low, high) = sql::rid_range(kind);
+        let text =
+            format!("SELECT coalesce(max(rid),0) FROM resource WHERE rid>={low} AND rid<{high}");
+        run!(self, read, |session| generation::number(session, &text))
+    }
+
     /// Contradictions between heads, log and index among the resources after a number, and how
     /// far it looked; `None` if there is nothing after the number.
     pub async fn defects(
@@ -277,9 +293,16 @@ impl Store {
         ))
     }
 
-    /// Changes index entries; how many resources were still at the version given.
-    pub async fn reindex(&self, changes: Vec<Reindex>) -> Result<usize, StoreError> {
-        change!(self, |session| maintain::reindex(session, &changes))
+    /// Changes index entries that were computed with a generation of the search parameters; how
+    /// many resources were still at the version given.
+    pub async fn reindex(
+        &self,
+        changes: Vec<Reindex>,
+        generation: i64,
+    ) -> Result<usize, StoreError> {
+        change!(self, |session| maintain::reindex(
+            session, &changes, generation
+        ))
     }
 
     /// Takes the words of up to `limit` further versions of the log into full-text search;
@@ -298,11 +321,12 @@ impl Store {
         if let Some(last) = log.last() {
             to = last.stored.head.vid;
             let changes = fulltext::changes(&log, extract);
-            if !change!(self, |session| fulltext::apply(
+            let applied = change!(self, |session| fulltext::apply(
                 session,
                 (from, to),
                 &changes
-            ))? {
+            ));
+            if !self.healed(applied).await? {
                 return Ok(false);
             }
         }
@@ -314,14 +338,74 @@ impl Store {
         Ok(!is_behind)
     }
 
-    /// All search parameters that users posted.
-    pub async fn parameters(&self) -> Result<Vec<Parameter>, StoreError> {
-        run!(self, read, |session| maintain::parameters(session))
+    /// The generation of the search parameters, and all that users posted: those of this
+    /// generation, or newer ones.
+    pub async fn parameters(&self) -> Result<(i64, Vec<Parameter>), StoreError> {
+        run!(self, read, |session| parameters::all(session))
     }
 
-    /// Adds or replaces a search parameter.
-    pub async fn put_parameter(&self, parameter: Parameter) -> Result<(), StoreError> {
-        change!(self, |session| maintain::put_parameter(session, &parameter))
+    /// Adds or replaces search parameters: `decide` is told those that are there and the texts
+    /// of the SearchParameters with these ids, `None` where there is none any more, and says
+    /// which are to be put. One such change happens at a time, on all nodes together. It takes
+    /// effect for writers with [`Store::raise_generation`].
+    pub async fn change_parameters<F>(
+        &self,
+        ids: Vec<String>,
+        decide: F,
+        access: &Access,
+    ) -> Result<Vec<Parameter>, StoreError>
+    where
+        F: FnOnce(Vec<Parameter>, Vec<(String, Option<String>)>) -> Vec<Parameter> + Send + 'static,
+    {
+        whole(access)?;
+        let view = self.view(access);
+        change!(self, |session| parameters::change(
+            session, ids, decide, &view
+        ))
+    }
+
+    /// Sets state and progress of a search parameter, if it is still in the state `from`.
+    pub async fn mark_parameter(
+        &self,
+        id: ParamId,
+        from: ParameterState,
+        (to, done): (ParameterState, i64),
+    ) -> Result<bool, StoreError> {
+        change!(self, |session| parameters::mark(
+            session,
+            id,
+            from,
+            (to, done)
+        ))
+    }
+
+    /// The generation of the search parameters: see [`Commit::generation`].
+    pub async fn generation(&self) -> Result<i64, StoreError> {
+        run!(self, read, |session| generation::newest(session))
+    }
+
+    /// From now on refuses commits of older generations. The result is what to ask
+    /// [`Store::is_settled`] with.
+    pub async fn raise_generation(&self) -> Result<i64, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .write(|session: &mut Handle<'_>| now(generation::raise(session)))
+                    .await
+            }
+            // Each statement for itself: the second must come after the first has taken effect.
+            Backend::Postgres(postgres) => {
+                let mut lease = postgres.read().await?;
+                postgres.timed(generation::raise(&mut lease).await)
+            }
+        }
+    }
+
+    /// True if no commit of a generation before the raise can still happen.
+    pub async fn is_settled(&self, raised: i64) -> Result<bool, StoreError> {
+        run!(self, read, |session| generation::is_settled(
+            session, raised
+        ))
     }
 
     /// A small value: how far a follower or an import is, a secret.

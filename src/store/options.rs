@@ -23,8 +23,11 @@ pub struct Options {
     pub writer_cache: usize,
     /// Page cache of each SQLite reader, KiB.
     pub reader_cache: usize,
-    /// Size of the SQLite log (in pages of 8 KiB) at which it is written back.
+    /// Size of the SQLite log (in pages of 4 KiB) from which on it is moved into the database. The
+    /// larger, the more changes of a page become one, and the longer a start after a crash.
     pub checkpoint_pages: u32,
+    /// A store that is not there is made; otherwise it is an error, and nothing is left behind.
+    pub create: bool,
 }
 
 impl Default for Options {
@@ -39,7 +42,8 @@ impl Default for Options {
             candidates: 10_000,
             writer_cache: 128 << 10,
             reader_cache: 8 << 10,
-            checkpoint_pages: 16_000,
+            checkpoint_pages: 32_000,
+            create: true,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Reading resources and the log.
 
-use bytes::Bytes;
 use resources::model::ResourceType;
 
 use super::{
@@ -103,10 +102,7 @@ fn log_entry(mut row: Row) -> Result<LogEntry, StoreError> {
     };
     head.deleted = change == Change::Delete;
     Ok(LogEntry {
-        stored: Stored {
-            head,
-            body: Bytes::from(row.text()?),
-        },
+        stored: Stored::new(head, row.body()?)?,
         change,
     })
 }

@@ -5,6 +5,7 @@ use resources::model::ResourceType;
 
 use super::{
     error::StoreError,
+    text::{self, Unreadable},
     types::{Head, Stored},
 };
 
@@ -96,6 +97,14 @@ impl Sql {
         match self.dialect {
             Dialect::Sqlite => self.in_list(keys.map(|key| Value::Bytes(key.to_vec()))),
             Dialect::Postgres => self.any(Value::Keys(keys.map(<[u8]>::to_vec).collect())),
+        }
+    }
+
+    /// `=`, or ` IN (…)` over several parameters.
+    pub fn in_params(&mut self, params: &[u32]) -> &mut Self {
+        match params {
+            [only] => self.push("=").bind(Value::Param(*only)),
+            several => self.in_list(several.iter().copied().map(Value::Param)),
         }
     }
 
@@ -195,12 +204,15 @@ impl Row {
         })
     }
 
-    /// The columns of [`HEAD`], then a text.
+    /// The text of a resource.
+    pub fn body(&mut self) -> Result<Result<Bytes, Unreadable>, StoreError> {
+        Ok(text::unpack(self.bytes()?).map(Bytes::from))
+    }
+
+    /// The columns of [`HEAD`], then the text of that version.
     pub fn stored(&mut self) -> Result<Stored, StoreError> {
-        Ok(Stored {
-            head: self.head()?,
-            body: Bytes::from(self.text()?),
-        })
+        let head = self.head()?;
+        Stored::new(head, self.body()?)
     }
 }
 

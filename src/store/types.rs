@@ -6,6 +6,7 @@ use resources::{
     model::ResourceType,
 };
 
+use super::{error::StoreError, text::Unreadable};
 use crate::search::plan::{Clause, Position};
 
 /// The current state of a resource.
@@ -36,6 +37,19 @@ pub struct Stored {
     pub body: Bytes,
 }
 
+impl Stored {
+    /// A text that cannot be read is damage; the resource is named as `verify` names it.
+    pub(super) fn new(head: Head, text: Result<Bytes, Unreadable>) -> Result<Self, StoreError> {
+        match text {
+            Ok(body) => Ok(Self { head, body }),
+            Err(reason) => Err(StoreError::Damaged(format!(
+                "resource {}: the text of version {} cannot be read: {reason}",
+                head.rid, head.version
+            ))),
+        }
+    }
+}
+
 /// What made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
@@ -63,6 +77,9 @@ pub struct Commit {
     pub writes: Vec<Write>,
     /// What must hold at the moment of the commit.
     pub guards: Vec<Guard>,
+    /// The generation of the search parameters that `add` and `remove` of the writes were
+    /// computed with; `None` is not checked.
+    pub generation: Option<i64>,
 }
 
 /// One new version.
@@ -158,11 +175,23 @@ pub struct LogFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Indexed {
     /// The resource.
-    pub stored: Stored,
+    pub head: Head,
+    /// Its text, or why it cannot be read.
+    pub text: Result<Bytes, Unreadable>,
     /// The stored hash of its text, to compare with [`crate::store::text_hash`].
     pub hash: Vec<u8>,
     /// Its entries, sorted.
     pub entries: Vec<Entry>,
+}
+
+impl Indexed {
+    /// The resource with its text, for who cannot do without.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`]: the text cannot be read.
+    pub fn stored(&self) -> Result<Stored, StoreError> {
+        Stored::new(self.head.clone(), self.text.clone())
+    }
 }
 
 /// A change of the index entries of a resource that itself stays as it is.
@@ -176,6 +205,21 @@ pub struct Reindex {
     pub add: Vec<Entry>,
     /// Entries to remove.
     pub remove: Vec<Entry>,
+}
+
+/// The date that a version ought to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dated {
+    /// The resource.
+    pub rid: i64,
+    /// Its version,
+    pub version: i64,
+    /// and the version's place in the log.
+    pub vid: i64,
+    /// The date, milliseconds since 1970.
+    pub updated: i64,
+    /// The version is a deletion.
+    pub deleted: bool,
 }
 
 /// What full-text search finds of a resource.
@@ -200,8 +244,23 @@ pub struct Parameter {
     pub definition: String,
     /// Whether it can be searched.
     pub state: ParameterState,
-    /// While it is being indexed: the number of the last resource that is done.
+    /// While it is being indexed, or its entries are being removed: the number of the last
+    /// resource that is done.
     pub done: i64,
+}
+
+impl Parameter {
+    /// `done` of a retired parameter of which no entries are left.
+    pub const REMOVED: i64 = i64::MAX;
+
+    /// True if the index is still being brought in line with it.
+    pub fn is_unfinished(&self) -> bool {
+        match self.state {
+            ParameterState::Indexing => true,
+            ParameterState::Ready => false,
+            ParameterState::Retired => self.done != Self::REMOVED,
+        }
+    }
 }
 
 /// Whether a parameter can be searched.

@@ -36,8 +36,8 @@ impl View {
         stored::stored(clause, kind, &self.registry)
     }
 
-    /// The parameter whose rows give the order of `param`.
-    pub fn sorted_by(&self, param: ParamId, kind: ResourceType) -> ParamId {
+    /// The parameters whose rows give the order of `param`.
+    pub fn sorted_by(&self, param: ParamId, kind: ResourceType) -> Vec<ParamId> {
         stored::sorted_by(param, kind, &self.registry)
     }
 

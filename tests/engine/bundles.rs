@@ -1,4 +1,4 @@
-use rotunda::engine::ErrorKind;
+use rotunda::engine::{ErrorKind, Target};
 
 use crate::fixture::*;
 
@@ -9,7 +9,16 @@ on_both_databases!(
     the_same_identity_twice_is_refused,
     conditional_creates_in_a_transaction_find_or_make,
     a_patch_entry_carries_json_patch_in_a_binary,
+    the_values_of_a_patch_refer_to_other_entries,
+    a_document_inside_a_transaction_stays_as_it_is,
+    only_what_is_a_link_by_its_type_is_rewritten,
+    a_get_that_cannot_be_answered_undoes_all,
+    a_get_sees_what_the_transaction_does,
     entries_of_a_batch_stand_alone,
+    operations_are_carried_out_inside_a_bundle,
+    references_that_only_a_transaction_resolves_are_refused_elsewhere,
+    preconditions_of_entries_are_written_as_in_headers,
+    a_misspelt_member_of_a_bundle_is_refused,
     only_batches_and_transactions_are_carried_out,
     a_transaction_of_thousands_is_one_commit,
     parallel_transactions_over_the_same_resources_all_succeed,
@@ -164,19 +173,297 @@ async fn conditional_creates_in_a_transaction_find_or_make(on: Database) {
     );
 }
 
-async fn a_patch_entry_carries_json_patch_in_a_binary(on: Database) {
+fn patch(url: &str, operations: &str) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let data = STANDARD.encode(operations);
+    format!(
+        r#"{{"resource":{{"resourceType":"Binary","contentType":"application/json-patch+json","data":"{data}"}},"request":{{"method":"PATCH","url":"{url}"}}}}"#
+    )
+}
+
+async fn a_patch_entry_carries_json_patch_in_a_binary(on: Database) {
     let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"a","active":true}"#)
         .await;
-    let data = STANDARD.encode(r#"[{"op":"replace","path":"/active","value":false}]"#);
-    let entry = format!(
-        r#"{{"resource":{{"resourceType":"Binary","contentType":"application/json-patch+json","data":"{data}"}},"request":{{"method":"PATCH","url":"Patient/a"}}}}"#
+    let entry = patch(
+        "Patient/a",
+        r#"[{"op":"replace","path":"/active","value":false}]"#,
     );
     let answer = f.bundle(&transaction(&[&entry])).await.unwrap();
     assert_eq!(statuses(&answer), ["200"]);
     let text = f.read("Patient", "a").await.unwrap();
     assert!(text.text().unwrap().contains(r#""active":false"#));
+}
+
+async fn the_values_of_a_patch_refer_to_other_entries(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
+    f.put(r#"{"resourceType":"Organization","id":"o","identifier":[{"value":"x"}]}"#)
+        .await;
+    let entry = patch(
+        "Patient/a",
+        r#"[{"op":"add","path":"/link","value":[{"other":{"reference":"urn:uuid:p"},"type":"seealso"}]},{"op":"add","path":"/managingOrganization","value":{"reference":"Organization?identifier=x"}},{"op":"test","path":"/link/0/other/reference","value":"urn:uuid:p"}]"#,
+    );
+    let answer = f
+        .bundle(&transaction(&[NEW_PATIENT, &entry]))
+        .await
+        .unwrap();
+    let new = at(entries(&answer)[0], "response.location").replace("/_history/1", "");
+    let changed = f.read("Patient", "a").await.unwrap();
+    let changed = doc(changed.text().unwrap());
+    assert_eq!(at(changed.root(), "link.0.other.reference"), new);
+    assert_eq!(
+        at(changed.root(), "managingOrganization.reference"),
+        "Organization/o"
+    );
+    let unknown = patch(
+        "Patient/a",
+        r#"[{"op":"add","path":"/generalPractitioner","value":[{"reference":"urn:uuid:none"}]}]"#,
+    );
+    let error = f.bundle(&transaction(&[&unknown])).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+}
+
+async fn a_document_inside_a_transaction_stays_as_it_is(on: Database) {
+    let f = Fixture::new(on).await;
+    let document = r#"{"resourceType":"Bundle","id":"d","type":"document","entry":[{"fullUrl":"urn:uuid:c","resource":{"resourceType":"Composition","status":"final","type":{"text":"t"},"date":"2026-11-20","title":"t","author":[{"reference":"urn:uuid:a"}],"subject":{"reference":"Patient?identifier=none"}}},{"fullUrl":"urn:uuid:a","resource":{"resourceType":"Practitioner"}}]}"#;
+    let put = format!(
+        r#"{{"fullUrl":"urn:uuid:x","resource":{document},"request":{{"method":"PUT","url":"Bundle/d"}}}}"#
+    );
+    f.bundle(&transaction(&[&put])).await.unwrap();
+    let stored = f.read("Bundle", "d").await.unwrap();
+    let entry = &document[document.find(r#""entry""#).unwrap()..];
+    assert!(stored.text().unwrap().ends_with(entry));
+}
+
+async fn only_what_is_a_link_by_its_type_is_rewritten(on: Database) {
+    let f = Fixture::new(on).await;
+    let put = |kind: &str, members: &str| {
+        format!(
+            r#"{{"resource":{{"resourceType":"{kind}","id":"l",{members}}},"request":{{"method":"PUT","url":"{kind}/l"}}}}"#
+        )
+    };
+    let answer = f
+        .bundle(&transaction(&[
+            NEW_PATIENT,
+            &put("Person", r#""name":[{"text":"urn:uuid:p"}],"link":[{"target":{"reference":"urn:uuid:p","type":"Patient"}}]"#),
+            &put("QuestionnaireResponse", r#""status":"completed","questionnaire":"urn:uuid:p","item":[{"linkId":"1","answer":[{"valueUri":"urn:uuid:p"}]}]"#),
+        ]))
+        .await
+        .unwrap();
+    let new = at(entries(&answer)[0], "response.location").replace("/_history/1", "");
+    let read = async |kind| doc(f.read(kind, "l").await.unwrap().text().unwrap());
+    let (person, response) = (read("Person").await, read("QuestionnaireResponse").await);
+    for (doc, path, expected) in [
+        (&person, "name.0.text", "urn:uuid:p"),
+        (&person, "link.0.target.reference", &*new),
+        (&response, "questionnaire", "urn:uuid:p"),
+        (&response, "item.0.answer.0.valueUri", &*new),
+    ] {
+        assert_eq!(at(doc.root(), path), expected, "{path}");
+    }
+}
+
+fn get(url: &str) -> String {
+    format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#)
+}
+
+async fn a_get_that_cannot_be_answered_undoes_all(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
+    f.put(r#"{"resourceType":"Patient","id":"gone"}"#).await;
+    f.one(delete("Patient", Target::Id("gone".to_owned())))
+        .await
+        .unwrap();
+    let delete_a = r#"{"request":{"method":"DELETE","url":"Patient/a"}}"#;
+    for (url, kind) in [
+        ("Patient/none", ErrorKind::NotFound),
+        ("Patient/gone", ErrorKind::Gone),
+        ("Patient/a", ErrorKind::Gone),
+        ("Patient/a/_history/2", ErrorKind::Gone),
+        ("Patient/a/_history/3", ErrorKind::NotFound),
+        ("Patient/none/_history", ErrorKind::NotFound),
+        ("Patient/none/$everything", ErrorKind::NotFound),
+        ("Patient/a/$everything", ErrorKind::Gone),
+        ("Patient?bogus=1", ErrorKind::Invalid),
+        ("Patient?birthdate=x", ErrorKind::Invalid),
+        ("Patient?_page=x", ErrorKind::Invalid),
+        ("?_type=Bogus", ErrorKind::Invalid),
+        ("Patient/a/Observation?bogus=1", ErrorKind::Invalid),
+        ("_history?_since=x", ErrorKind::Invalid),
+        ("Patient/none/_history?_count=x", ErrorKind::Invalid),
+        ("Patient/none/$everything?_count=x", ErrorKind::Invalid),
+        ("Bogus/1", ErrorKind::Invalid),
+    ] {
+        let bundle = transaction(&[NEW_PATIENT, delete_a, &get(url)]);
+        let error = f.bundle(&bundle).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{url}: {error:?}");
+        let place = error.issues[0].expression.clone().unwrap_or_default();
+        assert!(place.starts_with("Bundle.entry[2]"), "{url}: {error:?}");
+    }
+    assert_eq!(f.found("Patient").await, ["Patient/a"]);
+}
+
+async fn a_get_sees_what_the_transaction_does(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
+    let put = r#"{"resource":{"resourceType":"Patient","id":"new"},"request":{"method":"PUT","url":"Patient/new"}}"#;
+    let delete_a = r#"{"request":{"method":"DELETE","url":"Patient/a"}}"#;
+    let gets = [
+        "Patient/new",
+        "Patient/new/_history/1",
+        "Patient/new/_history",
+        "Patient/new/$everything",
+        "Patient/a/_history",
+        "Patient/a/_history/1",
+        "Patient?_id=new",
+    ]
+    .map(get);
+    let mut parts: Vec<&str> = gets.iter().map(String::as_str).collect();
+    parts.extend([put, delete_a]);
+    let answer = f.bundle(&transaction(&parts)).await.unwrap();
+    assert_eq!(
+        statuses(&answer),
+        [
+            "200", "200", "200", "200", "200", "200", "200", "201", "204"
+        ]
+    );
+    let found = entries(&answer)[6].get("resource").unwrap();
+    assert_eq!(at(found, "entry.0.resource.id"), "new");
+}
+
+async fn operations_are_carried_out_inside_a_bundle(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a","meta":{"tag":[{"code":"t"}]}}"#)
+        .await;
+    let post = |url: &str, resource: &str| {
+        format!(r#"{{"resource":{resource},"request":{{"method":"POST","url":"{url}"}}}}"#)
+    };
+    let patient = r#"{"resourceType":"Patient","bogus":1}"#;
+    let parts = [
+        (get("$meta"), "Parameters"),
+        (get("Patient/$meta"), "Parameters"),
+        (get("Patient/a/$meta"), "Parameters"),
+        (get("Patient/a/_history/1/$meta"), "Parameters"),
+        (post("Patient/_search?_tag=t", "{}"), "Bundle"),
+        (post("Patient/$validate", patient), "OperationOutcome"),
+        (get("Patient/a/$everything"), "Bundle"),
+    ];
+    for kind in ["transaction", "batch"] {
+        let texts: Vec<&str> = parts.iter().map(|(text, _)| text.as_str()).collect();
+        let bundle = transaction(&texts).replace("transaction", kind);
+        let answer = f.bundle(&bundle).await.unwrap();
+        for (entry, (text, answered)) in entries(&answer).into_iter().zip(&parts) {
+            assert_eq!(at(entry, "response.status"), "200 OK", "{text}");
+            assert_eq!(at(entry, "resource.resourceType"), *answered, "{text}");
+        }
+        let found = entries(&answer)[4];
+        assert_eq!(at(found, "resource.entry.0.resource.id"), "a");
+    }
+    for refused in [
+        get("Patient/_search"),
+        get("Patient/none/$meta"),
+        post("Patient/$meta", "{}"),
+        post("Patient/$validate?mode=x", patient),
+    ] {
+        let error = f.bundle(&transaction(&[NEW_PATIENT, &refused])).await;
+        let place = error.unwrap_err().issues[0].expression.clone();
+        assert_eq!(place.as_deref(), Some("Bundle.entry[1]"), "{refused}");
+    }
+    assert_eq!(f.found("Patient").await, ["Patient/a"]);
+}
+
+async fn references_that_only_a_transaction_resolves_are_refused_elsewhere(on: Database) {
+    let f = Fixture::new(on).await;
+    let observation = |subject: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","status":"final","code":{{"text":"c"}},"subject":{{"reference":"{subject}"}}}}"#
+        )
+    };
+    let error = f
+        .one(create(&observation("Patient?identifier=x"), None))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid);
+    let place = error.issues[0].expression.as_deref();
+    assert_eq!(place, Some("Observation.subject.reference"));
+    // A URN is a URI like any other, where no entry has it.
+    let stranger = "urn:uuid:0e5a9ae8-8b3f-4f2b-9d6e-0a1f3f1f2a11";
+    f.one(create(&observation(stranger), None)).await.unwrap();
+
+    let post = |subject: &str| {
+        format!(
+            r#"{{"resource":{},"request":{{"method":"POST","url":"Observation"}}}}"#,
+            observation(subject)
+        )
+    };
+    let answer = f
+        .bundle(&format!(
+            r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
+            [
+                NEW_PATIENT,
+                &post("urn:uuid:p"),
+                &post("Patient?identifier=x"),
+                &post(stranger)
+            ]
+            .join(",")
+        ))
+        .await
+        .unwrap();
+    assert_eq!(statuses(&answer), ["201", "400", "400", "201"]);
+    for entry in [1, 2] {
+        assert_eq!(
+            at(
+                entries(&answer)[entry],
+                "response.outcome.issue.0.expression.0"
+            ),
+            format!("Bundle.entry[{entry}].resource.subject.reference")
+        );
+    }
+}
+
+async fn preconditions_of_entries_are_written_as_in_headers(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"a","identifier":[{"value":"x"}]}"#)
+        .await;
+    let put = |id: &str| {
+        format!(
+            r#"{{"resource":{{"resourceType":"Patient","id":"{id}","identifier":[{{"value":"x"}}]}},"request":{{"method":"PUT","url":"Patient/{id}","ifMatch":"*"}}}}"#
+        )
+    };
+    let once = r#"{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient","ifNoneExist":"Patient?identifier=x"}}"#;
+    let by_search = r#"{"resource":{"resourceType":"Patient"},"request":{"method":"PUT","url":"Patient?identifier=x","ifMatch":"*"}}"#;
+    for (kind, wanted) in [("transaction", "412"), ("batch", "412")] {
+        let bundle = |entry: &str| {
+            format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entry}]}}"#)
+        };
+        let answer = f.bundle(&bundle(&put("a"))).await.unwrap();
+        assert_eq!(statuses(&answer), ["200"]);
+        let answer = f.bundle(&bundle(once)).await.unwrap();
+        assert_eq!(statuses(&answer), ["200"]);
+        for (entry, status) in [(&*put("b"), wanted), (by_search, "400")] {
+            let said = match f.bundle(&bundle(entry)).await {
+                Ok(answer) => statuses(&answer).remove(0),
+                Err(error) => error.kind.status().to_string(),
+            };
+            assert_eq!(said, status, "{kind}: {entry}");
+        }
+    }
+    assert_eq!(f.found("Patient").await, ["Patient/a"]);
+}
+
+async fn a_misspelt_member_of_a_bundle_is_refused(on: Database) {
+    let f = Fixture::new(on).await;
+    for kind in ["transaction", "batch"] {
+        let with = |members: &str| {
+            format!(r#"{{"resourceType":"Bundle","type":"{kind}",{members},"entry":[]}}"#)
+        };
+        let error = f.bundle(&with(r#""foo":1"#)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Invalid);
+        assert_eq!(error.issues[0].expression.as_deref(), Some("Bundle.foo"));
+        let known = r#""id":"x","meta":{},"_type":{"id":"t"},"timestamp":"2026-11-20T00:00:00Z""#;
+        f.bundle(&with(known)).await.unwrap();
+    }
 }
 
 async fn entries_of_a_batch_stand_alone(on: Database) {

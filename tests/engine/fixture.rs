@@ -12,6 +12,7 @@ use rotunda::{
     },
     search::decode,
     store::{Options, Store},
+    upkeep::{self, Rules},
 };
 
 pub const ALL: Access = Access::system("tests");
@@ -31,12 +32,15 @@ pub enum Database {
 }
 
 pub struct Fixture {
+    pub database: Database,
     pub engine: Arc<Engine>,
     pub store: Arc<Store>,
     pub clock: Arc<ManualClock>,
+    /// The address of the database.
+    pub url: String,
     /// Where an SQLite database is; gone with the fixture.
     #[allow(dead_code, reason = "it is only held")]
-    pub folder: tempfile::TempDir,
+    pub folder: Arc<tempfile::TempDir>,
 }
 
 pub fn doc(text: &str) -> Doc {
@@ -53,7 +57,7 @@ impl Fixture {
     }
 
     pub async fn with(database: Database, change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let url = match database {
             Database::Sqlite => format!("sqlite:{}", folder.path().join("engine.db").display()),
             Database::Postgres => crate::support::postgres::database().await,
@@ -70,11 +74,49 @@ impl Fixture {
             .await
             .unwrap();
         Self {
+            database,
             engine,
             store,
             clock,
+            url,
             folder,
         }
+    }
+
+    /// A second node on the same database. An SQLite file has one store at a time.
+    pub async fn beside(&self) -> Self {
+        let store = match self.database {
+            Database::Sqlite => Arc::clone(&self.store),
+            Database::Postgres => {
+                Arc::new(Store::open(&self.url, &Options::default()).await.unwrap())
+            }
+        };
+        let settings = self.engine.settings().clone();
+        let engine = Engine::open(store.clone(), settings, self.clock.clone())
+            .await
+            .unwrap();
+        Self {
+            database: self.database,
+            url: self.url.clone(),
+            engine,
+            store,
+            clock: self.clock.clone(),
+            folder: self.folder.clone(),
+        }
+    }
+
+    /// What `verify` finds wrong.
+    pub async fn differences(&self) -> Vec<String> {
+        let (registry, generation) = self.engine.search_parameters();
+        let rules = Rules {
+            registry,
+            generation,
+            base_url: &self.engine.settings().base_url,
+        };
+        let mut told = Vec::new();
+        let looked = upkeep::verify(&self.store, &rules, |sentence| told.push(sentence)).await;
+        assert_eq!(looked.unwrap().different as usize, told.len());
+        told
     }
 
     pub async fn one(&self, operation: Operation) -> Result<Done, Error> {

@@ -28,10 +28,14 @@ macro_rules! on_both_databases {
     };
 }
 
+mod access;
 mod bundles;
+mod conditions;
 mod fixture;
+mod minimal;
 mod operations;
 mod parameters;
 mod reads;
 mod searches;
+mod upkeep;
 mod writes;

@@ -3,6 +3,8 @@ use rotunda::engine::ErrorKind;
 use crate::fixture::*;
 
 on_both_databases!(
+    lists_as_long_as_the_bounds_allow_are_answered,
+    what_no_database_takes_is_too_costly,
     includes_add_what_is_referred_to_once,
     pages_link_to_the_next_and_tokens_are_good_for_one_search,
     paging_shows_every_built_in_resource_while_others_are_replaced,
@@ -199,4 +201,124 @@ async fn value_sets_and_hierarchies_are_looked_up(on: Database) {
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Invalid);
+}
+
+/// As many values as the bounds allow, the last of which is the one that is there.
+async fn lists_as_long_as_the_bounds_allow_are_answered(on: Database) {
+    let f = Fixture::new(on).await;
+    f.put(r#"{"resourceType":"Patient","id":"p","name":[{"family":"Zwiebel"}],"birthDate":"2001-02-03"}"#)
+        .await;
+    for (id, code) in [("a", "c9999"), ("b", "other")] {
+        f.put(&format!(
+            r#"{{"resourceType":"Observation","id":"{id}","status":"final","category":[{{"coding":[{{"system":"urn:c","code":"{code}"}}]}}],"code":{{"coding":[{{"system":"urn:c","code":"{code}"}}]}},"subject":{{"reference":"Patient/p"}},"effectiveDateTime":"2020-01-02T03:04:05Z","valueQuantity":{{"value":4.5,"system":"http://unitsofmeasure.org","code":"mg"}}}}"#
+        ))
+        .await;
+    }
+    for (id, first) in [("few", 9_400), ("many", 0)] {
+        let codes: Vec<String> = (first..10_000)
+            .map(|at| format!(r#"{{"code":"c{at}"}}"#))
+            .collect();
+        f.put(&format!(
+            r#"{{"resourceType":"ValueSet","id":"{id}","url":"urn:vs:{id}","status":"active","compose":{{"include":[{{"system":"urn:c","concept":[{}]}}]}}}}"#,
+            codes.join(",")
+        ))
+        .await;
+    }
+    let list = |last: &str, value: &dyn Fn(usize) -> String| -> String {
+        let mut values: Vec<String> = (0..499).map(value).collect();
+        values.push(last.to_owned());
+        values.join(",")
+    };
+    let codes = list("c9999", &|at| format!("x{at}"));
+    let whole = list("urn:c|c9999", &|at| format!("urn:c|x{at}"));
+    let days = list("2020-01-02", &|at| {
+        format!("{}-{:02}", 1900 + at / 12, at % 12 + 1)
+    });
+    let after = list("gt2019", &|at| format!("gt{}", 2100 + at));
+    let names = list("wieb", &|at| format!("n{at}"));
+    let starts = list("zwieb", &|at| format!("n{at}"));
+    let births = list("2001-02-03", &|at| format!("{}", 2100 + at));
+    let quantities = list("4.5", &|at| format!("{}", 10 + at));
+    let subjects = list("Patient/p", &|at| format!("Patient/x{at}"));
+    let pairs = list("c9999$4.5", &|at| format!("x{at}$4.5"));
+    let systems = list("urn:c|", &|at| format!("urn:{at}|"));
+    let both = ["Observation/a", "Observation/b"].as_slice();
+    let one = ["Observation/a"].as_slice();
+    for (query, expected) in [
+        ("Observation?code:in=urn:vs:few".to_owned(), one),
+        ("Observation?code:in=urn:vs:many".to_owned(), one),
+        ("Observation?code:not-in=urn:vs:many".to_owned(), &both[1..]),
+        (
+            "Observation?code:in=urn:vs:many&date=2020&_sort=-date".to_owned(),
+            one,
+        ),
+        ("Observation?_id=a,b&code:in=urn:vs:many".to_owned(), one),
+        (format!("Observation?code={codes}"), one),
+        (format!("Observation?code:not={codes}"), &both[1..]),
+        (format!("Observation?code={whole}&_sort=code"), one),
+        (format!("Observation?code={systems}"), both),
+        (format!("Observation?code={codes}&category={codes}"), one),
+        (
+            format!("Observation?category={codes}&code={whole}&date={days}&_sort=date"),
+            one,
+        ),
+        (format!("Observation?date={days}"), both),
+        (format!("Observation?date={days}&_id=a"), one),
+        (format!("Observation?date={after}&_total=accurate"), both),
+        (format!("Observation?value-quantity={quantities}"), both),
+        (format!("Observation?code-value-quantity={pairs}"), one),
+        (format!("Observation?subject={subjects}"), both),
+        (format!("Observation?subject={subjects}&date={days}"), both),
+        (
+            format!("Observation?subject:Patient.name:contains={names}"),
+            both,
+        ),
+        (
+            format!("Patient?_has:Observation:subject:code={codes}"),
+            &["Patient/p"],
+        ),
+        (format!("Patient?name:contains={names}"), &["Patient/p"]),
+        (format!("Patient?name={starts}"), &["Patient/p"]),
+        (
+            format!(
+                "Patient?{}",
+                vec![format!("name:contains={names}"); 40].join("&")
+            ),
+            &["Patient/p"],
+        ),
+        (
+            format!("Patient?birthdate={births}&name:contains={names}"),
+            &["Patient/p"],
+        ),
+    ] {
+        let shown = &query[..query.len().min(60)];
+        match f.search(&query).await {
+            Ok(found) => {
+                let mut found = identities(&found);
+                found.sort();
+                assert_eq!(found, expected, "{shown}");
+            }
+            Err(error) => panic!("{shown}: {error:?}"),
+        }
+    }
+}
+
+/// Bounds can be set higher than a database can follow.
+async fn what_no_database_takes_is_too_costly(on: Database) {
+    let f = Fixture::with(on, |settings| settings.limits.search_values = 100_000).await;
+    f.put(r#"{"resourceType":"Patient","id":"p"}"#).await;
+    let ids: Vec<String> = (0..5_000).map(|at| format!("x{at}")).collect();
+    for (name, times) in [("_id", 20), ("identifier", 20)] {
+        let query = format!(
+            "Patient?{}",
+            vec![format!("{name}={}", ids.join(",")); times].join("&")
+        );
+        match f.search(&query).await {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind, ErrorKind::TooCostly, "{error:?}");
+                assert_eq!(error.issues[0].code, "too-costly");
+            }
+        }
+    }
 }

@@ -1,7 +1,4 @@
-use rotunda::{
-    access::Access,
-    engine::{DoneStatus, ErrorKind, Operation, Target},
-};
+use rotunda::engine::{DoneStatus, ErrorKind, Operation, Target};
 
 use crate::fixture::*;
 
@@ -14,7 +11,6 @@ on_both_databases!(
     a_conditional_delete_of_several_needs_the_setting_and_has_a_bound,
     a_hundred_parallel_conditional_creates_leave_one_resource,
     parallel_updates_without_if_match_all_succeed,
-    a_compartment_bounds_what_may_be_written,
     an_update_without_change_makes_no_version_if_so_set,
     without_update_create_only_the_server_gives_ids,
 );
@@ -288,37 +284,6 @@ async fn parallel_updates_without_if_match_all_succeed(on: Database) {
         task.await.unwrap();
     }
     assert_eq!(f.read("Patient", "a").await.unwrap().version, 60);
-}
-
-async fn a_compartment_bounds_what_may_be_written(on: Database) {
-    let f = Fixture::new(on).await;
-    f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
-    f.put(r#"{"resourceType":"Patient","id":"b"}"#).await;
-    let observation = |id: &str, patient: &str| {
-        put(&format!(
-            r#"{{"resourceType":"Observation","id":"{id}","status":"final","code":{{"text":"c"}},"subject":{{"reference":"Patient/{patient}"}}}}"#
-        ))
-    };
-    f.one(observation("of-b", "b")).await.unwrap();
-    let access = Access::Compartment {
-        kind: kind("Patient"),
-        id: "a".to_owned(),
-    };
-    f.one_as(observation("of-a", "a"), &access).await.unwrap();
-    for (operation, kind) in [
-        (observation("new", "b"), ErrorKind::Forbidden),
-        (observation("of-a", "b"), ErrorKind::Forbidden),
-        (observation("of-b", "a"), ErrorKind::NotFound),
-        (
-            delete("Observation", Target::Id("of-b".to_owned())),
-            ErrorKind::NotFound,
-        ),
-    ] {
-        let error = f.one_as(operation, &access).await.unwrap_err();
-        assert_eq!(error.kind, kind);
-    }
-    let seen = f.search_as("Observation", &access).await.unwrap();
-    assert_eq!(identities(&seen), ["Observation/of-a"]);
 }
 
 async fn an_update_without_change_makes_no_version_if_so_set(on: Database) {

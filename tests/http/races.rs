@@ -66,6 +66,30 @@ async fn a_hundred_equal_conditional_creates_make_one_resource() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn conditional_creates_that_differ_but_mean_the_same_make_one_resource() {
+    for database in DATABASES {
+        let server = Server::plain(database).await;
+        let body = r#"{"resourceType":"Patient","identifier":[{"system":"urn:s","value":"1"}],"name":[{"family":"Zaun"}]}"#;
+        let conditions = ["identifier=urn:s|1", "identifier=1", "family=zaun"];
+        let headers = conditions.map(|condition| [FHIR, ("If-None-Exist", condition)]);
+        let answers = join_all(
+            headers
+                .iter()
+                .map(|headers| send_all(&server, 20, "POST", "/fhir/Patient", headers, body)),
+        )
+        .await
+        .concat();
+        assert_eq!(
+            statuses(&answers),
+            BTreeMap::from([(200, 59), (201, 1)]),
+            "{database:?}"
+        );
+        assert_eq!(total(&server, "/fhir/Patient?_summary=count").await, 1);
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_conditional_updates_make_one_resource() {
     for database in DATABASES {
         let server = Server::plain(database).await;

@@ -13,6 +13,7 @@ const PATIENT: ResourceType = ResourceType::PATIENT;
 
 on_both_databases!(
     a_version_is_read_as_it_was_written,
+    texts_come_back_byte_for_byte_wherever_they_are_read,
     a_write_from_an_old_head_conflicts_and_leaves_nothing,
     a_deletion_keeps_its_history,
     the_log_is_read_newest_first_by_type_resource_and_time,
@@ -39,6 +40,46 @@ async fn a_version_is_read_as_it_was_written(Fixture { store, .. }: &Fixture) {
     assert_eq!(first.change, Change::Create);
     assert_eq!(first.stored.body, crate::fixture::body(PATIENT, "a", 1));
     assert_eq!(store.version(PATIENT, "a", 3, &ALL).await.unwrap(), None);
+}
+
+async fn texts_come_back_byte_for_byte_wherever_they_are_read(Fixture { store, .. }: &Fixture) {
+    let member = r#","name":[{"family":"Müller","given":["Zoë","𝄞"]}],"gender":"female"#;
+    let texts = [
+        "{}".to_owned(),
+        crate::fixture::body(PATIENT, "p1", 1),
+        format!("{{{}}}", member.repeat(3)),
+        format!("{{{}}}", member.repeat(50_000)),
+        // Nothing in it repeats.
+        (0..20_000_u64)
+            .map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect(),
+    ];
+    let writes = texts.iter().enumerate().map(|(at, text)| {
+        let mut write = create(PATIENT, &format!("p{at}"), vec![]);
+        write.body.clone_from(text);
+        write
+    });
+    put(store, writes.collect()).await.unwrap();
+    for (at, text) in texts.iter().enumerate() {
+        let id = format!("p{at}");
+        let current = store.current(&[(PATIENT, &id)], &ALL).await.unwrap();
+        assert_eq!(current[0].as_ref().unwrap().body, *text);
+        let version = store.version(PATIENT, &id, 1, &ALL).await.unwrap();
+        assert_eq!(version.unwrap().stored.body, *text);
+    }
+    let everything = Plan { limit: 9, ..plan() };
+    let hits = store.search(&everything, &ALL).await.unwrap().hits;
+    let mut log = store.log(&LogFilter::default(), 9, &ALL).await.unwrap();
+    log.reverse();
+    let indexed = store.indexed(0, 9, &ALL).await.unwrap();
+    assert_eq!((hits.len(), log.len(), indexed.len()), (5, 5, 5));
+    for (at, text) in texts.iter().enumerate() {
+        assert_eq!(hits[at].stored.body, *text);
+        assert_eq!(log[at].stored.body, *text);
+        assert_eq!(indexed[at].text.as_ref().unwrap(), text);
+        assert_eq!(indexed[at].hash, rotunda::store::text_hash(text));
+    }
+    assert_eq!(store.spoiled(0, 9, &ALL).await.unwrap().0, [""; 0]);
 }
 
 async fn a_write_from_an_old_head_conflicts_and_leaves_nothing(Fixture { store, .. }: &Fixture) {
@@ -176,11 +217,27 @@ async fn settings_and_parameters_are_kept(Fixture { store, .. }: &Fixture) {
         state: ParameterState::Indexing,
         done: 0,
     };
-    store.put_parameter(parameter.clone()).await.unwrap();
+    let put = vec![parameter.clone()];
+    let changed = store
+        .change_parameters(
+            vec!["eye".to_owned()],
+            move |_, texts| {
+                assert_eq!(texts, [("eye".to_owned(), None)]);
+                put
+            },
+            &ALL,
+        )
+        .await
+        .unwrap();
+    assert_eq!(changed, vec![parameter.clone()]);
     parameter.state = ParameterState::Ready;
     parameter.done = 7;
-    store.put_parameter(parameter.clone()).await.unwrap();
-    assert_eq!(store.parameters().await.unwrap(), vec![parameter]);
+    for is_first in [true, false] {
+        let to = (ParameterState::Ready, 7);
+        let marked = store.mark_parameter(parameter.id, ParameterState::Indexing, to);
+        assert_eq!(marked.await.unwrap(), is_first);
+    }
+    assert_eq!(store.parameters().await.unwrap().1, vec![parameter]);
 }
 
 async fn entries_change_only_for_the_version_they_were_computed_from(
@@ -194,12 +251,15 @@ async fn entries_change_only_for_the_version_they_were_computed_from(
         add: vec![new.clone()],
         remove: vec![old.clone()],
     };
-    assert_eq!(store.reindex(vec![change(2)]).await.unwrap(), 0);
+    let generation = store.generation().await.unwrap();
+    let old_rules = store.reindex(vec![change(1)], generation - 1).await;
+    assert!(matches!(old_rules, Err(StoreError::Outdated)));
+    assert_eq!(store.reindex(vec![change(2)], generation).await.unwrap(), 0);
     let indexed = store.indexed(0, 9, &ALL).await.unwrap();
     assert_eq!(indexed[0].entries, vec![old.clone()]);
-    let text = std::str::from_utf8(&indexed[0].stored.body).unwrap();
+    let text = std::str::from_utf8(indexed[0].text.as_ref().unwrap()).unwrap();
     assert_eq!(indexed[0].hash, rotunda::store::text_hash(text));
-    assert_eq!(store.reindex(vec![change(1)]).await.unwrap(), 1);
+    assert_eq!(store.reindex(vec![change(1)], generation).await.unwrap(), 1);
     assert_eq!(
         store.indexed(0, 9, &ALL).await.unwrap()[0].entries,
         vec![new]

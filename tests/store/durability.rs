@@ -107,8 +107,8 @@ async fn every_acknowledged_version_is_there(url: &str) {
         let (defects, _) = store.defects(0, 1_000, &ALL).await.unwrap();
         assert_eq!(defects, Vec::<String>::new());
         for indexed in store.indexed(0, 100, &ALL).await.unwrap() {
-            assert_eq!(indexed.entries, [key(indexed.stored.head.version)]);
-            let text = std::str::from_utf8(&indexed.stored.body).unwrap();
+            assert_eq!(indexed.entries, [key(indexed.head.version)]);
+            let text = std::str::from_utf8(indexed.text.as_ref().unwrap()).unwrap();
             assert_eq!(indexed.hash, rotunda::store::text_hash(text));
         }
         store.close().await;

@@ -84,6 +84,7 @@ pub async fn put(store: &Store, writes: Vec<Write>) -> Result<Committed, StoreEr
             Commit {
                 writes,
                 guards: Vec::new(),
+                generation: None,
             },
             &ALL,
         )

@@ -20,6 +20,7 @@ const PATIENT: ResourceType = ResourceType::PATIENT;
 on_both_databases!(
     of_a_hundred_guarded_commits_one_happens,
     guards_that_share_a_key_exclude_each_other,
+    guards_that_one_resource_satisfies_exclude_each_other,
     a_guard_can_ask_for_the_one_resource_that_matches,
     of_many_updates_of_one_version_one_happens,
     commits_of_the_same_resources_in_other_orders_all_end,
@@ -47,14 +48,22 @@ fn everything(kind: ResourceType) -> Plan {
 }
 
 async fn guarded(store: &Store, id: String, clause: Clause) -> Result<(), StoreError> {
-    let writes = vec![create(PATIENT, &id, vec![entry(PATIENT, 1, b"x")])];
+    let entries = vec![entry(PATIENT, 1, b"x"), entry(PATIENT, 2, b"y")];
+    let writes = vec![create(PATIENT, &id, entries)];
     let guards = vec![Guard {
         kind: PATIENT,
         clause,
         matches: None,
     }];
     store
-        .commit(Commit { writes, guards }, &ALL)
+        .commit(
+            Commit {
+                writes,
+                guards,
+                generation: None,
+            },
+            &ALL,
+        )
         .await
         .map(drop)
 }
@@ -95,6 +104,23 @@ async fn guards_that_share_a_key_exclude_each_other(fixture: &Fixture) {
     assert_eq!(race(&fixture.store, clauses).await, 1);
 }
 
+/// What the guards ask for has nothing in common but the resource that each would make.
+async fn guards_that_one_resource_satisfies_exclude_each_other(fixture: &Fixture) {
+    let clauses = (0..40).map(|at| match at % 4 {
+        0 => is(b"x"),
+        1 => Clause::Keys {
+            param: param(PATIENT, 1),
+            ranges: vec![KeyRange::prefix(b"x".to_vec())],
+        },
+        2 => Clause::Keys {
+            param: param(PATIENT, 2),
+            ranges: vec![KeyRange::exact(b"y".to_vec())],
+        },
+        _ => Clause::HasParam(param(PATIENT, 1)),
+    });
+    assert_eq!(race(&fixture.store, clauses).await, 1);
+}
+
 async fn a_guard_can_ask_for_the_one_resource_that_matches(Fixture { store, .. }: &Fixture) {
     let head = put_one(store, create(PATIENT, "a", vec![entry(PATIENT, 1, b"x")])).await;
     let attempt = |matches, id: &str| Commit {
@@ -104,6 +130,7 @@ async fn a_guard_can_ask_for_the_one_resource_that_matches(Fixture { store, .. }
             clause: is(b"x"),
             matches,
         }],
+        generation: None,
     };
     store
         .commit(attempt(Some(head.rid), "b"), &ALL)

@@ -294,10 +294,10 @@ async fn check_index(pair: &Pair) {
     loop {
         let found = pair.store.indexed(after, 5, &ALL).await.unwrap();
         let Some(last) = found.last() else { break };
-        after = last.stored.head.rid;
+        after = last.head.rid;
         for indexed in found {
             count += 1;
-            let key = (indexed.stored.head.kind, indexed.stored.head.id.clone());
+            let key = (indexed.head.kind, indexed.head.id.clone());
             let entries: Vec<Entry> = pair.world.0[&key].entries.iter().cloned().collect();
             assert_eq!(indexed.entries, entries);
         }

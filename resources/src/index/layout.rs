@@ -2,9 +2,10 @@
 //!
 //! [`Registry::extract`] gives what each parameter finds. Some of it would be stored twice:
 //! `Observation.patient` is `subject` where it points to a Patient, `Patient.phonetic` is `name`.
-//! Such a parameter has its [`Home`] with the other one. And some searches ask for two things at
-//! once of which neither is rare, such as the Slots of one Schedule on one day: a [`Pair`] is a row
-//! for both.
+//! Such a parameter has its [`Home`] with the other one. What `Patient.family` and `Patient.given`
+//! find, `Patient.name` finds too: the whole keeps only what none of its [parts](PARTS) does. And
+//! some searches ask for two things at once of which neither is rare, such as the Slots of one
+//! Schedule on one day: a [`Pair`] is a row for both.
 
 use super::{Entry, ParamId, Registry, key};
 use crate::{Doc, model::ResourceType};
@@ -38,11 +39,27 @@ const PAIRS: [(ResourceType, &str, &str); 2] = [
     (ResourceType::APPOINTMENT, "actor", "date"),
 ];
 
+/// What a part's expression has behind that of the whole: the elements that a HumanName or an
+/// Address is searched by as a whole, and the kinds of a ContactPoint. R4 calls the whole `name`,
+/// `address` and `telecom`.
+const PARTS: [&str; 8] = [
+    ".family",
+    ".given",
+    ".city",
+    ".state",
+    ".country",
+    ".postalCode",
+    ".where(system='phone')",
+    ".where(system='email')",
+];
+
 /// What is known of a type's storage.
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     /// Sorted by the sought parameter.
     homes: Vec<(ParamId, Home)>,
+    /// Each whole with its parts, which find nothing that the whole does not.
+    wholes: Vec<(ParamId, Vec<ParamId>)>,
     pairs: Vec<Pair>,
 }
 
@@ -55,6 +72,7 @@ impl Layout {
             layout.homes.extend(home.map(|home| (param.id, home)));
         }
         layout.homes.sort_unstable_by_key(|(param, _)| *param);
+        layout.wholes = layout.with_parts(params);
         let number = |code: &str| Some(built_in().find(|param| param.code == code)?.id);
         let of_type = PAIRS.iter().filter(|(owner, ..)| *owner == kind);
         for (place, (_, reference, date)) in of_type.enumerate() {
@@ -67,6 +85,21 @@ impl Layout {
             }
         }
         layout
+    }
+
+    fn with_parts(&self, params: &[super::Param]) -> Vec<(ParamId, Vec<ParamId>)> {
+        let own = || {
+            let at_home = |param: &&super::Param| self.home(param.id).is_none();
+            params
+                .iter()
+                .filter(|param| !param.id.is_custom())
+                .filter(at_home)
+        };
+        let parts = |whole| own().filter(move |part| is_part(part, whole));
+        own()
+            .map(|whole| (whole.id, parts(whole).map(|part| part.id).collect()))
+            .filter(|(_, parts): &(_, Vec<_>)| !parts.is_empty())
+            .collect()
     }
 
     fn home(&self, param: ParamId) -> Option<Home> {
@@ -86,6 +119,27 @@ impl Layout {
                 ..
             }) => key::read_reference(&entry.key).is_some_and(|(kind, _)| kind == target),
         }
+    }
+
+    fn parts(&self, whole: ParamId) -> &[ParamId] {
+        let found = self.wholes.iter().find(|(param, _)| *param == whole);
+        found.map_or(&[], |(_, parts)| parts)
+    }
+
+    /// Takes out what a part holds as well. `entries` are sorted.
+    fn drop_what_parts_hold(&self, entries: &mut Vec<Entry>) {
+        let is_held = |entry: &Entry| {
+            self.parts(entry.param).iter().any(|part| {
+                let same = |other: &Entry| (other.param, &other.key).cmp(&(*part, &entry.key));
+                entries.binary_search_by(same).is_ok()
+            })
+        };
+        let mut held = entries
+            .iter()
+            .map(is_held)
+            .collect::<Vec<bool>>()
+            .into_iter();
+        entries.retain(|_| !held.next().unwrap_or_default());
     }
 
     fn add_pairs(&self, entries: &mut Vec<Entry>) {
@@ -125,9 +179,18 @@ fn home(param: &super::Param, other: &super::Param) -> Option<Home> {
     })
 }
 
+/// True if what `part` finds is some of what `whole` finds, with the same keys.
+fn is_part(part: &super::Param, whole: &super::Param) -> bool {
+    part.kind == whole.kind
+        && part
+            .expression
+            .strip_prefix(whole.expression.as_str())
+            .is_some_and(|rest| PARTS.contains(&rest))
+}
+
 impl Registry {
     /// The rows to store of a resource, sorted, each once: [`Registry::extract`] without what has
-    /// its home elsewhere, and with pairs.
+    /// its home elsewhere or is held by a part, and with pairs.
     pub fn rows(&self, kind: ResourceType, doc: &Doc, base_url: &str) -> Vec<Entry> {
         let layout = self.layout(kind);
         let mut entries = self.extract(kind, doc, base_url);
@@ -135,12 +198,18 @@ impl Registry {
         entries.retain(|entry| !layout.is_elsewhere(entry));
         entries.sort_unstable();
         entries.dedup();
+        layout.drop_what_parts_hold(&mut entries);
         entries
     }
 
     /// Where the entries of a parameter of this type are, if they are not, or not all, its own.
     pub fn home(&self, kind: ResourceType, param: ParamId) -> Option<Home> {
         self.layout(kind).home(param)
+    }
+
+    /// The parameters that hold some of a parameter's entries in its place.
+    pub fn parts(&self, kind: ResourceType, param: ParamId) -> &[ParamId] {
+        self.layout(kind).parts(param)
     }
 
     /// The pairs of a type.

@@ -1,6 +1,8 @@
 mod hostile;
 mod posted;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::{
     Doc,
@@ -42,6 +44,11 @@ fn show(key: &[u8]) -> String {
         key::space::REFERENCE => {
             let (kind, id) = key::read_reference(key).unwrap();
             format!("30 {}/{id}", kind.name())
+        }
+        key::space::TOKEN_OF_TYPE => {
+            let hash = |from: usize| u64::from_be_bytes(key[from..from + 8].try_into().unwrap());
+            let value = String::from_utf8_lossy(&key[17..]);
+            format!("22 {:016x}|{:016x}|{value}", hash(1), hash(9))
         }
         space => format!("{space:02x} {text}"),
     }
@@ -117,7 +124,13 @@ fn values_of_each_type_give_the_keys_of_r4() {
             r#"{"resourceType":"Patient","identifier":[{"system":"s","value":"1",
                 "type":{"coding":[{"system":"v2","code":"MR"}],"text":"Medical Record"}},{"value":"2"}]}"#,
             "identifier",
-            vec!["20 1|s", "20 2|", "21 medical record", "22 v2|MR|1"],
+            // The hashes of "v2" and "MR".
+            vec![
+                "20 1|s",
+                "20 2|",
+                "21 medical record",
+                "22 08cf0e07b5709641|09166c07b5ad389e|1",
+            ],
         ),
         (
             r#"{"resourceType":"Patient","gender":"male"}"#,
@@ -403,6 +416,52 @@ fn positions_are_indexed() {
     let location = r#"{"resourceType":"Location","position":{"longitude":7.1,"latitude":50.7}}"#;
     let expected = [key::near(50.7, 7.1)];
     assert_eq!(keys(&Registry::builtin(), location, "near"), expected);
+}
+
+#[test]
+fn what_a_part_finds_is_stored_once() {
+    let registry = Registry::builtin();
+    let text = r#"{"resourceType":"Patient",
+        "name":[{"text":"Ada Byron","family":"Byron","given":["Ada","Ada"],"prefix":["Lady"]}],
+        "telecom":[{"system":"phone","value":"1"},{"system":"email","value":"a@b"},
+                   {"system":"fax","value":"2"},{"system":"fax","value":"1"}],
+        "address":[{"line":["1 High St"],"city":"Ely","state":"CB","postalCode":"7","country":"GB"}]}"#;
+    let patient = kind("Patient");
+    let doc = Doc::parse(text).unwrap();
+    let rows = registry.rows(patient, &doc, "http://x");
+    let found = registry.extract(patient, &doc, "http://x");
+    let table = [
+        ("name", 2, vec!["family", "given"]),
+        ("telecom", 1, vec!["email", "phone"]),
+        (
+            "address",
+            1,
+            vec![
+                "address-city",
+                "address-country",
+                "address-postalcode",
+                "address-state",
+            ],
+        ),
+    ];
+    for (whole, own, parts) in table {
+        let number = |code: &str| registry.param(patient, code).unwrap().id;
+        let of = |entries: &[Entry], param| -> BTreeSet<Vec<u8>> {
+            let of_param = entries.iter().filter(|entry| entry.param == param);
+            of_param.map(|entry| entry.key.clone()).collect()
+        };
+        let stored = registry.parts(patient, number(whole));
+        let mut codes: Vec<&str> = (parts.iter().copied())
+            .filter(|code| stored.contains(&number(code)))
+            .collect();
+        codes.sort_unstable();
+        assert_eq!(codes, parts, "{whole}");
+        assert_eq!(stored.len(), parts.len(), "{whole}");
+        let mut all = of(&rows, number(whole));
+        assert_eq!(all.len(), own, "{whole} has rows of its own for the rest");
+        all.extend(stored.iter().flat_map(|part| of(&rows, *part)));
+        assert_eq!(all, of(&found, number(whole)), "{whole} is all of them");
+    }
 }
 
 #[test]

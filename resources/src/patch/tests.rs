@@ -113,6 +113,11 @@ fn what_cannot_be_done_says_which_operation_and_why() {
             "it needs 'value'",
         ),
         (
+            r#"[{"op":"add","path":"/a\u0008b","value":1}]"#,
+            "processing",
+            "no property has quotes",
+        ),
+        (
             r#"[{"op":"set","path":"/a"}]"#,
             "invalid",
             "'set' is no operation",

@@ -47,6 +47,11 @@ impl<'d> Tree<'d> {
             Self::Object(members) => {
                 match members.iter_mut().find(|(name, _)| name == part) {
                     Some((_, value)) => *value = added,
+                    None if needs_escapes(part) => {
+                        return Err("no property has quotes, backslashes or control \
+                                    characters in its name"
+                            .to_owned());
+                    }
                     None => members.push((part.to_owned(), added)),
                 }
                 Ok(())
@@ -180,6 +185,12 @@ fn raw_depth(value: Value<'_>) -> usize {
         Kind::Array => below(&mut value.items()),
         _ => 0,
     }
+}
+
+/// Documents have no such names: see [`crate::doc::ParseErrorKind::EscapedName`].
+fn needs_escapes(name: &str) -> bool {
+    name.bytes()
+        .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
 }
 
 /// An array index as RFC 6901 has it: digits without leading zeros.

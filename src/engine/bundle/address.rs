@@ -5,7 +5,7 @@ use resources::model::ResourceType;
 use crate::engine::{
     draft::is_id,
     error::{Error, ErrorKind},
-    operation::HistoryScope,
+    operation::{HistoryScope, MetaScope},
 };
 
 /// What an address means.
@@ -25,6 +25,12 @@ pub enum Address {
     Compartment(ResourceType, String, Option<ResourceType>),
     /// `Patient/1/$everything`
     Everything(ResourceType, Option<String>),
+    /// `_search`, `Patient/_search`
+    Search(Option<ResourceType>),
+    /// `$meta`, `Patient/$meta`, `Patient/1/$meta`, `Patient/1/_history/2/$meta`
+    Meta(MetaScope),
+    /// `Patient/$validate`, `Patient/1/$validate`
+    Validate(ResourceType, Option<String>),
 }
 
 /// An address and the query behind it.
@@ -66,18 +72,41 @@ impl Url {
 }
 
 fn address(segments: &[&str]) -> Option<Address> {
+    operation(segments).or_else(|| interaction(segments))
+}
+
+fn operation(segments: &[&str]) -> Option<Address> {
+    let (name, on) = segments.split_last()?;
+    Some(match (*name, interaction(on)?) {
+        ("_search", Address::System) => Address::Search(None),
+        ("_search", Address::Type(kind)) => Address::Search(Some(kind)),
+        ("$meta", Address::System) => Address::Meta(MetaScope::System),
+        ("$meta", Address::Type(kind)) => Address::Meta(MetaScope::Type(kind)),
+        ("$meta", Address::Instance(kind, id)) => Address::Meta(MetaScope::Instance(kind, id)),
+        ("$meta", Address::Version(kind, id, version)) => {
+            Address::Meta(MetaScope::Version(kind, id, version))
+        }
+        ("$validate", Address::Type(kind)) => Address::Validate(kind, None),
+        ("$validate", Address::Instance(kind, id)) => Address::Validate(kind, Some(id)),
+        ("$everything", Address::Type(kind)) => Address::Everything(with_record(kind)?, None),
+        ("$everything", Address::Instance(kind, id)) => {
+            Address::Everything(with_record(kind)?, Some(id))
+        }
+        _ => return None,
+    })
+}
+
+fn interaction(segments: &[&str]) -> Option<Address> {
     Some(match *segments {
         [] => Address::System,
         ["_history"] => Address::History(HistoryScope::System),
         [kind] => Address::Type(ResourceType::from_name(kind)?),
         [kind, "_history"] => Address::History(HistoryScope::Type(ResourceType::from_name(kind)?)),
-        [kind, "$everything"] => Address::Everything(everything(kind)?, None),
         [kind, id] => Address::Instance(ResourceType::from_name(kind)?, checked(id)?),
         [kind, id, "_history"] => Address::History(HistoryScope::Instance(
             ResourceType::from_name(kind)?,
             checked(id)?,
         )),
-        [kind, id, "$everything"] => Address::Everything(everything(kind)?, Some(checked(id)?)),
         [kind, id, "*"] => Address::Compartment(ResourceType::from_name(kind)?, checked(id)?, None),
         [kind, id, member] => Address::Compartment(
             ResourceType::from_name(kind)?,
@@ -93,9 +122,10 @@ fn address(segments: &[&str]) -> Option<Address> {
     })
 }
 
-fn everything(kind: &str) -> Option<ResourceType> {
-    ResourceType::from_name(kind)
-        .filter(|kind| [ResourceType::PATIENT, ResourceType::ENCOUNTER].contains(kind))
+fn with_record(kind: ResourceType) -> Option<ResourceType> {
+    [ResourceType::PATIENT, ResourceType::ENCOUNTER]
+        .contains(&kind)
+        .then_some(kind)
 }
 
 fn checked(id: &str) -> Option<String> {
@@ -139,6 +169,23 @@ mod tests {
                 None,
             ),
             (
+                "_search?_type=Patient",
+                Address::Search(None),
+                Some("_type=Patient"),
+            ),
+            ("Patient/_search", Address::Search(Some(patient)), None),
+            ("$meta", Address::Meta(MetaScope::System), None),
+            (
+                "Patient/1/_history/2/$meta",
+                Address::Meta(MetaScope::Version(patient, "1".into(), 2)),
+                None,
+            ),
+            (
+                "Patient/1/$validate",
+                Address::Validate(patient, Some("1".into())),
+                None,
+            ),
+            (
                 "Patient/_history",
                 Address::History(HistoryScope::Type(patient)),
                 None,
@@ -159,6 +206,10 @@ mod tests {
             "http://other/fhir/Patient/1",
             "Patient/1/_history/x",
             "Group/1/$everything",
+            "Patient/1/_search",
+            "$validate",
+            "Patient/$nonsense",
+            "Patient/_history/$meta",
         ] {
             assert!(Url::parse(text, base).is_err(), "{text}");
         }

@@ -1,6 +1,6 @@
 //! Batches: every entry for itself.
 
-use std::borrow::Cow;
+use std::collections::HashSet;
 
 use resources::Doc;
 
@@ -8,6 +8,7 @@ use super::{
     BundleOptions,
     entry::{Entry, entries, place},
     fetch::Fetched,
+    references::check_plain,
     response,
 };
 use crate::{
@@ -16,9 +17,9 @@ use crate::{
         Engine,
         bundle_text::BundleText,
         concurrent::bounded,
-        draft::{Draft, Verb},
+        draft::Draft,
         error::Error,
-        operation::{Done, Operation, Return, Target},
+        operation::{Done, Return},
     },
 };
 
@@ -39,17 +40,22 @@ impl Engine {
     ) -> Result<String, Error> {
         let entries: Vec<Result<Entry<'_>, Error>> =
             entries(doc.root(), &self.settings.base_url).collect();
+        let full_urls: HashSet<&str> = entries
+            .iter()
+            .filter_map(|entry| entry.as_ref().ok()?.full_url.as_deref())
+            .collect();
         let mut answers: Vec<Option<Result<Answer, Error>>> = Vec::new();
         answers.resize_with(entries.len(), || None);
         for phase in 0..4 {
             let of_phase: Vec<&Entry<'_>> = entries
                 .iter()
                 .filter_map(|entry| entry.as_ref().ok())
-                .filter(|entry| entry.method.phase() == phase)
+                .filter(|entry| entry.phase() == phase)
                 .collect();
             let one = |number: usize| {
                 let entry = of_phase[number];
-                async move { (entry.at, self.one_of_batch(entry, options, access).await) }
+                let answer = self.one_of_batch(entry, &full_urls, options, access);
+                async move { (entry.at, answer.await) }
             };
             bounded(CONCURRENT, of_phase.len(), one, |(at, answer)| {
                 answers[at] = Some(answer);
@@ -62,6 +68,7 @@ impl Engine {
     async fn one_of_batch(
         &self,
         entry: &Entry<'_>,
+        full_urls: &HashSet<&str>,
         options: &BundleOptions,
         access: &Access,
     ) -> Result<Answer, Error> {
@@ -69,8 +76,12 @@ impl Engine {
             let fetched = self.fetch_entry(entry, options, access).await?;
             return Ok(Answer::Fetched(fetched));
         }
-        let operation = operation(&entry.draft()?)?;
-        let mut done = self.submit(vec![operation], access).await?;
+        let draft = Draft {
+            wants_text: options.prefer == Return::Representation,
+            ..entry.draft()?
+        };
+        check_plain(&draft, full_urls)?;
+        let mut done = self.submit_drafts(&[draft], access).await?;
         let mut done = done
             .pop()
             .ok_or_else(|| Error::invalid("the entry asks for nothing"))?;
@@ -119,44 +130,4 @@ impl Engine {
         }
         Ok(bundle.finish())
     }
-}
-
-/// The entry's write as an operation of its own.
-fn operation(draft: &Draft<'_>) -> Result<Operation, Error> {
-    let kind = draft.kind;
-    let body = || draft.doc().map(Cow::into_owned);
-    let target = || {
-        draft
-            .target
-            .clone()
-            .ok_or_else(|| Error::invalid("the entry names no resource"))
-    };
-    Ok(match draft.verb {
-        Verb::Create => Operation::Create {
-            kind,
-            body: body()?,
-            if_none_exist: match &draft.target {
-                Some(Target::Search(query)) => Some(query.clone()),
-                _ => None,
-            },
-        },
-        Verb::Update => Operation::Update {
-            kind,
-            target: target()?,
-            body: body()?,
-            if_match: draft.if_match,
-            if_none_match_any: draft.if_none_match_any,
-        },
-        Verb::Patch => Operation::Patch {
-            kind,
-            target: target()?,
-            patch: body()?,
-            if_match: draft.if_match,
-        },
-        Verb::Delete => Operation::Delete {
-            kind,
-            target: target()?,
-            if_match: draft.if_match,
-        },
-    })
 }

@@ -23,16 +23,13 @@ pub enum Method {
     Delete,
 }
 
-impl Method {
-    /// The order in which entries are worked on: what is smaller comes first.
-    pub fn phase(self) -> u8 {
-        match self {
-            Self::Delete => 0,
-            Self::Post => 1,
-            Self::Put | Self::Patch => 2,
-            Self::Get | Self::Head => 3,
-        }
-    }
+/// `ifMatch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// `*`: any version.
+    Any,
+    /// This version.
+    Version(i64),
 }
 
 /// An entry.
@@ -44,7 +41,7 @@ pub struct Entry<'d> {
     pub url: Url,
     pub full_url: Option<Cow<'d, str>>,
     pub resource: Option<Value<'d>>,
-    pub if_match: Option<i64>,
+    pub if_match: Option<Match>,
     pub if_none_match: Option<Cow<'d, str>>,
     pub if_modified_since: Option<Cow<'d, str>>,
     pub if_none_exist: Option<Cow<'d, str>>,
@@ -93,7 +90,7 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
     let method = method(text("method").as_deref())?;
     let url = text("url").ok_or_else(|| required("the entry's request has no url"))?;
     let url = Url::parse(&url, base_url)?;
-    let if_match = text("ifMatch").map(|tag| version_of(&tag)).transpose()?;
+    let if_match = text("ifMatch").map(|tag| matched_by(&tag)).transpose()?;
     let patch = match (method, resource) {
         (Method::Patch, Some(resource)) => Some(patch(resource)?),
         _ => None,
@@ -107,7 +104,7 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
         if_match,
         if_none_match: text("ifNoneMatch"),
         if_modified_since: text("ifModifiedSince"),
-        if_none_exist: text("ifNoneExist"),
+        if_none_exist: text("ifNoneExist").map(query_of),
         patch,
     })
 }
@@ -144,14 +141,25 @@ fn method(text: Option<&str>) -> Result<Method, Error> {
     })
 }
 
-/// The version that an entity tag names: `W/"3"`, `"3"` or `3`.
-fn version_of(tag: &str) -> Result<i64, Error> {
+/// The version that an entity tag names: `W/"3"`, `"3"` or `3`; any for `*`.
+fn matched_by(tag: &str) -> Result<Match, Error> {
+    if tag == "*" {
+        return Ok(Match::Any);
+    }
     let inner = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-    inner.parse().map_err(|_| {
+    inner.parse().map(Match::Version).map_err(|_| {
         Error::invalid(format!(
             "'{tag}' is no entity tag of this server; ifMatch looks like W/\"3\""
         ))
     })
+}
+
+/// The query of a condition. Some clients send the whole address of the search.
+fn query_of(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.split_once('?') {
+        Some((_, query)) => Cow::Owned(query.to_owned()),
+        None => text,
+    }
 }
 
 /// The JSON Patch document inside a Binary.
@@ -179,9 +187,23 @@ fn patch(resource: Value<'_>) -> Result<Doc, Error> {
 }
 
 impl<'d> Entry<'d> {
-    /// True for GET and HEAD.
+    /// True for what changes nothing: GET and HEAD, and the POSTs of searches and of `$validate`.
     pub fn is_read(&self) -> bool {
-        self.method.phase() == 3
+        match (&self.url.address, self.method) {
+            (Address::Search(_) | Address::Validate(..), method) => method == Method::Post,
+            (_, method) => matches!(method, Method::Get | Method::Head),
+        }
+    }
+
+    /// The order in which entries are worked on: what is smaller comes first.
+    pub fn phase(&self) -> u8 {
+        match self.method {
+            _ if self.is_read() => 3,
+            Method::Delete => 0,
+            Method::Post => 1,
+            Method::Put | Method::Patch => 2,
+            Method::Get | Method::Head => 3,
+        }
     }
 
     /// The write that the entry asks for.
@@ -190,6 +212,12 @@ impl<'d> Entry<'d> {
     /// The address does not fit the method, or the resource is missing.
     pub fn draft(&self) -> Result<Draft<'_>, Error> {
         let (kind, target) = self.target()?;
+        if self.if_match == Some(Match::Any) && !matches!(target, Some(Target::Id(_))) {
+            return Err(Error::invalid(
+                "ifMatch '*' asks whether one resource is there, so the url must name it by its \
+                 id; leave ifMatch out",
+            ));
+        }
         let body = match self.method {
             Method::Delete => Body::None,
             Method::Patch => Body::Own(self.patch.as_ref().ok_or_else(|| self.bodiless())?),
@@ -205,7 +233,11 @@ impl<'d> Entry<'d> {
             },
             target,
             body,
-            if_match: self.if_match,
+            if_match: match self.if_match {
+                Some(Match::Version(version)) => Some(version),
+                _ => None,
+            },
+            if_match_any: self.if_match == Some(Match::Any),
             if_none_match_any: self.if_none_match.as_deref() == Some("*"),
             wants_text: false,
         })
@@ -235,8 +267,8 @@ impl<'d> Entry<'d> {
             _ => Err(Error::new(
                 ErrorKind::Invalid,
                 "invalid",
-                "the request's url does not fit its method: POST goes to a type; \
-                 PUT, PATCH and DELETE go to a type with an id, or to a type with a search",
+                "the request's url does not fit its method: POST goes to a type, to _search and \
+                 to $validate; PUT, PATCH and DELETE go to a type with an id, or to a type with a search",
             )),
         }
     }

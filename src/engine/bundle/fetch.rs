@@ -1,6 +1,8 @@
-//! GET and HEAD entries.
+//! Entries that change nothing: GET and HEAD, and the POSTs of searches and of `$validate`.
 
-use resources::primitive::DateRange;
+use std::collections::HashMap;
+
+use resources::{model::ResourceType, outcome::operation_outcome, primitive::DateRange};
 
 use super::{
     BundleOptions,
@@ -13,13 +15,18 @@ use crate::{
     engine::{
         Engine,
         bundle_text::BundleText,
+        draft::parse,
         error::Error,
-        operation::{EverythingRequest, HistoryRequest, Resource, SearchRequest},
+        operation::{
+            EverythingRequest, HistoryRequest, HistoryScope, MetaScope, Resource, SearchRequest,
+            ValidateRequest,
+        },
     },
     search::{self, Scope},
+    store::{Change, Write},
 };
 
-/// What a GET entry gives.
+/// What such an entry gives.
 pub enum Fetched {
     /// A resource.
     Resource(Box<Resource>),
@@ -29,72 +36,115 @@ pub enum Fetched {
     Bundle(String),
 }
 
+/// What such an entry asks for.
+enum Asked<'e> {
+    Instance(ResourceType, &'e str),
+    Version(ResourceType, &'e str, i64),
+    Search(SearchRequest),
+    History(HistoryRequest),
+    Everything(EverythingRequest),
+    Meta(&'e MetaScope),
+    Validate(ValidateRequest),
+}
+
+/// The versions that a transaction is about to write.
+pub struct Coming<'w>(HashMap<(ResourceType, &'w str), (i64, Change)>);
+
+impl<'w> Coming<'w> {
+    /// Of all its writes.
+    pub fn new(writes: impl Iterator<Item = &'w Write>) -> Self {
+        let version = |write: &'w Write| {
+            let version = (write.version, write.change);
+            ((write.kind, write.id.as_str()), version)
+        };
+        Self(writes.map(version).collect())
+    }
+}
+
 impl Engine {
-    /// Carries out a GET or HEAD entry.
+    /// Carries out an entry that changes nothing.
     pub(super) async fn fetch_entry(
         &self,
         entry: &Entry<'_>,
         options: &BundleOptions,
         access: &Access,
     ) -> Result<Fetched, Error> {
-        let params = search::decode(entry.url.query.as_deref().unwrap_or_default());
-        let search = |scope: Scope, params| SearchRequest {
-            scope,
-            params,
-            strict: options.strict,
-            explain: false,
-        };
-        let text = match &entry.url.address {
-            Address::Instance(kind, id) => {
-                let found = self.read(*kind, id, access).await?;
+        let text = match asked(entry, options)? {
+            Asked::Instance(kind, id) => {
+                let found = self.read(kind, id, access).await?;
                 return Ok(unless_known(entry, found));
             }
-            Address::Version(kind, id, version) => {
-                let found = self.vread(*kind, id, *version, access).await?;
+            Asked::Version(kind, id, version) => {
+                let found = self.vread(kind, id, version, access).await?;
                 return Ok(Fetched::Resource(Box::new(found)));
             }
-            Address::System => self.search(&search(Scope::System, params), access).await?,
-            Address::Type(kind) => {
-                self.search(&search(Scope::Type(*kind), params), access)
-                    .await?
-            }
-            Address::Compartment(kind, id, member) => {
-                let scope = Scope::Compartment {
-                    kind: *kind,
-                    id: id.clone(),
-                    member: *member,
-                };
-                self.search(&search(scope, params), access).await?
-            }
-            Address::History(scope) => {
-                let request = HistoryRequest {
-                    scope: scope.clone(),
-                    params,
-                    strict: options.strict,
-                };
-                self.history(&request, access).await?
-            }
-            Address::Everything(kind, id) => {
-                let request = EverythingRequest {
-                    kind: *kind,
-                    id: id.clone(),
-                    params,
-                    strict: options.strict,
-                };
-                self.everything(&request, access).await?
-            }
+            Asked::Search(request) => self.search(&request, access).await?,
+            Asked::History(request) => self.history(&request, access).await?,
+            Asked::Everything(request) => self.everything(&request, access).await?,
+            Asked::Meta(scope) => self.meta(scope, access).await?,
+            Asked::Validate(request) => operation_outcome(&self.validate(&request, access).await?),
         };
         Ok(Fetched::Bundle(text))
     }
 
-    /// Writes what a GET or HEAD entry gave.
+    /// Finds what is wrong with a GET entry, whatever is stored: a transaction must know before
+    /// it commits.
+    pub(super) async fn check_request(
+        &self,
+        entry: &Entry<'_>,
+        options: &BundleOptions,
+        access: &Access,
+    ) -> Result<(), Error> {
+        match asked(entry, options)? {
+            Asked::Instance(..) | Asked::Version(..) | Asked::Meta(_) => Ok(()),
+            Asked::Search(request) => self.prepared(&request, access).await.map(drop),
+            Asked::History(request) => self.prepared_history(&request).map(drop),
+            Asked::Everything(request) => self.prepared_everything(&request).map(drop),
+            Asked::Validate(request) => self.validate(&request, access).await.map(drop),
+        }
+    }
+
+    /// Finds out whether what a GET entry addresses will be there after the transaction.
+    pub(super) async fn check_there(
+        &self,
+        entry: &Entry<'_>,
+        coming: &Coming<'_>,
+        access: &Access,
+    ) -> Result<(), Error> {
+        let (kind, id) = match &entry.url.address {
+            Address::Instance(kind, id)
+            | Address::Version(kind, id, _)
+            | Address::Meta(MetaScope::Instance(kind, id) | MetaScope::Version(kind, id, _))
+            | Address::History(HistoryScope::Instance(kind, id))
+            | Address::Everything(kind, Some(id)) => (*kind, id.as_str()),
+            _ => return Ok(()),
+        };
+        let coming = coming.0.get(&(kind, id));
+        match (&entry.url.address, coming) {
+            (Address::History(_), Some(_)) => Ok(()),
+            (Address::History(_), None) => self.head(kind, id, access).await.map(drop),
+            (
+                Address::Version(_, _, asked) | Address::Meta(MetaScope::Version(_, _, asked)),
+                coming,
+            ) => match coming {
+                Some((version, Change::Delete)) if asked == version => Err(Error::gone(kind, id)),
+                Some((version, _)) if asked == version => Ok(()),
+                _ => self.vread(kind, id, *asked, access).await.map(drop),
+            },
+            (_, Some((_, Change::Delete))) => Err(Error::gone(kind, id)),
+            (_, Some(_)) => Ok(()),
+            (_, None) => self.read(kind, id, access).await.map(drop),
+        }
+    }
+
+    /// Writes what such an entry gave.
     pub(super) fn write_fetched(
         &self,
         bundle: &mut BundleText,
         entry: &Entry<'_>,
         fetched: &Result<Fetched, Error>,
     ) -> Result<(), Error> {
-        let with_body = entry.method == Method::Get;
+        let with_body = entry.method != Method::Head;
         let out = bundle.entry();
         match fetched {
             Ok(Fetched::Resource(resource)) => {
@@ -106,6 +156,60 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn asked<'e>(entry: &'e Entry<'_>, options: &BundleOptions) -> Result<Asked<'e>, Error> {
+    let params = search::decode(entry.url.query.as_deref().unwrap_or_default());
+    let strict = options.strict;
+    let scope = match &entry.url.address {
+        Address::Instance(kind, id) => return Ok(Asked::Instance(*kind, id)),
+        Address::Version(kind, id, version) => return Ok(Asked::Version(*kind, id, *version)),
+        Address::History(scope) => {
+            return Ok(Asked::History(HistoryRequest {
+                scope: scope.clone(),
+                params,
+                strict,
+            }));
+        }
+        Address::Everything(kind, id) => {
+            return Ok(Asked::Everything(EverythingRequest {
+                kind: *kind,
+                id: id.clone(),
+                params,
+                strict,
+            }));
+        }
+        Address::Meta(scope) => return Ok(Asked::Meta(scope)),
+        Address::Validate(kind, id) => {
+            let last = |wanted: &str| {
+                let found = params.iter().rev().find(|(name, _)| name == wanted);
+                found.map(|(_, value)| value.clone())
+            };
+            return Ok(Asked::Validate(ValidateRequest {
+                kind: *kind,
+                id: id.clone(),
+                body: entry
+                    .resource
+                    .map(|resource| parse(resource.raw()))
+                    .transpose()?,
+                mode: last("mode"),
+                profile: last("profile"),
+            }));
+        }
+        Address::System | Address::Search(None) => Scope::System,
+        Address::Type(kind) | Address::Search(Some(kind)) => Scope::Type(*kind),
+        Address::Compartment(kind, id, member) => Scope::Compartment {
+            kind: *kind,
+            id: id.clone(),
+            member: *member,
+        },
+    };
+    Ok(Asked::Search(SearchRequest {
+        scope,
+        params,
+        strict,
+        explain: false,
+    }))
 }
 
 /// `ifNoneMatch`, and if that is not given, `ifModifiedSince`.

@@ -2,13 +2,20 @@
 
 mod address;
 mod batch;
+mod conditions;
 mod entry;
 mod fetch;
+mod links;
+mod made;
 mod references;
 mod response;
 mod transaction;
 
-use resources::Doc;
+use resources::{
+    Doc, Value,
+    model::{self, ResourceType},
+    outcome::Issue,
+};
 
 use super::{
     Engine,
@@ -17,7 +24,7 @@ use super::{
 };
 use crate::access::Access;
 
-pub use references::{Answers, Conditional};
+pub use references::{Conditional, check_plain};
 
 /// How a batch or transaction is to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +55,7 @@ impl Engine {
             ));
         }
         let root = doc.root();
+        check_members(root)?;
         let count = root
             .get("entry")
             .map_or(0, |entries| entries.items().count());
@@ -75,4 +83,24 @@ impl Engine {
             )),
         }
     }
+}
+
+/// A Bundle that is carried out is not stored, so no check of its structure sees a misspelt
+/// member.
+fn check_members(bundle: Value<'_>) -> Result<(), Error> {
+    let known = model::resource(ResourceType::BUNDLE);
+    for member in bundle.members() {
+        let name = member.name();
+        let element = name.strip_prefix('_').unwrap_or(name);
+        if name != "resourceType" && known.property(element).is_none() {
+            return Err(Error::with(
+                ErrorKind::Invalid,
+                vec![
+                    Issue::error("structure", format!("a Bundle has no element '{name}'"))
+                        .at(format!("Bundle.{name}")),
+                ],
+            ));
+        }
+    }
+    Ok(())
 }

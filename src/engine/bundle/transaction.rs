@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet, hash_map},
+    collections::{HashMap, hash_map},
 };
 
 use resources::{Doc, model::ResourceType};
@@ -10,7 +10,7 @@ use resources::{Doc, model::ResourceType};
 use super::{
     BundleOptions,
     entry::{Entry, entries, place},
-    fetch::Fetched,
+    fetch::{Coming, Fetched},
     references::{self, Answers, Conditional, Identities},
     response,
 };
@@ -20,7 +20,7 @@ use crate::{
         Engine,
         bundle_text::BundleText,
         concurrent::bounded,
-        draft::{Body, Draft, Verb, parse},
+        draft::{Draft, Verb, parse},
         error::Error,
         operation::{Done, Return, Target},
         race::Race,
@@ -33,10 +33,10 @@ use crate::{
 const CONCURRENT: usize = 16;
 
 /// The writes of a transaction in the order in which they are worked on.
-struct Writes<'e> {
+pub struct Writes<'e> {
     /// Places in the Bundle.
-    places: Vec<usize>,
-    drafts: Vec<Draft<'e>>,
+    pub places: Vec<usize>,
+    pub drafts: Vec<Draft<'e>>,
     full_urls: Vec<Option<&'e str>>,
 }
 
@@ -49,10 +49,12 @@ impl Engine {
     ) -> Result<String, Error> {
         let entries = all(entries(doc.root(), &self.settings.base_url).collect())?;
         let writes = Writes::new(&entries, options.prefer)?;
-        let done = self.carry_out(&writes, access).await?;
+        let reads: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.is_read()).collect();
+        let check = |entry| self.check_request(entry, options, access);
+        checked(&reads, check).await?;
+        let done = self.carry_out(&writes, &reads, access).await?;
         let mut done_at: HashMap<usize, Done> = writes.places.iter().copied().zip(done).collect();
 
-        let reads: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.is_read()).collect();
         let mut fetched: HashMap<usize, Result<Fetched, Error>> = HashMap::new();
         let one = |number: usize| {
             let entry = reads[number];
@@ -83,23 +85,29 @@ impl Engine {
     }
 
     /// Commits all writes; repeats what lost a race.
-    async fn carry_out(&self, writes: &Writes<'_>, access: &Access) -> Result<Vec<Done>, Error> {
+    async fn carry_out(
+        &self,
+        writes: &Writes<'_>,
+        reads: &[&Entry<'_>],
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
-            let resolved = self.resolve(&writes.drafts, access).await;
-            let resolved = writes.placed(resolved)?;
+            let generation = self.parameters.known().generation;
+            let resolved = self.resolve_all(writes, access).await?;
             writes.check_identities(&resolved)?;
             let identities = writes.identities(&resolved)?;
-            let answers = self.answers(writes, &resolved, access).await?;
+            let answers = self.answers(writes, &resolved, &identities, access).await?;
             let documents = |at: usize| writes.document(at, &identities, &answers);
-            let writing = self.indexing.writing().await;
             let planned = self
                 .plan(&writes.drafts, &resolved, &documents, access)
                 .await?;
             let planned = writes.placed(planned)?;
-            let attempt = self.attempt(&writes.drafts, planned, access).await?;
-            drop(writing);
-            match attempt {
+            let coming = Coming::new(planned.iter().flat_map(|one| &one.writes));
+            let check = |entry| self.check_there(entry, &coming, access);
+            checked(reads, check).await?;
+            let attempt = self.attempt(&writes.drafts, planned, generation, access);
+            match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
                     return Ok(done);
@@ -108,47 +116,37 @@ impl Engine {
             }
         }
     }
+}
 
-    /// What the conditional references mean, each looked up once. One whose condition is that of
-    /// an entry means what the entry becomes.
-    async fn answers(
-        &self,
-        writes: &Writes<'_>,
-        resolved: &[Resolved],
-        access: &Access,
-    ) -> Result<Answers, Error> {
-        let mut answers = Answers::new();
-        for (draft, resolved) in writes.drafts.iter().zip(resolved) {
-            if let (Some(Target::Search(query)), Some(id)) = (&draft.target, resolved.id())
-                && draft.verb != Verb::Delete
-            {
-                let condition = Conditional {
-                    kind: draft.kind,
-                    query: query.clone(),
-                };
-                answers.insert(condition, format!("{}/{id}", draft.kind));
-            }
+/// Checks all entries; what is wrong is placed at them.
+async fn checked<'r, 'e, F: Future<Output = Result<(), Error>>>(
+    entries: &'r [&'r Entry<'e>],
+    check: impl Fn(&'r Entry<'e>) -> F,
+) -> Result<(), Error> {
+    let mut results = Vec::with_capacity(entries.len());
+    let one = |number: usize| {
+        let entry = entries[number];
+        let check = check(entry);
+        async move {
+            (
+                number,
+                check.await.map_err(|error| error.inside(&place(entry.at))),
+            )
         }
-        let mut open = HashSet::new();
-        for draft in &writes.drafts {
-            if let Body::Entry(resource) = draft.body {
-                open.extend(
-                    references::conditionals(resource)
-                        .filter(|condition| !answers.contains_key(condition)),
-                );
-            }
-        }
-        if !open.is_empty() {
-            answers.extend(self.answer(open.into_iter().collect(), access).await?);
-        }
-        Ok(answers)
-    }
+    };
+    bounded(CONCURRENT, entries.len(), one, |result| {
+        results.push(result)
+    })
+    .await;
+    results.sort_by_key(|(number, _)| *number);
+    let results = results.into_iter().map(|(_, result)| result).collect();
+    all(results).map(drop)
 }
 
 impl<'e> Writes<'e> {
     fn new(entries: &'e [Entry<'_>], prefer: Return) -> Result<Self, Error> {
         let mut order: Vec<&Entry<'_>> = entries.iter().filter(|entry| !entry.is_read()).collect();
-        order.sort_by_key(|entry| entry.method.phase());
+        order.sort_by_key(|entry| entry.phase());
         let drafts = order
             .iter()
             .map(|entry| {
@@ -172,7 +170,7 @@ impl<'e> Writes<'e> {
     }
 
     /// The results, their errors placed at their entries.
-    fn placed<T>(&self, results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+    pub fn placed<T>(&self, results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
         all(results
             .into_iter()
             .zip(&self.places)
@@ -180,12 +178,17 @@ impl<'e> Writes<'e> {
             .collect())
     }
 
+    /// The error of one write, placed at its entry.
+    pub fn at(&self, slot: usize, error: Error) -> Error {
+        error.inside(&place(self.places[slot]))
+    }
+
     /// Two entries with the same condition would be about the same resource.
     fn check_conditions(&self) -> Result<(), Error> {
-        let mut seen: HashMap<(ResourceType, &str), usize> = HashMap::new();
+        let mut seen: HashMap<Conditional, usize> = HashMap::new();
         for (draft, at) in self.drafts.iter().zip(&self.places) {
             if let Some(Target::Search(query)) = &draft.target
-                && let Some(first) = seen.insert((draft.kind, query), *at)
+                && let Some(first) = seen.insert(Conditional::new(draft.kind, query), *at)
             {
                 return Err(Error::invalid(format!(
                     "entries {first} and {at} have the same condition '{query}' on {}; \
@@ -202,15 +205,11 @@ impl<'e> Writes<'e> {
     fn check_identities(&self, resolved: &[Resolved]) -> Result<(), Error> {
         let mut seen: HashMap<(ResourceType, &str), usize> = HashMap::with_capacity(resolved.len());
         for ((draft, resolved), at) in self.drafts.iter().zip(resolved).zip(&self.places) {
-            let ids: Vec<&str> = match resolved {
-                Resolved::Several(several) => {
-                    several.iter().map(|one| one.head.id.as_str()).collect()
-                }
-                // A conditional create that found its match writes nothing.
-                Resolved::Found(_) if draft.verb == Verb::Create => continue,
-                one => one.id().into_iter().collect(),
-            };
-            for id in ids {
+            // A conditional create that found its match writes nothing.
+            if draft.verb == Verb::Create && matches!(resolved, Resolved::Found(..)) {
+                continue;
+            }
+            for id in resolved.ids() {
                 match seen.entry((draft.kind, id)) {
                     hash_map::Entry::Vacant(free) => {
                         free.insert(*at);
@@ -251,17 +250,17 @@ impl<'e> Writes<'e> {
         Ok(identities)
     }
 
-    fn document(
+    /// The document of a write, references resolved.
+    pub fn document(
         &self,
         slot: usize,
         identities: &Identities,
         answers: &Answers,
     ) -> Result<Cow<'e, Doc>, Error> {
         let draft = &self.drafts[slot];
-        let Body::Entry(resource) = draft.body else {
-            return draft.doc();
-        };
-        let text = references::rewrite(resource, self.full_urls[slot], identities, answers)?;
-        Ok(Cow::Owned(parse(text)?))
+        match references::rewrite(draft, self.full_urls[slot], identities, answers)? {
+            Some(text) => Ok(Cow::Owned(parse(text)?)),
+            None => draft.doc(),
+        }
     }
 }

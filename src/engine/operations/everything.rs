@@ -35,6 +35,14 @@ struct Asked {
     warnings: Vec<Issue>,
 }
 
+/// A request ready to be answered.
+pub(in crate::engine) struct Prepared {
+    asked: Asked,
+    /// Its address without the page token.
+    own: String,
+    cursor: Cursor,
+}
+
 impl Engine {
     /// `$everything`: a page of a patient's or an encounter's record, as the text of a Bundle:
     /// the resource itself and its compartment as matches, and what these refer to outside of it
@@ -47,28 +55,12 @@ impl Engine {
         request: &EverythingRequest,
         access: &Access,
     ) -> Result<String, Error> {
-        let asked = self.asked_everything(request)?;
+        let Prepared { asked, own, cursor } = self.prepared_everything(request)?;
         let kind = request.kind;
-        let path = match &request.id {
-            Some(id) => {
-                self.read(kind, id, access).await?;
-                format!("{kind}/{id}/$everything")
-            }
-            None => format!("{kind}/$everything"),
-        };
-        let params = asked
-            .accepted
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let own = with_query(
-            format!("{}/{path}", self.settings.base_url),
-            &encode(params),
-        );
+        if let Some(id) = &request.id {
+            self.read(kind, id, access).await?;
+        }
         let plan = self.everything_plan(request, &asked);
-        let cursor = match &asked.page {
-            Some(token) => Cursor::read(&self.tokens.open(&own, token)?)?,
-            None => Cursor::default(),
-        };
         let found = self.page(&plan, cursor, access).await?;
         let around = self.around(kind, &asked, &found.hits, access).await?;
         let mut links = vec![("self", own.clone()), ("first", own.clone())];
@@ -88,6 +80,32 @@ impl Engine {
             bundle.outcome(&asked.warnings);
         }
         Ok(bundle.finish())
+    }
+
+    /// Reads the request, and so finds all that is wrong with it, whatever is stored.
+    pub(in crate::engine) fn prepared_everything(
+        &self,
+        request: &EverythingRequest,
+    ) -> Result<Prepared, Error> {
+        let asked = self.asked_everything(request)?;
+        let kind = request.kind;
+        let path = match &request.id {
+            Some(id) => format!("{kind}/{id}/$everything"),
+            None => format!("{kind}/$everything"),
+        };
+        let params = asked
+            .accepted
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = with_query(
+            format!("{}/{path}", self.settings.base_url),
+            &encode(params),
+        );
+        let cursor = match &asked.page {
+            Some(token) => Cursor::read(&self.tokens.open(&own, token)?)?,
+            None => Cursor::default(),
+        };
+        Ok(Prepared { asked, own, cursor })
     }
 
     fn asked_everything(&self, request: &EverythingRequest) -> Result<Asked, Error> {

@@ -15,7 +15,7 @@ use crate::{
         draft::parse,
         error::{Error, ErrorKind},
         operation::{MetaScope, Operation, Resource, Target},
-        submit::parse_body,
+        submit::{check_structure, parse_body},
     },
     search::plan::{Clause, Plan, TotalMode},
 };
@@ -28,7 +28,7 @@ const COLLECTED: usize = 10_000;
 const ATTEMPTS: usize = 8;
 
 /// The three lists as JSON texts, each value once and in order.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 struct Lists([Vec<String>; 3]);
 
 impl Lists {
@@ -183,7 +183,8 @@ impl Engine {
     }
 
     /// Changes the lists. As R4 says, that makes no new version in the sense of content, but
-    /// this server keeps every state, so it is a new version all the same.
+    /// this server keeps every state, so it is a new version all the same, unless it changes
+    /// nothing.
     async fn change_meta(
         &self,
         kind: ResourceType,
@@ -193,12 +194,17 @@ impl Engine {
         change: impl Fn(&mut Lists, Lists),
     ) -> Result<String, Error> {
         let given = given_meta(body)?;
+        check_structure(body)?;
         for _ in 0..ATTEMPTS {
             let old = self.read(kind, id, access).await?;
             let doc = parse_body(kind, id, &old.body)?;
             let meta = doc.root().get("meta");
-            let mut lists = Lists::of(meta);
+            let before = Lists::of(meta);
+            let mut lists = before.clone();
             change(&mut lists, Lists::of(Some(given)));
+            if lists == before {
+                return meta_of(&old);
+            }
             let operation = Operation::Update {
                 kind,
                 target: Target::Id(id.to_owned()),
@@ -206,7 +212,7 @@ impl Engine {
                 if_match: Some(old.version),
                 if_none_match_any: false,
             };
-            match self.submit(vec![operation], access).await {
+            match self.submit_as_is(vec![operation], access).await {
                 Ok(done) => {
                     let new = done.into_iter().next().and_then(|done| done.resource);
                     let new = new.ok_or_else(|| Error::not_found(kind, id))?;

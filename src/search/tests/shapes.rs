@@ -38,8 +38,9 @@ fn tokens() {
             "Observation.code in {21:body w*}",
         ),
         (
+            // The hashes of "s" and "MR".
             "Patient?identifier:of-type=s|MR|1",
-            "Patient.identifier in {22:s|MR|1}",
+            "Patient.identifier in {22:<af>c<ee>L<86><02><0b>\"<09><16>l<07><b5><ad>8<9e>1}",
         ),
         ("Patient?active=true", "Patient.active in {20:true|*}"),
         ("Patient?_tag=s|t", "Patient._tag in {20:t|s}"),
@@ -225,7 +226,7 @@ fn filters() {
         ("Patient?_filter=family sw x", "Patient.family in {40:x*}"),
         (
             "Patient?_filter=family ew x",
-            "Patient.family in {40:* [1] has x|}",
+            "Patient.family in {40:* [1] has x|, 41:* [1] has x|}",
         ),
         (
             "Patient?_filter=family ne x",

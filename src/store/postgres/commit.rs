@@ -1,32 +1,36 @@
 //! A commit in one statement.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use resources::model::ResourceType;
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgArguments, query::Query};
 
 use super::{
     super::{
         error::StoreError,
-        hash, query,
+        generation, hash, query,
         read::change_number,
         session::Session,
         sql::{Dialect, Sql, Value},
-        types::{Change, Commit, Committed, Guard, Head, Write},
+        text,
+        types::{Change, Commit, Committed, Head, Write},
         view::View,
     },
     failure::{code, failure},
     pool::{Lease, Pool},
 };
-use crate::search::plan::Clause;
 
 /// How often a commit that PostgreSQL gave up to end a deadlock is tried.
 const ATTEMPTS: u32 = 5;
 /// Writes above which a commit may take longer than a query.
 const MANY: usize = 500;
+/// The first half of the advisory locks of guards; the second is the type's number.
+const GUARDED: i32 = 0x526f_7475;
 /// Numbers that one value of the sequence stands for.
 const BLOCK: i64 = 1_000;
 
@@ -75,16 +79,32 @@ impl Numbers {
     }
 }
 
+/// One commit with guards on a type at a time, within this node.
+#[derive(Debug, Default)]
+pub(super) struct Guards(Mutex<HashMap<ResourceType, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Guards {
+    fn turn(&self, kind: ResourceType) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(kind).or_default())
+    }
+}
+
 /// Commits, with as many attempts as deadlocks ask for.
 pub(super) async fn run(
     pool: &Arc<Pool>,
-    numbers: &Numbers,
+    (numbers, guards): (&Numbers, &Guards),
     commit: Commit,
     view: &View,
     cap: usize,
 ) -> Result<Committed, StoreError> {
+    // Who waits for other commits of this node with guards waits here, without a connection.
+    let mut turns = Vec::new();
+    for kind in guarded_types(&commit) {
+        turns.push(guards.turn(kind).lock_owned().await);
+    }
     let mut lease = pool.lease().await?;
-    let columns = Columns::new(&commit.writes, numbers, &mut lease).await?;
+    let columns = Columns::new(&commit, numbers, &mut lease).await?;
     for attempt in 1..=ATTEMPTS {
         let done = if commit.guards.is_empty() && commit.writes.len() <= MANY {
             columns.write(&mut lease).await
@@ -95,9 +115,7 @@ pub(super) async fn run(
             Ok(vids) => return Ok(columns.committed(&commit.writes, &vids)),
             Err(Refusal::Known(error)) => return Err(error),
             Err(Refusal::Unexpected(error)) => {
-                return Err(StoreError::Conflict(
-                    stale(&mut lease, &commit.writes, error).await?,
-                ));
+                return Err(stale(&mut lease, &commit, error).await?);
             }
             Err(Refusal::Again(_)) if attempt < ATTEMPTS => {
                 tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
@@ -140,7 +158,10 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
-/// In a transaction of several statements: who has the same guards comes one after the other.
+/// In a transaction of several statements. Whether two guards can be about the same resource
+/// does not show in them (`identifier=s|v` and `identifier=v`, `family=` and `identifier=`), so
+/// commits with guards on the same type come one after the other, and each sees those before.
+/// Commits without guards wait for nobody.
 async fn guarded(
     lease: &mut Lease,
     columns: &Columns,
@@ -148,16 +169,17 @@ async fn guarded(
     view: &View,
     cap: usize,
 ) -> Result<Vec<i64>, Refusal> {
-    let mut locks: Vec<i64> = commit.guards.iter().flat_map(locks_of).collect();
-    locks.sort_unstable();
-    locks.dedup();
     let mut with = String::new();
     if commit.writes.len() > MANY {
         lease.take_your_time();
         with.push_str("SET LOCAL statement_timeout = 0;");
     }
-    for lock in locks {
-        with.push_str(&format!("SELECT pg_advisory_xact_lock({lock});"));
+    // In the order of the types, so that two never wait for each other.
+    for kind in guarded_types(commit) {
+        let number = kind.number();
+        with.push_str(&format!(
+            "SELECT pg_advisory_xact_lock({GUARDED},{number});"
+        ));
     }
     lease.begin(&with).await?;
     let done = in_transaction(lease, columns, commit, view, cap).await;
@@ -167,6 +189,11 @@ async fn guarded(
         (Err(error), Ok(_)) => Err(error.into()),
         (Err(_), Err(refused)) => Err(refused),
     }
+}
+
+/// The types that the guards of a commit look at, in order.
+fn guarded_types(commit: &Commit) -> BTreeSet<ResourceType> {
+    commit.guards.iter().map(|guard| guard.kind).collect()
 }
 
 async fn in_transaction(
@@ -184,40 +211,18 @@ async fn in_transaction(
     columns.write(lease).await
 }
 
-/// The locks of a guard: itself, and each key that it asks for, since guards that differ in
-/// other conditions can still be about the same resource.
-fn locks_of(guard: &Guard) -> Vec<i64> {
-    let mut locks = vec![lock(&format!("{guard:?}"))];
-    let mut clauses = vec![&guard.clause];
-    while let Some(clause) = clauses.pop() {
-        match clause {
-            Clause::All(parts) | Clause::Any(parts) => clauses.extend(parts),
-            Clause::Keys { param, ranges } => locks.extend(
-                ranges
-                    .iter()
-                    .filter(|range| range.is_exact())
-                    .map(|range| lock(&format!("{param:?} {:?}", range.low))),
-            ),
-            _ => {}
-        }
-    }
-    locks
-}
-
-fn lock(text: &str) -> i64 {
-    let hash = hash::of(text);
-    i64::from_be_bytes([
-        hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7],
-    ])
-}
-
-/// Which write is not computed from the newest version; `error` if none is found.
+/// What the commit was not computed from the newest of; `error` if nothing is found.
 async fn stale(
     lease: &mut Lease,
-    writes: &[Write],
+    commit: &Commit,
     error: sqlx::Error,
-) -> Result<usize, StoreError> {
-    for (at, write) in writes.iter().enumerate() {
+) -> Result<StoreError, StoreError> {
+    if let Some(generation) = commit.generation
+        && generation::newest(lease).await? != generation
+    {
+        return Ok(StoreError::Outdated);
+    }
+    for (at, write) in commit.writes.iter().enumerate() {
         let mut sql = Sql::new(
             Dialect::Postgres,
             "SELECT rid, ver FROM resource WHERE type=",
@@ -234,12 +239,12 @@ async fn stale(
                 .expect
                 .map(|expected| (expected.rid, expected.version))
         {
-            return Ok(at);
+            return Ok(StoreError::Conflict(at));
         }
     }
     // Two writes of one resource, or a change that was itself undone.
     if code(&error) == "23505" {
-        Ok(0)
+        Ok(StoreError::Conflict(0))
     } else {
         Err(failure(error))
     }
@@ -256,11 +261,12 @@ struct Columns {
     updated: Vec<i64>,
     op: Vec<i16>,
     hash: Vec<Vec<u8>>,
-    body: Vec<String>,
+    body: Vec<Vec<u8>>,
     remove: Entries,
     add: Entries,
     created: usize,
     deleted: usize,
+    generation: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -272,14 +278,16 @@ struct Entries {
 
 impl Columns {
     async fn new(
-        writes: &[Write],
+        commit: &Commit,
         numbers: &Numbers,
         lease: &mut Lease,
     ) -> Result<Self, StoreError> {
+        let writes = &commit.writes;
         let created = writes.iter().filter(|write| write.expect.is_none()).count();
         let mut fresh = numbers.take(lease, created).await?.into_iter();
         let mut columns = Self {
             created,
+            generation: commit.generation,
             ..Self::default()
         };
         for write in writes {
@@ -303,7 +311,7 @@ impl Columns {
         self.updated.push(write.updated);
         self.op.push(change_number(write.change) as i16);
         self.hash.push(hash::of(&write.body).to_vec());
-        self.body.push(write.body.clone());
+        self.body.push(text::pack(&write.body));
         if write.change == Change::Delete {
             self.deleted += 1;
             return;
@@ -340,7 +348,7 @@ impl Columns {
             "WITH w AS MATERIALIZED (
                SELECT CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('version_vid') END AS vid, u.*
                FROM unnest($1::bigint[],$2::smallint[],$3::text[],$4::bigint[],$5::bigint[],
-                           $6::bigint[],$7::smallint[],$8::bytea[],$9::text[]) WITH ORDINALITY
+                           $6::bigint[],$7::smallint[],$8::bytea[],$9::bytea[]) WITH ORDINALITY
                  AS u(rid,type,id,ver,expected,ts,op,hash,body,n)
              ), logged AS (
                INSERT INTO version (vid,rid,ver,ts,op,hash,body)
@@ -393,14 +401,18 @@ impl Columns {
                 )
             });
         }
-        text.push_str(" SELECT vid FROM w");
+        // Not the number expected: divides by zero, which undoes all.
+        text.push_str(" SELECT vid FROM w WHERE 1/(CASE WHEN 1=1");
         if changed > 0 {
-            // Not the number expected: divides by zero, which undoes all.
             text.push_str(&format!(
-                " WHERE 1/(CASE WHEN (SELECT count(*) FROM moved)=${next}::bigint THEN 1 ELSE 0 END)=1"
+                " AND (SELECT count(*) FROM moved)=${next}::bigint"
             ));
+            next += 1;
         }
-        text.push_str(" ORDER BY n");
+        if self.generation.is_some() {
+            text.push_str(&format!(" AND {}=${next}::bigint", generation::OF_WRITER));
+        }
+        text.push_str(" THEN 1 ELSE 0 END)=1 ORDER BY n");
         self.bind(sqlx::query(AssertSqlSafe(text)), changed)
     }
 
@@ -429,6 +441,9 @@ impl Columns {
         }
         if changed > 0 {
             query = query.bind(changed as i64);
+        }
+        if let Some(generation) = self.generation {
+            query = query.bind(generation);
         }
         query
     }

@@ -34,6 +34,8 @@ pub(super) fn failure(error: sqlx::Error) -> StoreError {
     let text = text(&error);
     match (&error, code(&error).as_str()) {
         (sqlx::Error::Database(_), code) => match code {
+            // A statement too complex, too many columns or arguments, a limit of the program.
+            "54000" | "54001" | "54011" | "54023" => StoreError::TooLarge(text),
             "57014" => StoreError::Timeout(0),
             "53100" | "58030" => StoreError::Storage(text),
             "XX001" | "XX002" => StoreError::Damaged(text),

@@ -13,8 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use super::{
     super::{
         error::StoreError,
-        session::Session,
-        sql::{Dialect, Sql},
+        generation::{number, oldest},
     },
     pool::Lease,
 };
@@ -59,12 +58,7 @@ pub(super) async fn frontier(
 
 async fn settle(session: &mut Lease, now: &mut Frontier) -> Result<(), StoreError> {
     if let Some((position, transaction)) = now.pending {
-        let oldest = number(
-            session,
-            "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
-        )
-        .await?;
-        if oldest > transaction {
+        if oldest(session).await? > transaction {
             *now = Frontier {
                 safe: position,
                 pending: None,
@@ -72,15 +66,4 @@ async fn settle(session: &mut Lease, now: &mut Frontier) -> Result<(), StoreErro
         }
     }
     Ok(())
-}
-
-async fn number(session: &mut Lease, text: &str) -> Result<i64, StoreError> {
-    match session
-        .rows(&Sql::new(Dialect::Postgres, text))
-        .await?
-        .pop()
-    {
-        Some(mut row) => row.int(),
-        None => Err(StoreError::Failed(format!("no answer to {text}"))),
-    }
 }

@@ -22,7 +22,7 @@ use super::{
     types::{Commit, Committed},
     view::View,
 };
-use commit::Numbers;
+use commit::{Guards, Numbers};
 use follow::Frontier;
 use pool::{Lease, Pool};
 
@@ -31,6 +31,7 @@ use pool::{Lease, Pool};
 pub(super) struct Postgres {
     pool: Arc<Pool>,
     numbers: Arc<Numbers>,
+    guards: Arc<Guards>,
     frontier: Mutex<Frontier>,
     size: usize,
     millis: u64,
@@ -58,6 +59,7 @@ impl Postgres {
         let opened = Self {
             pool,
             numbers: Arc::default(),
+            guards: Arc::default(),
             frontier: Mutex::default(),
             size: options.connections.max(1),
             millis: options.query_time.as_millis() as u64,
@@ -66,13 +68,15 @@ impl Postgres {
         let mut lease = opened.pool.lease().await?;
         check_server(&mut lease, options.connections).await?;
         lease.take_your_time();
-        migrate(&mut lease).await.map_err(|error| match error {
-            StoreError::Failed(text) => StoreError::Open(format!(
-                "its schema cannot be made: {text}; use a database of its own, whose owner the \
+        migrate(&mut lease, options.create)
+            .await
+            .map_err(|error| match error {
+                StoreError::Failed(text) => StoreError::Open(format!(
+                    "its schema cannot be made: {text}; use a database of its own, whose owner the \
                  user is"
-            )),
-            other => other,
-        })?;
+                )),
+                other => other,
+            })?;
         drop(lease);
         Ok(opened)
     }
@@ -121,8 +125,9 @@ impl Postgres {
     /// Commits; returns when it is on disk. Goes on if the caller goes away: nobody has to
     /// find out what became of half a conversation with the database.
     pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
-        let (pool, numbers, cap) = (Arc::clone(&self.pool), Arc::clone(&self.numbers), self.cap);
-        let work = async move { commit::run(&pool, &numbers, commit, &view, cap).await };
+        let (numbers, guards) = (Arc::clone(&self.numbers), Arc::clone(&self.guards));
+        let (pool, cap) = (Arc::clone(&self.pool), self.cap);
+        let work = async move { commit::run(&pool, (&numbers, &guards), commit, &view, cap).await };
         let done = tokio::spawn(work).await;
         self.timed(done.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()))))
     }
@@ -214,7 +219,7 @@ async fn check_server(lease: &mut Lease, connections: usize) -> Result<(), Store
     Ok(())
 }
 
-async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
+async fn migrate(lease: &mut Lease, create: bool) -> Result<(), StoreError> {
     lease
         .begin(&format!(
             "SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock({MIGRATING})"
@@ -233,7 +238,7 @@ async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
     {
         applied.push(row.int()?);
     }
-    let mut is_new = false;
+    migration::check_made(&applied, create)?;
     for step in migration::missing(Dialect::Postgres, &applied)? {
         lease.run(step.text.to_owned()).await?;
         let note = format!(
@@ -241,15 +246,6 @@ async fn migrate(lease: &mut Lease) -> Result<(), StoreError> {
             step.number, step.name
         );
         lease.run(note).await?;
-        is_new |= step.number == 1;
     }
-    lease.end("COMMIT").await?;
-    if is_new {
-        // Cheaper than PostgreSQL's own compression, where it was built with it.
-        let compress = "ALTER TABLE version ALTER body SET COMPRESSION lz4".to_owned();
-        if let Err(error) = lease.run(compress).await {
-            tracing::info!(%error, "texts are compressed with pglz");
-        }
-    }
-    Ok(())
+    lease.end("COMMIT").await
 }

@@ -222,6 +222,10 @@ impl Session for Lease {
     }
 
     async fn rows(&mut self, sql: &Sql) -> Result<Vec<Row>, StoreError> {
+        if sql.args.len() > usize::from(u16::MAX) {
+            let count = sql.args.len();
+            return Err(StoreError::TooLarge(format!("{count} arguments")));
+        }
         let found = self.query(prepare(sql)).await.map_err(failure)?;
         found.iter().map(row).collect()
     }

@@ -11,7 +11,10 @@ use super::super::{
     sql::{Dialect, Sql, Value, rid_range},
     view::View,
 };
-use super::canonical;
+use super::{
+    canonical,
+    table::{FEW, Table},
+};
 use crate::search::plan::{Clause, KeyRange, KeyTest};
 
 /// Appends what says that the resource of type `kind` whose number is the SQL expression `rid`
@@ -128,13 +131,15 @@ fn push_list(
         sql.push(empty);
         return Ok(());
     }
-    sql.push("(");
-    for (at, part) in parts.iter().enumerate() {
-        if at > 0 {
-            sql.push(joint);
-        }
-        push(sql, part, kind, rid, view)?;
+    if let [only] = parts {
+        return push(sql, only, kind, rid, view);
     }
+    // Halves of halves: both databases bound how deep an expression may be.
+    let (before, after) = parts.split_at(parts.len() / 2);
+    sql.push("(");
+    push_list(sql, before, (joint, empty), kind, rid, view)?;
+    sql.push(joint);
+    push_list(sql, after, (joint, empty), kind, rid, view)?;
     sql.push(")");
     Ok(())
 }
@@ -173,6 +178,15 @@ fn push_keys(sql: &mut Sql, param: u32, ranges: &[KeyRange], rid: &str) {
 pub(crate) fn push_ranges(sql: &mut Sql, alias: &str, ranges: &[KeyRange]) {
     if let [only] = ranges {
         push_range(sql, alias, only);
+        return;
+    }
+    if ranges.len() > FEW {
+        sql.push("(");
+        for (at, table) in Table::all(ranges).iter().enumerate() {
+            sql.push(if at > 0 { " OR " } else { "" });
+            table.push_condition(sql, alias);
+        }
+        sql.push(")");
         return;
     }
     let exact = |range: &&KeyRange| range.is_exact() && range.test.is_empty();
@@ -218,49 +232,65 @@ pub(crate) fn push_range(sql: &mut Sql, alias: &str, range: &KeyRange) {
     }
     for test in &range.test {
         sql.push(" AND ");
-        push_test(sql, alias, test);
+        push_test(sql, alias, test, |sql| {
+            let (KeyTest::AtLeast(_, bytes)
+            | KeyTest::Below(_, bytes)
+            | KeyTest::EndsWith(bytes)
+            | KeyTest::TailEquals { bytes, .. }
+            | KeyTest::Contains(_, bytes)) = test;
+            sql.bytes(bytes);
+        });
     }
 }
 
-fn push_test(sql: &mut Sql, alias: &str, test: &KeyTest) {
+/// Appends the test of the key of `alias`; `operand` appends what it is compared with.
+pub(crate) fn push_test(
+    sql: &mut Sql,
+    alias: &str,
+    test: &KeyTest,
+    operand: impl FnOnce(&mut Sql),
+) {
     let sqlite = sql.dialect == Dialect::Sqlite;
     match test {
         KeyTest::AtLeast(offset, bytes) => {
-            sql.push(&format!(
-                "substr({alias}.key,{},{})>=",
-                offset + 1,
-                bytes.len()
-            ))
-            .bytes(bytes);
+            let (from, length) = (offset + 1, bytes.len());
+            sql.push(&format!("substr({alias}.key,{from},{length})>="));
+            operand(sql);
         }
         KeyTest::Below(offset, bytes) => {
-            sql.push(&format!(
-                "substr({alias}.key,{},{})<",
-                offset + 1,
-                bytes.len()
-            ))
-            .bytes(bytes);
+            let (from, length) = (offset + 1, bytes.len());
+            sql.push(&format!("substr({alias}.key,{from},{length})<"));
+            operand(sql);
         }
-        KeyTest::EndsWith(bytes) => push_tail(sql, alias, bytes.len(), bytes),
-        KeyTest::TailEquals { from_end, bytes } => push_tail(sql, alias, *from_end, bytes),
-        KeyTest::Contains(offset, bytes) if sqlite => {
-            sql.push(&format!("instr(substr({alias}.key,{}),", offset + 1))
-                .bytes(bytes);
+        KeyTest::EndsWith(bytes) => push_tail(sql, alias, bytes.len(), bytes.len(), operand),
+        KeyTest::TailEquals { from_end, bytes } => {
+            push_tail(sql, alias, *from_end, bytes.len(), operand);
+        }
+        KeyTest::Contains(offset, _) if sqlite => {
+            sql.push(&format!("instr(substr({alias}.key,{}),", offset + 1));
+            operand(sql);
             sql.push(")>0");
         }
-        KeyTest::Contains(offset, bytes) => {
-            sql.push("position(").bytes(bytes);
+        KeyTest::Contains(offset, _) => {
+            sql.push("position(");
+            operand(sql);
             sql.push(&format!("::bytea in substr({alias}.key,{}))>0", offset + 1));
         }
     }
 }
 
-fn push_tail(sql: &mut Sql, alias: &str, from_end: usize, bytes: &[u8]) {
-    let length = bytes.len();
+fn push_tail(
+    sql: &mut Sql,
+    alias: &str,
+    from_end: usize,
+    length: usize,
+    operand: impl FnOnce(&mut Sql),
+) {
     sql.push(&format!(
         "(length({alias}.key)>={from_end} AND substr({alias}.key,length({alias}.key)-{from_end}+1,{length})="
     ));
-    sql.bytes(bytes).push(")");
+    operand(sql);
+    sql.push(")");
 }
 
 /// Appends ` AND` bounds of `updated`.

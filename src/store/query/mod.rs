@@ -13,6 +13,7 @@ mod position;
 mod scope;
 mod sorted;
 mod source;
+mod table;
 mod unsorted;
 mod walk;
 

@@ -7,11 +7,11 @@ use resources::{index::ParamId, model::ResourceType};
 use super::super::{
     error::StoreError,
     session::Session,
-    sql::{Dialect, HEAD, Sql, Value},
+    sql::{Dialect, HEAD, Sql, from_ordered},
     types::Stored,
 };
 use super::{fold::is_of_other, scope::Scope};
-use crate::search::plan::{Sort, SortKey};
+use crate::search::plan::{Clause, KeyRange, Sort, SortKey};
 
 /// A match with the values that it is ordered by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) struct Ranked {
 }
 
 /// Compares as the criteria say; what has no value comes last, ties go by number in the
-/// direction of the first criterion.
+/// direction of the last criterion, as a walk of its index gives them.
 pub(super) fn compare(sort: &[Sort], a: &Ranked, b: &Ranked) -> Ordering {
     for (criterion, pair) in sort.iter().zip(a.keys.iter().zip(&b.keys)) {
         let found = match pair {
@@ -35,30 +35,67 @@ pub(super) fn compare(sort: &[Sort], a: &Ranked, b: &Ranked) -> Ordering {
             return found;
         }
     }
-    if is_descending(sort) {
+    if sort.last().is_some_and(|last| last.descending) {
         b.rid.cmp(&a.rid)
     } else {
         a.rid.cmp(&b.rid)
     }
 }
 
-/// The direction of the first criterion.
-pub(super) fn is_descending(sort: &[Sort]) -> bool {
-    sort.first().is_some_and(|first| first.descending)
-}
-
 /// A criterion for one type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Criterion {
     Id,
     Updated,
-    /// The keys of a parameter that begin with a byte.
+    /// The keys of a parameter that begin with a byte, wherever they are stored.
     Keys {
-        param: u32,
+        params: Vec<u32>,
         space: u8,
     },
     /// The type has no such parameter.
     Absent,
+}
+
+impl Criterion {
+    /// What says that a resource has just this value for the criterion, or none.
+    pub fn equals(&self, key: Option<&[u8]>, descending: bool) -> Result<Clause, StoreError> {
+        let any_in = |params: &[u32], range: &KeyRange| {
+            let each = |&param| Clause::Keys {
+                param: ParamId(param),
+                ranges: vec![range.clone()],
+            };
+            Clause::Any(params.iter().map(each).collect())
+        };
+        let not = |clause| Clause::Not(Box::new(clause));
+        Ok(match (self, key) {
+            (Self::Keys { params, space }, Some(key)) => {
+                let mut nearer = KeyRange::prefix(vec![*space]);
+                if descending {
+                    nearer.low = [key, &[0]].concat();
+                } else {
+                    nearer.high = Some(key.to_vec());
+                }
+                let same = any_in(params, &KeyRange::exact(key.to_vec()));
+                Clause::All(vec![same, not(any_in(params, &nearer))])
+            }
+            (Self::Keys { params, space }, None) => {
+                not(any_in(params, &KeyRange::prefix(vec![*space])))
+            }
+            (Self::Id, Some(key)) => {
+                let id = String::from_utf8(key.to_vec()).map_err(|_| StoreError::Position)?;
+                Clause::Ids(vec![id])
+            }
+            (Self::Updated, Some(key)) => {
+                let at = from_ordered(key).ok_or(StoreError::Position)?;
+                Clause::Updated {
+                    from: Some(at),
+                    to: Some(at + 1),
+                }
+            }
+            (Self::Absent, None) => Clause::All(Vec::new()),
+            (Self::Id | Self::Updated, None) | (Self::Absent, Some(_)) => Clause::Any(Vec::new()),
+        })
+    }
 }
 
 /// What the criterion is for resources of one type. Of several parameters that users posted,
@@ -90,8 +127,11 @@ pub(super) async fn criterion<S: Session>(
             },
         },
     };
-    let param = scope.view.sorted_by(ParamId(param), kind).0;
-    Ok(Criterion::Keys { param, space })
+    let stored = scope.view.sorted_by(ParamId(param), kind);
+    Ok(Criterion::Keys {
+        params: stored.into_iter().map(|param| param.0).collect(),
+        space,
+    })
 }
 
 async fn posted<S: Session>(
@@ -109,7 +149,7 @@ async fn posted<S: Session>(
 }
 
 /// Appends the value that a criterion has for the resource with the number `rid`.
-pub(super) fn push_value(sql: &mut Sql, criterion: Criterion, descending: bool, rid: &str) {
+pub(super) fn push_value(sql: &mut Sql, criterion: &Criterion, descending: bool, rid: &str) {
     let alias = sql.alias('s');
     match criterion {
         Criterion::Id => {
@@ -129,7 +169,7 @@ pub(super) fn push_value(sql: &mut Sql, criterion: Criterion, descending: bool, 
                 "NULL"
             });
         }
-        Criterion::Keys { param, space } => {
+        Criterion::Keys { params, space } => {
             let by = if sql.dialect == Dialect::Sqlite {
                 " INDEXED BY entry_rid"
             } else {
@@ -137,10 +177,10 @@ pub(super) fn push_value(sql: &mut Sql, criterion: Criterion, descending: bool, 
             };
             let order = if descending { "DESC" } else { "ASC" };
             sql.push(&format!(
-                "(SELECT {alias}.key FROM entry {alias}{by} WHERE {alias}.rid={rid} AND {alias}.param="
+                "(SELECT {alias}.key FROM entry {alias}{by} WHERE {alias}.rid={rid} AND {alias}.param"
             ));
-            sql.bind(Value::Param(param));
-            sql.push(&format!(" AND {alias}.key>=")).bytes(&[space]);
+            sql.in_params(params);
+            sql.push(&format!(" AND {alias}.key>=")).bytes(&[*space]);
             sql.push(&format!(" AND {alias}.key<")).bytes(&[space + 1]);
             sql.push(&format!(" ORDER BY {alias}.key {order} LIMIT 1)"));
         }

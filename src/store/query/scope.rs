@@ -63,6 +63,20 @@ impl<'v> Scope<'v> {
         })
     }
 
+    /// The same search with one more condition, in terms of stored rows; `None` if nothing can
+    /// match.
+    pub fn narrowed(&self, by: Clause) -> Option<Self> {
+        let mut all = self.parts.clone();
+        all.push(by);
+        let folded = fold::fold(&Clause::All(all), self.kind);
+        if fold::is_nothing(&folded) {
+            return None;
+        }
+        let mut parts = fold::parts(folded);
+        parts.sort_by_key(cost);
+        Some(Self { parts, ..*self })
+    }
+
     /// Chooses what to start from: the condition with the fewest candidates, as far as a look at
     /// a bounded number of index entries tells.
     pub async fn choose<S: Session>(
@@ -243,11 +257,16 @@ impl<'v> Scope<'v> {
 
     /// The condition itself, if its candidates all satisfy it.
     pub fn skip(&self, at: usize) -> Option<usize> {
-        matches!(
-            self.parts[at],
-            Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. } | Clause::Text { .. }
-        )
-        .then_some(at)
+        is_given_by_sources(&self.parts[at]).then_some(at)
+    }
+}
+
+/// True if all that the condition's [`sources`] give satisfies it.
+fn is_given_by_sources(part: &Clause) -> bool {
+    match part {
+        Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. } | Clause::Text { .. } => true,
+        Clause::Any(parts) => parts.iter().all(is_given_by_sources),
+        _ => false,
     }
 }
 

@@ -9,13 +9,10 @@ use super::{
         types::Hit,
     },
     Clause, Driver, Place, Plan, Scope, SortKey,
-    order::{Criterion, Ranked, compare, criterion, fetch, is_descending, push_value},
+    order::{Criterion, Ranked, compare, criterion, fetch, push_value},
     walk::Walk,
 };
 use crate::search::plan::{KeyRange, Sort};
-
-/// Resources with equal first values, or without any, that can be sorted by further criteria.
-const TIES: usize = 100_000;
 
 /// One hit more than the page has, if there are more.
 pub(super) async fn page<S: Session>(
@@ -127,7 +124,7 @@ impl Order<'_> {
         sql.push(rid);
         for (criterion, by) in self.criteria.iter().zip(self.sort) {
             sql.push(", ");
-            push_value(&mut sql, *criterion, by.descending, rid);
+            push_value(&mut sql, criterion, by.descending, rid);
         }
         sql
     }
@@ -149,8 +146,8 @@ impl Order<'_> {
         session.rows(sql).await?.into_iter().map(rank).collect()
     }
 
-    /// Matches in the order of the first criterion, at least as many as are wanted if there are,
-    /// and all that are equal in it to the first or the last of them.
+    /// Matches in the order of the first criterion, at least as many as are wanted if there are;
+    /// of those that are equal in it to the first or the last of them, the first by the others.
     async fn walk<S: Session>(
         &self,
         session: &mut S,
@@ -160,33 +157,24 @@ impl Order<'_> {
         let first = self.first(scope);
         let more = self.sort.len() > 1;
         let mut rids = Vec::new();
-        let mut keyed = 0;
         let is_past_keys = self.after.is_some_and(|after| after.keys[0].is_none());
         if !is_past_keys && self.criteria[0] != Criterion::Absent {
             let from = self
                 .after
                 .and_then(|after| Some((after.keys[0].as_deref()?, after.rid)));
-            let mut found = Vec::new();
             if let (true, Some((key, _))) = (more, from) {
-                rids.extend(first.ties(session, scope, key).await?);
-                found.extend(
-                    first
-                        .after(session, scope, (key, None), self.wanted)
-                        .await?,
-                );
-            } else if let Some((key, rid)) = from {
-                found.extend(
-                    first
-                        .after(session, scope, (key, Some(rid)), self.wanted)
-                        .await?,
-                );
-            } else {
-                found.extend(first.start(session, scope, self.wanted).await?);
+                rids.extend(self.among(session, scope, Some(key), explain).await?);
             }
-            if let (true, Some((key, _))) = (more && found.len() >= self.wanted, found.last()) {
-                rids.extend(first.ties(session, scope, key).await?);
+            let left = self.wanted.saturating_sub(rids.len());
+            let found = match from {
+                None => first.start(session, scope, left).await?,
+                // What is left of its equals is there already.
+                Some((key, _)) if more => first.after(session, scope, (key, None), left).await?,
+                Some((key, rid)) => first.after(session, scope, (key, Some(rid)), left).await?,
+            };
+            if let (true, Some((key, _))) = (more && found.len() >= left, found.last()) {
+                rids.extend(self.among(session, scope, Some(key), explain).await?);
             }
-            keyed = found.len();
             rids.extend(found.into_iter().map(|(_, rid)| rid));
         }
         explain.push(format!(
@@ -194,8 +182,12 @@ impl Order<'_> {
             scope.kind,
             rids.len()
         ));
-        if keyed < self.wanted {
-            rids.extend(self.without(session, scope, is_past_keys && !more).await?);
+        if rids.len() < self.wanted {
+            rids.extend(if more {
+                self.among(session, scope, None, explain).await?
+            } else {
+                self.without(session, scope, is_past_keys).await?
+            });
         }
         rids.sort_unstable();
         rids.dedup();
@@ -208,12 +200,12 @@ impl Order<'_> {
         Ok(ranked)
     }
 
-    fn first(&self, scope: &Scope<'_>) -> First {
+    fn first(&self, scope: &Scope<'_>) -> First<'_> {
         First {
-            criterion: self.criteria[0],
-            descending: is_descending(self.sort),
-            space: match self.criteria[0] {
-                Criterion::Keys { space, .. } => KeyRange::prefix(vec![space]),
+            criterion: &self.criteria[0],
+            descending: self.sort[0].descending,
+            space: match &self.criteria[0] {
+                Criterion::Keys { space, .. } => KeyRange::prefix(vec![*space]),
                 _ => KeyRange::between(Vec::new(), None),
             },
             bounds: scope.parts.iter().find_map(|part| match part {
@@ -223,74 +215,73 @@ impl Order<'_> {
         }
     }
 
-    /// Matches that have no value for the first criterion.
+    /// Of the matches that have just this value for the first criterion, or none, those that
+    /// come first by the further ones.
+    async fn among<S: Session>(
+        &self,
+        session: &mut S,
+        scope: &Scope<'_>,
+        key: Option<&[u8]>,
+        explain: &mut Vec<String>,
+    ) -> Result<Vec<i64>, StoreError> {
+        let same = self.criteria[0].equals(key, self.sort[0].descending)?;
+        let Some(scope) = scope.narrowed(same) else {
+            return Ok(Vec::new());
+        };
+        let after = self
+            .after
+            .filter(|after| after.keys[0].as_deref() == key)
+            .map(|after| Ranked {
+                keys: after.keys[1..].to_vec(),
+                rid: after.rid,
+            });
+        let further = Order {
+            sort: &self.sort[1..],
+            criteria: self.criteria[1..].to_vec(),
+            after: after.as_ref(),
+            wanted: self.wanted,
+        };
+        let ranked = Box::pin(further.one_type(session, &scope, explain)).await?;
+        Ok(ranked.into_iter().map(|ranked| ranked.rid).collect())
+    }
+
+    /// Matches that have no value for the only criterion, by number.
     async fn without<S: Session>(
         &self,
         session: &mut S,
         scope: &Scope<'_>,
         is_past_keys: bool,
     ) -> Result<Vec<i64>, StoreError> {
+        let descending = self.sort[0].descending;
+        let same = self.criteria[0].equals(None, descending)?;
+        let Some(scope) = scope.narrowed(same) else {
+            return Ok(Vec::new());
+        };
         let (low, high) = rid_range(scope.kind);
         let mut sql = Sql::new(
             session.dialect(),
             "SELECT r.rid FROM resource r WHERE r.deleted=0",
         );
         sql.push(&format!(" AND r.rid>={low} AND r.rid<{high}"));
-        match self.criteria[0] {
-            Criterion::Id | Criterion::Updated => return Ok(Vec::new()),
-            Criterion::Absent => {}
-            found @ Criterion::Keys { .. } => {
-                sql.push(" AND ");
-                push_value(&mut sql, found, false, "r.rid");
-                sql.push(" IS NULL");
-            }
-        }
-        let descending = is_descending(self.sort);
+        let (beyond, order) = if descending {
+            (" AND r.rid<", "DESC")
+        } else {
+            (" AND r.rid>", "ASC")
+        };
         if let (true, Some(after)) = (is_past_keys, self.after) {
-            sql.push(if descending {
-                " AND r.rid<"
-            } else {
-                " AND r.rid>"
-            })
-            .int(after.rid);
+            sql.push(beyond).int(after.rid);
         }
         scope.push_filter(&mut sql, "r.rid", None)?;
-        let limit = if self.sort.len() > 1 {
-            TIES
-        } else {
-            self.wanted
-        };
-        sql.push(if descending {
-            " ORDER BY r.rid DESC"
-        } else {
-            " ORDER BY r.rid"
-        });
-        sql.push(" LIMIT ").int(limit as i64);
-        numbers(session, &sql, limit, self.sort.len() > 1).await
+        sql.push(&format!(" ORDER BY r.rid {order} LIMIT "))
+            .int(self.wanted as i64);
+        let rows = session.rows(&sql).await?;
+        rows.into_iter().map(|mut row| row.int()).collect()
     }
-}
-
-async fn numbers<S: Session>(
-    session: &mut S,
-    sql: &Sql,
-    limit: usize,
-    must_end: bool,
-) -> Result<Vec<i64>, StoreError> {
-    let mut rids = Vec::new();
-    for mut row in session.rows(sql).await? {
-        rids.push(row.int()?);
-    }
-    if must_end && rids.len() >= limit {
-        return Err(StoreError::NotSupported(
-            "several criteria over so many equal values",
-        ));
-    }
-    Ok(rids)
 }
 
 /// The first criterion as something to walk.
-struct First {
-    criterion: Criterion,
+struct First<'o> {
+    criterion: &'o Criterion,
     descending: bool,
     space: KeyRange,
     bounds: Option<(Option<i64>, Option<i64>)>,
@@ -298,7 +289,7 @@ struct First {
 
 type Found = Vec<(Vec<u8>, i64)>;
 
-impl First {
+impl First<'_> {
     async fn start<S: Session>(
         &self,
         session: &mut S,
@@ -306,8 +297,8 @@ impl First {
         wanted: usize,
     ) -> Result<Found, StoreError> {
         match self.criterion {
-            Criterion::Keys { param, .. } => {
-                self.keys(param).step(session, scope, None, wanted).await
+            Criterion::Keys { params, .. } => {
+                self.keys(params).step(session, scope, None, wanted).await
             }
             _ => self.heads(session, scope, None, wanted).await,
         }
@@ -324,43 +315,19 @@ impl First {
         let past = if self.descending { i64::MIN } else { i64::MAX };
         let from = (key, rid.unwrap_or(past));
         match self.criterion {
-            Criterion::Keys { param, .. } => {
-                self.keys(param)
+            Criterion::Keys { params, .. } => {
+                self.keys(params)
                     .step(session, scope, Some(from), wanted)
                     .await
             }
-            _ => self.heads(session, scope, Some((">", from)), wanted).await,
+            _ => self.heads(session, scope, Some(from), wanted).await,
         }
     }
 
-    /// All with just this value.
-    async fn ties<S: Session>(
-        &self,
-        session: &mut S,
-        scope: &Scope<'_>,
-        key: &[u8],
-    ) -> Result<Vec<i64>, StoreError> {
-        let found = match self.criterion {
-            Criterion::Keys { param, .. } => {
-                self.keys(param).ties(session, scope, key, TIES).await?
-            }
-            _ => {
-                self.heads(session, scope, Some(("=", (key, 0))), TIES)
-                    .await?
-            }
-        };
-        if found.len() >= TIES {
-            return Err(StoreError::NotSupported(
-                "several criteria over so many equal values",
-            ));
-        }
-        Ok(found.into_iter().map(|(_, rid)| rid).collect())
-    }
-
-    fn keys(&self, param: u32) -> Walk<'_> {
+    fn keys<'w>(&'w self, params: &'w [u32]) -> Walk<'w> {
         let ranges = vec![&self.space];
         Walk {
-            param,
+            params,
             ranges,
             skip: None,
             descending: self.descending,
@@ -372,10 +339,10 @@ impl First {
         &self,
         session: &mut S,
         scope: &Scope<'_>,
-        from: Option<(&str, (&[u8], i64))>,
+        from: Option<(&[u8], i64)>,
         wanted: usize,
     ) -> Result<Found, StoreError> {
-        let column = if self.criterion == Criterion::Id {
+        let column = if *self.criterion == Criterion::Id {
             "r.id"
         } else {
             "r.updated"
@@ -388,20 +355,11 @@ impl First {
             " WHERE r.type={} AND r.deleted=0",
             scope.kind.number()
         ));
-        if let Some((relation, (key, rid))) = from {
-            let relation = if relation == ">" && self.descending {
-                "<"
-            } else {
-                relation
-            };
-            if relation == "=" {
-                sql.push(&format!(" AND {column}="));
-                self.push_head_value(&mut sql, key)?;
-            } else {
-                sql.push(&format!(" AND ({column},r.rid){relation}("));
-                self.push_head_value(&mut sql, key)?;
-                sql.push(",").int(rid).push(")");
-            }
+        if let Some((key, rid)) = from {
+            let relation = if self.descending { "<" } else { ">" };
+            sql.push(&format!(" AND ({column},r.rid){relation}("));
+            self.push_head_value(&mut sql, key)?;
+            sql.push(",").int(rid).push(")");
         }
         if let Some((from, to)) = self.bounds {
             super::condition::push_updated(&mut sql, "r", from, to);
@@ -419,7 +377,7 @@ impl First {
     }
 
     fn push_head_value(&self, sql: &mut Sql, key: &[u8]) -> Result<(), StoreError> {
-        let value = if self.criterion == Criterion::Id {
+        let value = if *self.criterion == Criterion::Id {
             Value::Text(String::from_utf8(key.to_vec()).map_err(|_| StoreError::Position)?)
         } else {
             Value::Int(from_ordered(key).ok_or(StoreError::Position)?)

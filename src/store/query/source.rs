@@ -9,10 +9,14 @@ use super::super::{
 use super::{
     canonical::{push_named, push_naming, references},
     condition::{id_of_reference, push_range, push_updated, reference_to},
+    table::{FEW, Table},
 };
 use crate::search::plan::{Canonical, Clause, KeyRange, TextPart};
 
 pub(super) use super::condition::push_bounds;
+
+/// Queries that are joined by `UNION ALL` at one level.
+const JOINED: usize = 100;
 
 /// Resources of one type that one index range, or a hop from one, gives. All that satisfy the
 /// clause it was made from are among them; others may be.
@@ -20,6 +24,8 @@ pub(super) use super::condition::push_bounds;
 pub(super) enum Source<'p> {
     /// Entries in a range of keys.
     Range { param: u32, range: &'p KeyRange },
+    /// Entries in one of many ranges of keys.
+    Table { param: u32, table: Table },
     /// Logical ids.
     Ids(&'p [String]),
     /// Times of the last change.
@@ -48,6 +54,15 @@ pub(super) enum Source<'p> {
 /// The sources whose union holds all that satisfies `clause`; `None` if no index gives them.
 pub(super) fn sources(clause: &Clause) -> Option<Vec<Source<'_>>> {
     match clause {
+        Clause::Keys { param, ranges } if ranges.len() > FEW => Some(
+            Table::all(ranges)
+                .into_iter()
+                .map(|table| Source::Table {
+                    param: param.0,
+                    table,
+                })
+                .collect(),
+        ),
         Clause::Keys { param, ranges } => Some(
             ranges
                 .iter()
@@ -105,8 +120,9 @@ fn rank(sources: &[Source<'_>]) -> usize {
     let each = |source: &Source<'_>| match source {
         Source::Ids(_) => 0,
         Source::Range { range, .. } if range.is_exact() => 1,
+        Source::Table { table, .. } if table.is_exact() => 1,
         Source::Refers { inner, .. } | Source::ReferredBy { inner, .. } => 2 + rank(inner),
-        Source::Range { .. } => 4,
+        Source::Range { .. } | Source::Table { .. } => 4,
         Source::Text { .. } => 4,
         Source::Updated { .. } => 8,
     };
@@ -117,6 +133,17 @@ fn rank(sources: &[Source<'_>]) -> usize {
 pub(super) fn push_union(sql: &mut Sql, sources: &[Source<'_>], kind: ResourceType) {
     if sources.is_empty() {
         sql.push("SELECT rid FROM resource WHERE 1=0");
+    }
+    // SQLite joins up to 500 queries this way, and more if they are nested.
+    if sources.len() > JOINED {
+        for (at, part) in sources.chunks(sources.len().div_ceil(JOINED)).enumerate() {
+            sql.push(if at > 0 { " UNION ALL " } else { "" });
+            let p = sql.alias('p');
+            sql.push("SELECT rid FROM (");
+            push_union(sql, part, kind);
+            sql.push(&format!(") {p}"));
+        }
+        return;
     }
     for (at, source) in sources.iter().enumerate() {
         if at > 0 {
@@ -136,6 +163,9 @@ fn push_source(sql: &mut Sql, source: &Source<'_>, kind: ResourceType) {
             sql.bind(Value::Param(*param)).push(" AND ");
             push_range(sql, &e, range);
             push_bounds(sql, &format!("{e}.rid"), kind);
+        }
+        Source::Table { param, table } => {
+            table.push_source(sql, *param, |sql, rid| push_bounds(sql, rid, kind));
         }
         Source::Ids(ids) => {
             let r = sql.alias('r');

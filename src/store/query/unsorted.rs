@@ -109,7 +109,7 @@ async fn by_key<S: Session>(
     let part = u8::try_from(at).map_err(|_| StoreError::Position)?;
     let ranges = walk_order(ranges).ok_or(StoreError::Position)?;
     let walk = Walk {
-        param: param.0,
+        params: &[param.0],
         ranges,
         skip: Some(at),
         descending: false,

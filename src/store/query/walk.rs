@@ -14,7 +14,8 @@ use crate::search::plan::KeyRange;
 /// Which keys to walk, and which way.
 #[derive(Debug)]
 pub(super) struct Walk<'w> {
-    pub param: u32,
+    /// The parameters that hold the keys.
+    pub params: &'w [u32],
     /// The ranges in the order of their keys, apart from each other.
     pub ranges: Vec<&'w KeyRange>,
     /// The condition that these keys satisfy.
@@ -46,26 +47,11 @@ impl Walk<'_> {
                 break;
             }
             found.extend(
-                self.stretch(session, scope, &stretch, limit - found.len())
+                self.merged(session, scope, &stretch, limit - found.len())
                     .await?,
             );
         }
         Ok(found)
-    }
-
-    /// Up to `limit` matches with just this key.
-    pub async fn ties<S: Session>(
-        &self,
-        session: &mut S,
-        scope: &Scope<'_>,
-        key: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
-        let only = Stretch {
-            range: KeyRange::exact(key.to_vec()),
-            beyond: None,
-        };
-        self.stretch(session, scope, &only, limit).await
     }
 
     /// What is left to walk, in the order of the walk.
@@ -120,10 +106,34 @@ impl Walk<'_> {
         left
     }
 
+    /// A stretch of all parameters' keys together.
+    async fn merged<S: Session>(
+        &self,
+        session: &mut S,
+        scope: &Scope<'_>,
+        stretch: &Stretch,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+        let mut found = Vec::new();
+        for &param in self.params {
+            found.extend(self.stretch(session, scope, param, stretch, limit).await?);
+        }
+        if self.params.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+            if self.descending {
+                found.reverse();
+            }
+            found.truncate(limit);
+        }
+        Ok(found)
+    }
+
     async fn stretch<S: Session>(
         &self,
         session: &mut S,
         scope: &Scope<'_>,
+        param: u32,
         stretch: &Stretch,
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
@@ -137,7 +147,7 @@ impl Walk<'_> {
             session.dialect(),
             "SELECT w.key, w.rid FROM entry w WHERE w.param=",
         );
-        sql.bind(Value::Param(self.param)).push(" AND ");
+        sql.bind(Value::Param(param)).push(" AND ");
         push_range(&mut sql, "w", &stretch.range);
         if let Some(rid) = stretch.beyond {
             sql.push(&format!(" AND w.rid{beyond}")).int(rid);
@@ -149,9 +159,9 @@ impl Walk<'_> {
             ""
         };
         sql.push(&format!(
-            " AND (SELECT 1 FROM entry f{by_rid} WHERE f.rid=w.rid AND f.param="
+            " AND (SELECT 1 FROM entry f{by_rid} WHERE f.rid=w.rid AND f.param"
         ));
-        sql.bind(Value::Param(self.param));
+        sql.in_params(self.params);
         sql.push(&format!(" AND f.key{earlier}w.key AND "));
         self.push_all(&mut sql);
         sql.push(" LIMIT 1) IS NULL");
@@ -187,7 +197,7 @@ mod tests {
         ];
         let bounds = |descending, after: Option<(&[u8], i64)>| -> Vec<String> {
             let walk = Walk {
-                param: 1,
+                params: &[1],
                 ranges: ranges.iter().collect(),
                 skip: None,
                 descending,

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{
     super::{
         error::StoreError,
-        hash::Hash,
+        generation,
         options::Options,
         query,
         read::change_number,
@@ -20,7 +20,7 @@ use super::{
         types::{Change, Committed, Head, Write},
     },
     session::{Handle, failure, now},
-    writer::Waiting,
+    writer::{Text, Waiting},
 };
 
 /// What the writer knows from one commit to the next.
@@ -63,6 +63,9 @@ impl Applier {
 
     /// Whether the commit may happen. Changes nothing.
     pub fn check(&self, connection: &Connection, waiting: &Waiting) -> Result<(), StoreError> {
+        if let Some(generation) = waiting.commit.generation {
+            now(generation::check(&mut Handle(connection), generation))?;
+        }
         for (at, write) in waiting.commit.writes.iter().enumerate() {
             if !is_expected(connection, write).map_err(failure)? {
                 return Err(StoreError::Conflict(at));
@@ -105,15 +108,10 @@ impl Applier {
         waiting: &Waiting,
     ) -> Result<Committed, StoreError> {
         let mut heads = Vec::with_capacity(waiting.commit.writes.len());
-        for (at, (write, hash)) in waiting
-            .commit
-            .writes
-            .iter()
-            .zip(&waiting.hashes)
-            .enumerate()
-        {
+        let writes = waiting.commit.writes.iter().zip(&waiting.texts);
+        for (at, (write, text)) in writes.enumerate() {
             let head = self.head(connection, write).map_err(failure)?;
-            put(connection, write, &head, hash).map_err(|error| {
+            put(connection, write, &head, text).map_err(|error| {
                 if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) {
                     StoreError::Conflict(at)
                 } else {
@@ -173,7 +171,7 @@ fn is_expected(connection: &Connection, write: &Write) -> rusqlite::Result<bool>
     }
 }
 
-fn put(connection: &Connection, write: &Write, head: &Head, hash: &Hash) -> rusqlite::Result<()> {
+fn put(connection: &Connection, write: &Write, head: &Head, text: &Text) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO version (vid, rid, ver, ts, op, hash, body) VALUES (?1,?2,?3,?4,?5,?6,?7)",
@@ -184,8 +182,8 @@ fn put(connection: &Connection, write: &Write, head: &Head, hash: &Hash) -> rusq
             head.version,
             head.updated,
             change_number(write.change),
-            hash.as_slice(),
-            &write.body,
+            text.hash.as_slice(),
+            &text.packed,
         ))?;
     if write.expect.is_some() {
         connection

@@ -1,6 +1,7 @@
 //! SQLite: one writer thread with group commit, many readers.
 
 mod apply;
+mod checkpoint;
 mod reader;
 mod session;
 mod writer;
@@ -40,6 +41,10 @@ pub(super) struct Sqlite {
 impl Sqlite {
     /// Opens or makes the database at `path`.
     pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
+        if !options.create {
+            check_log(path)?;
+            check_there(path)?;
+        }
         let lock = lock(path)?;
         check_log(path)?;
         let mut connection = connect(path, options.writer_cache, true)?;
@@ -48,10 +53,10 @@ impl Sqlite {
                 "the file cannot be written; give this user the right to".to_owned(),
             ));
         }
-        migrate(&mut connection)?;
+        migrate(&mut connection, options.create)?;
         let readers = Readers::open(path, options)?;
         Ok(Self {
-            writer: Writer::start(connection, options)?,
+            writer: Writer::start(connection, connect(path, 0, false)?, options)?,
             readers: Arc::new(readers),
             _lock: lock,
         })
@@ -140,11 +145,6 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 /// Refuses a log without its database: SQLite would take the database as new, and delete the
 /// log with what it holds.
 fn check_log(path: &Path) -> Result<(), StoreError> {
-    let size = |path: &Path| match std::fs::metadata(path) {
-        Ok(found) => Ok(found.len()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(StoreError::Open(error.to_string())),
-    };
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let log = PathBuf::from(log);
@@ -156,6 +156,27 @@ fn check_log(path: &Path) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a name that is mistyped, most likely.
+fn check_there(path: &Path) -> Result<(), StoreError> {
+    if size(path)? > 0 {
+        return Ok(());
+    }
+    Err(StoreError::Open(if path.exists() {
+        format!("the file is empty; {}", migration::NO_STORE)
+    } else {
+        format!("there is no such file; {}", migration::NO_STORE)
+    }))
+}
+
+/// The size of a file; 0 if it is not there.
+fn size(path: &Path) -> Result<u64, StoreError> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(StoreError::Open(error.to_string())),
+    }
 }
 
 fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreError> {
@@ -174,7 +195,7 @@ fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreEr
             ))
         })?;
     let settings = format!(
-        "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          PRAGMA busy_timeout = 5000; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;"
     );
     connection.execute_batch(&settings).map_err(failure)?;
@@ -191,7 +212,7 @@ fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreEr
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+fn migrate(connection: &mut Connection, create: bool) -> Result<(), StoreError> {
     let step = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(failure)?;
@@ -209,6 +230,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         .prepare("SELECT number FROM migration")
         .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
         .map_err(failure)?;
+    migration::check_made(&applied, create)?;
     step.commit().map_err(failure)?;
     for migration in migration::missing(Dialect::Sqlite, &applied)? {
         let step = connection.transaction().map_err(failure)?;

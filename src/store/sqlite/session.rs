@@ -88,6 +88,15 @@ fn execute(connection: &Connection, sql: &Sql) -> rusqlite::Result<u64> {
     Ok(statement.execute(rusqlite::params_from_iter(&sql.args))? as u64)
 }
 
+/// How SQLite says that a statement is larger than it takes.
+const LIMITS: [&str; 5] = [
+    "too many SQL variables",
+    "variable number must be between",
+    "too many terms in compound SELECT",
+    "Expression tree is too large",
+    "parser stack overflow",
+];
+
 /// What an error of SQLite means to the callers of the store.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn failure(error: rusqlite::Error) -> StoreError {
@@ -96,7 +105,16 @@ pub(super) fn failure(error: rusqlite::Error) -> StoreError {
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
     };
+    // The one virtual table is that of words.
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    if code == Some(rusqlite::ffi::SQLITE_CORRUPT_VTAB) || text.contains("invalid fts5 file") {
+        return StoreError::Words(text);
+    }
+    if LIMITS.iter().any(|limit| text.contains(limit)) {
+        return StoreError::TooLarge(text);
+    }
     match error.sqlite_error_code() {
+        Some(ErrorCode::TooBig) => StoreError::TooLarge(text),
         Some(ErrorCode::OperationInterrupted) => StoreError::Timeout(0),
         Some(
             ErrorCode::DiskFull

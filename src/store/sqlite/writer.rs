@@ -18,10 +18,12 @@ use super::{
         error::StoreError,
         hash::{self, Hash},
         options::Options,
+        text,
         types::{Commit, Committed},
         view::View,
     },
     apply::Applier,
+    checkpoint::Checkpointer,
     session::{Handle, failure},
 };
 
@@ -33,12 +35,20 @@ const BUSY: Duration = Duration::from_secs(5);
 type Reply = oneshot::Sender<Result<Committed, StoreError>>;
 type Task = Box<dyn FnOnce(&Connection) + Send>;
 
+/// A text ready to be written.
+pub(super) struct Text {
+    pub hash: Hash,
+    pub packed: Vec<u8>,
+}
+
 /// A commit that waits.
 pub(super) struct Waiting {
     pub commit: Commit,
     pub view: View,
-    /// Of the texts of `commit.writes`.
-    pub hashes: Vec<Hash>,
+    /// The texts of `commit.writes`, which has them no more.
+    pub texts: Vec<Text>,
+    /// Bytes of the texts before they were packed: the work on a text's index grows with those.
+    size: usize,
     reply: Reply,
 }
 
@@ -60,10 +70,13 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, options: &Options) -> Result<Self, StoreError> {
-        connection
-            .pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)
-            .map_err(failure)?;
+    /// Starts the thread; `beside` is a second connection to the same file.
+    pub fn start(
+        connection: Connection,
+        beside: Connection,
+        options: &Options,
+    ) -> Result<Self, StoreError> {
+        let checkpointer = Checkpointer::start(beside, &connection, options.checkpoint_pages)?;
         let (sender, queue) = mpsc::sync_channel(options.queue_commits);
         let applier = Applier::new(&connection, options)?;
         let (commits, bytes) = (options.batch_commits, options.batch_bytes);
@@ -72,6 +85,7 @@ impl Writer {
             .spawn(move || {
                 Thread {
                     connection,
+                    checkpointer,
                     applier,
                     commits,
                     bytes,
@@ -94,17 +108,24 @@ impl Writer {
         }
     }
 
-    pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
-        let hashes = commit
-            .writes
-            .iter()
-            .map(|write| hash::of(&write.body))
-            .collect();
+    pub async fn commit(&self, mut commit: Commit, view: View) -> Result<Committed, StoreError> {
+        let size = commit.writes.iter().map(|write| write.body.len() + 512);
+        let size = size.sum();
+        // Here and not on the writer's thread, for which all others wait.
+        let texts = commit.writes.iter_mut().map(|write| {
+            let text = std::mem::take(&mut write.body);
+            Text {
+                hash: hash::of(&text),
+                packed: text::pack(&text),
+            }
+        });
+        let texts = texts.collect();
         let (reply, answer) = oneshot::channel();
         self.send(Job::Commit(Box::new(Waiting {
             commit,
             view,
-            hashes,
+            texts,
+            size,
             reply,
         })))?;
         answer.await.map_err(|_| closed())?
@@ -192,6 +213,7 @@ fn roll_back(connection: &Connection) {
 
 struct Thread {
     connection: Connection,
+    checkpointer: Checkpointer,
     applier: Applier,
     commits: usize,
     bytes: usize,
@@ -225,7 +247,9 @@ impl Thread {
                     }
                 }
             }
+            self.checkpointer.written(&self.connection);
         }
+        drop(self.checkpointer);
         if let Err(error) = self.connection.execute_batch("PRAGMA optimize") {
             tracing::warn!(%error, "statistics could not be refreshed");
         }
@@ -248,13 +272,13 @@ impl Thread {
 
     /// Commits `first` and what waits behind it, up to a task, which is given back.
     fn batch(&mut self, first: Waiting, queue: &Receiver<Job>) -> Option<Task> {
-        let mut bytes = first.size();
+        let mut bytes = first.size;
         let mut batch = vec![first];
         let mut task = None;
         while batch.len() < self.commits && bytes < self.bytes {
             match queue.try_recv() {
                 Ok(Job::Commit(next)) => {
-                    bytes += next.size();
+                    bytes += next.size;
                     batch.push(*next);
                 }
                 Ok(Job::Task(next)) => {
@@ -321,16 +345,6 @@ impl Thread {
             return Err(failure(error));
         }
         Ok(results)
-    }
-}
-
-impl Waiting {
-    fn size(&self) -> usize {
-        self.commit
-            .writes
-            .iter()
-            .map(|write| write.body.len() + 512)
-            .sum()
     }
 }
 

@@ -1,0 +1,2 @@
+-- Raised whenever the search parameters change.
+PRAGMA user_version = 1;
