@@ -5,13 +5,14 @@
 //! what is stored. Chains from stored to computed resources find nothing.
 
 use std::{
+    cmp::Ordering,
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use resources::{index::Registry, model::ResourceType};
 
-use super::{Engine, error::Error, operation::Resource};
+use super::{Engine, cursor::Place, error::Error, fulltext::asks_for_words, operation::Resource};
 use crate::{
     access::Access,
     search::{
@@ -32,8 +33,9 @@ pub trait Provider: Send + Sync {
     /// The resource.
     fn read(&self, kind: ResourceType, id: &str) -> Option<Resource>;
 
-    /// All of a type with what is to be indexed of them; may take long.
-    fn items(&self, kind: ResourceType, registry: &Registry) -> Vec<Item>;
+    /// All of a type with what is to be indexed of them, and their `words` if these are asked for;
+    /// may take long.
+    fn items(&self, kind: ResourceType, registry: &Registry, words: bool) -> Vec<Item>;
 }
 
 /// One hit among the computed resources.
@@ -45,13 +47,18 @@ pub struct ComputedHit {
     pub id: String,
     /// The values of the sort criteria.
     pub sort: Vec<Option<Vec<u8>>>,
+    /// Its place among those of its type.
+    at: usize,
 }
 
 /// All providers, and an index over each type that was searched.
 pub struct Computed {
     providers: Vec<Box<dyn Provider>>,
-    indexes: Mutex<HashMap<ResourceType, Arc<MemoryIndex>>>,
+    indexes: Mutex<Indexes>,
 }
+
+/// By type, and whether they have words.
+type Indexes = HashMap<(ResourceType, bool), Arc<MemoryIndex>>;
 
 impl Computed {
     /// With these providers.
@@ -79,7 +86,7 @@ impl Computed {
         self.lock().clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ResourceType, Arc<MemoryIndex>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Indexes> {
         self.indexes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,19 +98,38 @@ impl Computed {
         })
     }
 
-    fn index(&self, kind: ResourceType, registry: &Registry) -> Arc<MemoryIndex> {
-        if let Some(index) = self.lock().get(&kind) {
+    fn index(&self, kind: ResourceType, registry: &Registry, words: bool) -> Arc<MemoryIndex> {
+        if let Some(index) = self.lock().get(&(kind, words)) {
             return index.clone();
         }
         let items = self
             .providers
             .iter()
             .filter(|provider| provider.kinds().contains(&kind))
-            .flat_map(|provider| provider.items(kind, registry))
+            .flat_map(|provider| provider.items(kind, registry, words))
             .collect();
         let index = Arc::new(MemoryIndex::new(items));
-        self.lock().insert(kind, index.clone());
+        self.lock().insert((kind, words), index.clone());
         index
+    }
+}
+
+/// The order of hits: by the criteria, then by type and place.
+fn order(plan: &Plan, a: &ComputedHit, b: &ComputedHit) -> Ordering {
+    let by_kind = |hit: &ComputedHit| plan.types.iter().position(|kind| *kind == hit.kind);
+    super::search::compare(&plan.sort, &a.sort, &b.sort)
+        .then_with(|| by_kind(a).cmp(&by_kind(b)))
+        .then_with(|| a.at.cmp(&b.at))
+}
+
+impl ComputedHit {
+    /// Where a page ends of which it is the last computed resource.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            kind: self.kind,
+            id: self.id.clone(),
+            sort: self.sort.clone(),
+        }
     }
 }
 
@@ -123,11 +149,12 @@ impl Engine {
             return Ok(Vec::new());
         }
         let kinds: Vec<ResourceType> = self.computed.kinds(plan).collect();
+        let words = asks_for_words(&plan.filter);
         let mut hits = Vec::new();
         for kind in kinds {
             let computed = self.computed.clone();
             let registry = self.registry();
-            let index = tokio::task::spawn_blocking(move || computed.index(kind, &registry))
+            let index = tokio::task::spawn_blocking(move || computed.index(kind, &registry, words))
                 .await
                 .map_err(|error| {
                     tracing::error!(%error, "indexing computed resources failed");
@@ -148,12 +175,30 @@ impl Engine {
                 kind,
                 id: index.items()[hit.item].id.clone(),
                 sort: hit.sort,
+                at: hit.item,
             }));
         }
         if plan.types.len() > 1 {
-            hits.sort_by(|a, b| super::search::compare(&plan.sort, &a.sort, &b.sort));
+            hits.sort_by(|a, b| order(plan, a, b));
         }
         self.without_hidden(hits).await
+    }
+
+    /// Which of `hits` is the first behind `last`, whatever was hidden or shown since.
+    pub(super) fn behind(&self, plan: &Plan, hits: &[ComputedHit], last: &Place) -> usize {
+        let indexes = self.computed.lock();
+        let index = indexes
+            .iter()
+            .find_map(|((kind, _), index)| (*kind == last.kind).then_some(index));
+        let last = ComputedHit {
+            kind: last.kind,
+            id: last.id.clone(),
+            sort: last.sort.clone(),
+            at: index
+                .and_then(|index| index.get(last.kind, &last.id))
+                .unwrap_or_default(),
+        };
+        hits.partition_point(|hit| order(plan, hit, &last) != Ordering::Greater)
     }
 
     /// Leaves out what a stored resource hides.
@@ -185,5 +230,18 @@ impl Engine {
             shown.sort_by_key(|(at, _)| *at);
         }
         Ok(shown.into_iter().map(|(_, hit)| hit).collect())
+    }
+}
+
+#[cfg(test)]
+impl ComputedHit {
+    /// A ValueSet that is sorted by its id.
+    pub(super) fn named(id: &str) -> Self {
+        Self {
+            kind: ResourceType::VALUE_SET,
+            id: id.to_owned(),
+            sort: vec![Some(id.as_bytes().to_vec())],
+            at: 0,
+        }
     }
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use profiles::definitions::{self, Definition, LAST_UPDATED_MS};
 use resources::{Doc, index::Registry, model::ResourceType};
 
-use super::{computed::Provider, operation::Resource};
-use crate::search::memory::Item;
+use super::{computed::Provider, narrative, operation::Resource};
+use crate::search::{matches::Words, memory::Item};
 
 /// R4's definitions.
 pub struct Definitions;
@@ -39,16 +39,16 @@ impl Provider for Definitions {
         })
     }
 
-    fn items(&self, kind: ResourceType, registry: &Registry) -> Vec<Item> {
+    fn items(&self, kind: ResourceType, registry: &Registry, words: bool) -> Vec<Item> {
         // In the order in which they are stored, so that each block is decompressed once.
         definitions::of(kind)
             .iter()
-            .filter_map(|definition| item(definition, registry))
+            .filter_map(|definition| item(definition, registry, words))
             .collect()
     }
 }
 
-fn item(definition: &Definition, registry: &Registry) -> Option<Item> {
+fn item(definition: &Definition, registry: &Registry, words: bool) -> Option<Item> {
     let doc = match Doc::parse(definitions::body(definition)) {
         Ok(doc) => doc,
         Err(error) => {
@@ -61,6 +61,9 @@ fn item(definition: &Definition, registry: &Registry) -> Option<Item> {
         id: definition.id.to_owned(),
         updated: LAST_UPDATED_MS,
         entries: registry.extract(definition.kind, &doc, ""),
-        text: None,
+        text: words.then(|| {
+            let texts = narrative::texts(&doc);
+            Words::new(&texts.narrative, &texts.content)
+        }),
     })
 }

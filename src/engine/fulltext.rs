@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use resources::{Doc, doc::Kind};
+use resources::Doc;
 
 use super::{
     Engine,
     error::{Error, ErrorKind},
+    narrative,
 };
 use crate::{
     access::Access,
@@ -58,7 +59,8 @@ impl Engine {
     }
 }
 
-fn asks_for_words(clause: &Clause) -> bool {
+/// Whether some condition is one on words.
+pub(super) fn asks_for_words(clause: &Clause) -> bool {
     match clause {
         Clause::Text { .. } => true,
         Clause::All(parts) | Clause::Any(parts) => parts.iter().any(asks_for_words),
@@ -72,66 +74,5 @@ fn asks_for_words(clause: &Clause) -> bool {
 /// What full-text search finds of a version.
 fn texts(entry: &LogEntry) -> Texts {
     let text = std::str::from_utf8(&entry.stored.body).unwrap_or_default();
-    let Ok(doc) = Doc::parse(text) else {
-        return Texts::default();
-    };
-    let div = doc
-        .root()
-        .get("text")
-        .and_then(|text| text.get("div")?.as_str());
-    let narrative = div.map_or(String::new(), |div| without_markup(&div));
-    let mut content = narrative.clone();
-    for value in doc.root().descendants() {
-        if value.kind() == Kind::String
-            && value.name() != "div"
-            && let Some(text) = value.as_str()
-        {
-            content.push(' ');
-            content.push_str(&text);
-        }
-    }
-    Texts { narrative, content }
-}
-
-/// XHTML without its tags; a tag separates words.
-fn without_markup(xhtml: &str) -> String {
-    let mut text = String::with_capacity(xhtml.len());
-    let mut in_tag = false;
-    for letter in xhtml.chars() {
-        match letter {
-            '<' => {
-                in_tag = true;
-                text.push(' ');
-            }
-            '>' => in_tag = false,
-            _ if !in_tag => text.push(letter),
-            _ => {}
-        }
-    }
-    for (entity, letter) in [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&amp;", "&"),
-    ] {
-        text = text.replace(entity, letter);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_separate_words_and_are_none() {
-        for (xhtml, words) in [
-            ("<div xmlns=\"x\">a<b>c</b>d</div>", "a c d"),
-            ("<div>one<br/>two &amp; three</div>", "one two & three"),
-        ] {
-            let text = without_markup(xhtml);
-            let found: Vec<&str> = text.split_whitespace().collect();
-            assert_eq!(found.join(" "), words);
-        }
-    }
+    Doc::parse(text).map_or_else(|_| Texts::default(), |doc| narrative::texts(&doc))
 }

@@ -1,15 +1,16 @@
 //! `_include` and `_revinclude`: fetched as sets, round by round, never one by one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use resources::{
-    index::{Kind, ParamId, Registry, key},
+    index::{Kind, Param, ParamId, Registry, key},
     model::ResourceType,
     outcome::Issue,
 };
 
 use super::{
     Engine,
+    cursor::Cursor,
     error::Error,
     operation::Resource,
     submit::{parse_body, resource},
@@ -18,7 +19,7 @@ use crate::{
     access::Access,
     search::{
         Include,
-        plan::{Clause, KeyRange, Plan, TotalMode},
+        plan::{Canonical, Clause, KeyRange, Plan, TotalMode},
     },
 };
 
@@ -121,7 +122,9 @@ impl Engine {
                 }
             }
         }
-        self.fetch(targets.into_keys(), access).await
+        let mut found = self.fetch(targets.into_keys(), access).await?;
+        found.extend(self.named(registry, includes, from, access).await?);
+        Ok(found)
     }
 
     /// The references of a resource: parameter, and what it points to on this server.
@@ -139,6 +142,100 @@ impl Engine {
                 Some((entry.param, (kind, id.to_owned())))
             })
             .collect())
+    }
+
+    /// The resources whose canonicals `from` names.
+    async fn named(
+        &self,
+        registry: &Registry,
+        includes: &[&Include],
+        from: &[Resource],
+        access: &Access,
+    ) -> Result<Vec<Resource>, Error> {
+        let mut wanted: BTreeMap<ResourceType, BTreeSet<Name>> = BTreeMap::new();
+        for resource in from {
+            let asked = includes
+                .iter()
+                .filter(|include| !include.reverse && include.source == resource.kind);
+            for (target, name) in self.canonicals(registry, resource, asked)? {
+                wanted.entry(target).or_default().insert(name);
+            }
+        }
+        let mut found = Vec::new();
+        for (kind, names) in wanted {
+            let Some(canonical) = Canonical::of(kind, registry) else {
+                continue;
+            };
+            let url = |name: &Name| KeyRange::exact(key::uri(&name.url));
+            let plan = Plan {
+                types: vec![kind],
+                filter: Clause::Keys {
+                    param: canonical.url,
+                    ranges: names.iter().map(url).collect(),
+                },
+                sort: Vec::new(),
+                limit: self.settings.limits.included_max + 1,
+                after: None,
+                total: TotalMode::None,
+            };
+            for resource in self.page(&plan, Cursor::default(), access).await?.hits {
+                let own = name(registry, &resource)?;
+                let of_any_version = |own: &Name| Name {
+                    version: String::new(),
+                    ..own.clone()
+                };
+                if own.is_some_and(|own| {
+                    names.contains(&own) || names.contains(&of_any_version(&own))
+                }) {
+                    found.push(resource);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The canonicals of a resource that the includes ask for, with each type that they may be of.
+    fn canonicals<'i>(
+        &self,
+        registry: &Registry,
+        resource: &Resource,
+        includes: impl Iterator<Item = &'i &'i Include>,
+    ) -> Result<Vec<(ResourceType, Name)>, Error> {
+        let mut asked: Vec<(&Param, ResourceType)> = Vec::new();
+        for include in includes {
+            let params = registry.of(resource.kind).filter(|param| {
+                include.param.is_none_or(|asked| asked == param.id) && registry.traits(param).urls
+            });
+            for param in params {
+                let possible = |kind: &ResourceType| {
+                    (param.targets.is_empty() || param.targets.contains(kind))
+                        && include.target.is_none_or(|target| target == *kind)
+                        && Canonical::of(*kind, registry).is_some()
+                };
+                asked.extend(
+                    ResourceType::all()
+                        .filter(possible)
+                        .map(|kind| (param, kind)),
+                );
+            }
+        }
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let doc = parse_body(resource.kind, &resource.id, &resource.body)?;
+        let entries = registry.extract(resource.kind, &doc, &self.settings.base_url);
+        let mut out = Vec::new();
+        for entry in &entries {
+            if let Some((url, version)) = key::read_reference_url(&entry.key) {
+                let name = Name {
+                    url: url.to_owned(),
+                    version: version.to_owned(),
+                };
+                let of_param = asked.iter().filter(|(param, _)| param.id == entry.param);
+                out.extend(of_param.map(|(_, kind)| (*kind, name.clone())));
+            }
+        }
+        Ok(out)
     }
 
     /// Those of the resources that are there and may be seen.
@@ -180,28 +277,43 @@ impl Engine {
         limit: usize,
         access: &Access,
     ) -> Result<Vec<Resource>, Error> {
-        let ranges: Vec<KeyRange> = from
+        let asked = from
             .iter()
-            .filter(|resource| include.target.is_none_or(|target| target == resource.kind))
-            .map(|resource| KeyRange::exact(key::reference(resource.kind, &resource.id)))
+            .filter(|resource| include.target.is_none_or(|target| target == resource.kind));
+        let params: Vec<&Param> = registry
+            .of(include.source)
+            .filter(|param| match include.param {
+                Some(asked) => param.id == asked,
+                None => param.kind == Kind::Reference,
+            })
             .collect();
-        if ranges.is_empty() {
+        let has_urls = |param: &&Param| registry.traits(param).urls;
+        let with_urls = params.iter().any(has_urls);
+        let (mut local, mut urls) = (Vec::new(), Vec::new());
+        for resource in asked {
+            local.push(KeyRange::exact(key::reference(resource.kind, &resource.id)));
+            if with_urls && let Some(name) = name(registry, resource)? {
+                urls.push(KeyRange::exact(key::reference_url(&name.url, "")));
+                urls.push(KeyRange::exact(key::reference_url(
+                    &name.url,
+                    &name.version,
+                )));
+            }
+        }
+        if local.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = |param: ParamId| Clause::Keys {
-            param,
-            ranges: ranges.clone(),
+        let keys = |param: &&Param| {
+            let mut ranges = local.clone();
+            if has_urls(param) {
+                ranges.extend_from_slice(&urls);
+            }
+            Clause::Keys {
+                param: param.id,
+                ranges,
+            }
         };
-        let filter = match include.param {
-            Some(param) => keys(param),
-            None => Clause::Any(
-                registry
-                    .of(include.source)
-                    .filter(|param| param.kind == Kind::Reference)
-                    .map(|param| keys(param.id))
-                    .collect(),
-            ),
-        };
+        let filter = Clause::Any(params.iter().map(keys).collect());
         let plan = Plan {
             types: vec![include.source],
             filter,
@@ -214,6 +326,27 @@ impl Engine {
         let page = self.store.search(&plan, access).await?;
         Ok(page.hits.iter().map(|hit| resource(&hit.stored)).collect())
     }
+}
+
+/// A canonical.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub url: String,
+    /// Empty if it has none.
+    pub version: String,
+}
+
+/// The canonical that a resource answers to.
+fn name(registry: &Registry, resource: &Resource) -> Result<Option<Name>, Error> {
+    if Canonical::of(resource.kind, registry).is_none() {
+        return Ok(None);
+    }
+    let doc = parse_body(resource.kind, &resource.id, &resource.body)?;
+    let text = |name| Some(doc.root().get(name)?.as_str()?.into_owned());
+    Ok(text("url").map(|url| Name {
+        url,
+        version: text("version").unwrap_or_default(),
+    }))
 }
 
 fn identity(resource: &Resource) -> Identity {

@@ -185,6 +185,7 @@ impl Engine {
     }
 
     fn check_usable(&self, doc: &Doc) -> Result<(), Issue> {
+        refuse_changed(doc)?;
         let Some(definition) = usable(doc)? else {
             return Ok(());
         };
@@ -374,6 +375,33 @@ fn decide(mut rows: Vec<Parameter>, texts: Vec<(String, Option<String>)>) -> Vec
         }
     }
     changed
+}
+
+/// Refuses an active SearchParameter that says something else than R4 under R4's URL: the server
+/// keeps to R4's.
+fn refuse_changed(doc: &Doc) -> Result<(), Issue> {
+    let text = |doc: &Doc, name: &str| Some(doc.root().get(name)?.as_str()?.into_owned());
+    let Some(url) = text(doc, "url").filter(|_| text(doc, "status").as_deref() == Some("active"))
+    else {
+        return Ok(());
+    };
+    let own = profiles::definitions::by_url(ResourceType::SEARCH_PARAMETER, &url)
+        .and_then(|own| Doc::parse(profiles::definitions::body(own)).ok());
+    let changed = ["code", "type", "expression"].into_iter().find(|name| {
+        own.as_ref()
+            .is_some_and(|own| text(own, name) != text(doc, name))
+    });
+    match changed {
+        None => Ok(()),
+        Some(name) => Err(Issue::error(
+            "business-rule",
+            format!(
+                "'{url}' is a search parameter of FHIR R4, and its {name} is another there; give \
+                 yours a url and a code of its own, or another status than active"
+            ),
+        )
+        .at(format!("SearchParameter.{name}"))),
+    }
 }
 
 /// Which rows go, and for which types new ones come.

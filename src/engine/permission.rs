@@ -13,7 +13,7 @@ use crate::{
     search::{
         access_clause,
         matches::{Facts, Others, matches},
-        plan::Clause,
+        plan::{Canonical, Clause},
     },
     store::Stored,
 };
@@ -86,7 +86,11 @@ impl Others for NoOthers {
         false
     }
 
-    fn source(&self, _: ResourceType, _: ParamId, _: ResourceType, _: &str, _: &Clause) -> bool {
+    fn named(&self, _: ResourceType, _: Canonical, _: &[&[u8]], _: &Clause) -> bool {
+        false
+    }
+
+    fn source(&self, _: ResourceType, _: ParamId, _: &[Vec<u8>], _: &Clause) -> bool {
         false
     }
 }

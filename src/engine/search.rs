@@ -7,6 +7,7 @@ use resources::outcome::{Issue, Severity};
 use super::{
     Engine,
     bundle_text::{BundleText, Mode},
+    computed::ComputedHit,
     cursor::Cursor,
     error::{Error, ErrorKind},
     includes::Included,
@@ -31,6 +32,8 @@ pub(super) struct Found {
     pub next: Option<Cursor>,
     /// The count, if it was asked for.
     pub total: Option<u64>,
+    /// There may be more than `total`.
+    pub at_least: bool,
     /// How the page was found.
     pub explain: Vec<String>,
 }
@@ -166,10 +169,13 @@ impl Engine {
             self.store.search(&plan, access).await?
         };
         let total = stored.total.map(|(count, _)| count + computed.len() as u64);
+        let at_least = stored.total.is_some_and(|(_, is_exact)| !is_exact);
         let explain = stored.explain.clone();
-        let merged = merge(plan, cursor, stored, computed.len(), |at| {
-            &computed[at].sort
-        });
+        let from = match &cursor.computed {
+            Some(last) => self.behind(plan, &computed, last),
+            None => 0,
+        };
+        let merged = merge(plan, cursor, stored, &computed, from);
         let hits = merged
             .order
             .iter()
@@ -182,6 +188,7 @@ impl Engine {
             hits,
             next: merged.next,
             total,
+            at_least,
             explain,
         })
     }
@@ -216,6 +223,16 @@ impl Engine {
         }
         let mut issues = query.warnings.clone();
         issues.extend(included.warnings);
+        if let (true, Some(total)) = (found.at_least, found.total) {
+            let text = format!(
+                "there are at least {total} matches; an estimate counts no further, \
+                 '_total=accurate' counts all"
+            );
+            issues.push(Issue {
+                severity: Severity::Information,
+                ..Issue::warning("informational", text)
+            });
+        }
         if query.explain {
             issues.extend(found.explain.into_iter().map(|line| Issue {
                 severity: Severity::Information,
@@ -279,21 +296,20 @@ struct Merged {
 }
 
 /// Takes a page from two ordered lists. Without sort criteria the stored ones come first.
-fn merge<'s>(
+fn merge(
     plan: &Plan,
     mut cursor: Cursor,
     stored: Page,
-    computed: usize,
-    sort_of: impl Fn(usize) -> &'s [Option<Vec<u8>>],
+    computed: &[ComputedHit],
+    from: usize,
 ) -> Merged {
     let mut order = Vec::with_capacity(plan.limit);
     let mut left = stored.hits.into_iter().peekable();
-    let mut last = None;
+    let (mut last, mut at) = (None, from);
     while order.len() < plan.limit {
-        let other = (cursor.computed < computed).then_some(cursor.computed);
-        let take_stored = match (left.peek(), other) {
-            (Some(hit), Some(at)) => {
-                compare(&plan.sort, &hit.sort, sort_of(at)) != Ordering::Greater
+        let take_stored = match (left.peek(), computed.get(at)) {
+            (Some(hit), Some(other)) => {
+                compare(&plan.sort, &hit.sort, &other.sort) != Ordering::Greater
             }
             (Some(_), None) => true,
             (None, Some(_)) => false,
@@ -305,8 +321,8 @@ fn merge<'s>(
                 order.push(From::Stored(Box::new(hit)));
             }
         } else {
-            order.push(From::Computed(cursor.computed));
-            cursor.computed += 1;
+            order.push(From::Computed(at));
+            at += 1;
         }
     }
     let stored_left = left.peek().is_some() || stored.more;
@@ -314,7 +330,10 @@ fn merge<'s>(
         cursor.stored = last;
     }
     cursor.stored_done = !stored_left;
-    let more = plan.limit > 0 && (stored_left || cursor.computed < computed);
+    if at > from {
+        cursor.computed = computed.get(at - 1).map(ComputedHit::place);
+    }
+    let more = plan.limit > 0 && (stored_left || at < computed.len());
     Merged {
         order,
         next: more.then_some(cursor),
@@ -418,10 +437,7 @@ mod tests {
     #[test]
     fn pages_of_two_lists_have_every_hit_once_and_in_order() {
         let (a, b) = (["a", "c", "d", "h"], ["b", "e", "f", "g", "i"]);
-        let keys: Vec<Vec<Option<Vec<u8>>>> = b
-            .iter()
-            .map(|id| vec![Some(id.as_bytes().to_vec())])
-            .collect();
+        let computed: Vec<ComputedHit> = b.iter().map(|id| ComputedHit::named(id)).collect();
         for (sorted, expected) in [(true, "abcdefghi"), (false, "acdhbefgi")] {
             for limit in 1..12 {
                 let plan = plan(limit, sorted);
@@ -434,7 +450,10 @@ mod tests {
                         stored(&a, at.stored.as_ref(), limit)
                     };
                     let at = Cursor::read(&at.write()).unwrap();
-                    let merged = merge(&plan, at, page, b.len(), |at| &keys[at]);
+                    let last = at.computed.as_ref().map(|place| place.id.as_str());
+                    let from = b.iter().position(|id| Some(*id) == last);
+                    let from = from.map_or(0, |at| at + 1);
+                    let merged = merge(&plan, at, page, &computed, from);
                     assert!(merged.order.len() <= limit);
                     for from in &merged.order {
                         seen.push_str(match from {

@@ -12,6 +12,7 @@ use resources::{Doc, index::key, model::ResourceType, outcome::Issue};
 use super::{
     Engine,
     error::{Error, ErrorKind},
+    hierarchy::Family,
     submit::{parse_body, parse_stored},
 };
 use crate::{
@@ -49,7 +50,7 @@ impl Shelf {
 }
 
 impl Engine {
-    /// The codes that answer `needs`.
+    /// The codes and resources that answer `needs`.
     pub(super) async fn resolve_needs(
         &self,
         needs: Vec<Need>,
@@ -67,6 +68,22 @@ impl Engine {
                 Need::Above { system, code } => {
                     self.related(system.as_deref(), code, limit, terminology::ancestors)
                         .await?
+                }
+                Need::Family {
+                    param,
+                    kind,
+                    id,
+                    below,
+                } => {
+                    let family = Family {
+                        param: *param,
+                        kind: *kind,
+                        id,
+                        below: *below,
+                    };
+                    let ids = self.family(family, limit, access).await?;
+                    let name = |id| (kind.name().to_owned(), id);
+                    ids.into_iter().map(name).collect()
                 }
             };
             resolved.insert(need, codes);

@@ -203,7 +203,7 @@ fn write_resource(
     out.push_str(r#""referencePolicy":["literal","logical"],"searchInclude":["*""#);
     for param in registry
         .of(kind)
-        .filter(|param| param.kind == Kind::Reference)
+        .filter(|param| is_followed(registry, param))
     {
         let _ = write!(out, r#","{kind}:{}""#, param.code);
     }
@@ -218,6 +218,11 @@ fn write_resource(
     }
     write_operations(out, &operations, Some(kind));
     out.push_str("]}");
+}
+
+/// Whether a parameter leads to other resources.
+fn is_followed(registry: &Registry, param: &Param) -> bool {
+    param.kind == Kind::Reference && !registry.traits(param).inside
 }
 
 fn write_codes(out: &mut String, codes: &[&str]) {
@@ -276,7 +281,7 @@ impl ReverseIncludes {
     fn new(registry: &Registry) -> Self {
         let mut rows: Vec<(ResourceType, String)> = registry
             .all()
-            .filter(|param| param.kind == Kind::Reference)
+            .filter(|param| is_followed(registry, param))
             .filter(|param| param.targets.len() < ANYTHING)
             .flat_map(|param| {
                 let name = format!("{}:{}", param.base, param.code);
@@ -329,6 +334,11 @@ mod tests {
             .filter_map(|param| param.get("name")?.plain_str())
             .collect();
         assert!(names.contains(&"identifier") && names.contains(&"_lastUpdated"));
+        let bundle = resources
+            .items()
+            .find(|item| item.get("type").unwrap().plain_str() == Some("Bundle"))
+            .unwrap();
+        assert_eq!(bundle.get("searchInclude").unwrap().raw(), r#"["*"]"#);
         let reverse = patient.get("searchRevInclude").unwrap().raw();
         assert!(reverse.contains("Observation:subject"));
     }

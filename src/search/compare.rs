@@ -14,7 +14,6 @@ use super::{
     expression::Operand,
     fault::Fault,
     filter::Filter,
-    number,
     plan::{Clause, KeyRange, KeyTest, successor},
     prefix::Prefix,
     query::Need,
@@ -47,10 +46,11 @@ pub(super) fn compare(
     let text = value.text.as_ref();
     let ranges = match param.kind {
         Kind::String => strings(operator, text),
-        Kind::Token => return tokens(param, operator, text),
+        Kind::Token => return tokens(compiler, param, operator, text),
         Kind::Date => dates(compiler, operator, text).map(|spans| date::ranges(&spans)),
-        Kind::Number => numbers(operator, text, number::number),
-        Kind::Quantity => numbers(operator, text, number::quantity),
+        Kind::Number | Kind::Quantity => {
+            numbers(operator, text).and_then(|text| compiler.keys(param, &text))
+        }
         Kind::Reference => references(compiler, param, operator, text),
         Kind::Uri => uris(operator, text),
         Kind::Composite | Kind::Special => Err(wrong(operator, "composite and special", "pr")),
@@ -103,14 +103,13 @@ fn strings(operator: &str, text: &str) -> Result<Vec<KeyRange>, Fault> {
         "sw" => string::string(&text, Match::Start),
         "ew" => string::string(&text, Match::End),
         "ne" => {
-            let mut ranges = string::ordered(&text, true, false);
-            ranges.extend(string::ordered(&text, false, false));
-            Ok(ranges)
+            let equal = string::string(&text, Match::Whole)?;
+            others(equal, space::STRING, space::STRING)
         }
-        "lt" => Ok(string::ordered(&text, true, false)),
-        "le" => Ok(string::ordered(&text, true, true)),
-        "gt" => Ok(string::ordered(&text, false, false)),
-        "ge" => Ok(string::ordered(&text, false, true)),
+        "lt" => string::ordered(&text, true, false),
+        "le" => string::ordered(&text, true, true),
+        "gt" => string::ordered(&text, false, false),
+        "ge" => string::ordered(&text, false, true),
         _ => Err(wrong(
             operator,
             "string",
@@ -119,26 +118,39 @@ fn strings(operator: &str, text: &str) -> Result<Vec<KeyRange>, Fault> {
     }
 }
 
-fn tokens(param: &Param, operator: &str, text: &str) -> Result<Filter, Fault> {
+fn tokens(
+    compiler: &Compiler<'_>,
+    param: &Param,
+    operator: &str,
+    text: &str,
+) -> Result<Filter, Fault> {
+    let folded = compiler.registry.traits(param).folded;
+    let cased = |text: &str| {
+        if folded {
+            key::fold(text)
+        } else {
+            text.to_owned()
+        }
+    };
     let keys = |ranges| Ok(Filter::keys(param.id, ranges));
     let need = |need| Filter::Codes {
         param: param.id,
         need,
     };
     match operator {
-        "eq" => keys(vec![Token::parse(text)?.codes()]),
+        "eq" => keys(vec![Token::parse(text)?.codes(folded)]),
         "ne" => keys(others(
-            vec![Token::parse(text)?.codes()],
+            vec![Token::parse(text)?.codes(folded)],
             space::TOKEN,
             space::TOKEN,
         )?),
         "sw" => {
             let mut start = vec![space::TOKEN];
-            start.extend(text.as_bytes());
+            start.extend(cased(text).as_bytes());
             keys(vec![KeyRange::prefix(start)])
         }
         "ew" => {
-            let mut end = text.as_bytes().to_vec();
+            let mut end = cased(text).as_bytes().to_vec();
             end.push(0);
             let test = KeyTest::Contains(1, end);
             keys(vec![KeyRange::prefix(vec![space::TOKEN]).with(test)])
@@ -180,11 +192,8 @@ fn dates(compiler: &Compiler<'_>, operator: &str, text: &str) -> Result<Vec<Span
     }
 }
 
-fn numbers(
-    operator: &str,
-    text: &str,
-    ranges: fn(&str) -> Result<Vec<KeyRange>, Fault>,
-) -> Result<Vec<KeyRange>, Fault> {
+/// The same comparison as the value of a parameter.
+fn numbers(operator: &str, text: &str) -> Result<String, Fault> {
     if Prefix::from_name(operator).is_none() {
         let has = "eq, ne, gt, lt, ge, le, sa, eb, ap, pr";
         return Err(wrong(operator, "number and quantity", has));
@@ -192,7 +201,7 @@ fn numbers(
     if text.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Err(Fault::invalid(format!("'{text}' is not a number")));
     }
-    ranges(&format!("{operator}{text}"))
+    Ok(format!("{operator}{text}"))
 }
 
 fn references(

@@ -210,7 +210,12 @@ impl<'a> Compiler<'a> {
             ids.push(id.strip_prefix("List/").unwrap_or(&id).to_owned());
         }
         let inner = Filter::Ready(Clause::Ids(ids));
-        Ok(Filter::referred_by(ResourceType::LIST, item.id, inner))
+        Ok(Filter::referred_by(
+            ResourceType::LIST,
+            item.id,
+            None,
+            inner,
+        ))
     }
 }
 

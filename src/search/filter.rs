@@ -1,9 +1,13 @@
 //! Conditions that may still wait for terminology.
 
-use resources::{index::ParamId, model::ResourceType, outcome::Issue};
+use resources::{
+    index::{ParamId, key},
+    model::ResourceType,
+    outcome::Issue,
+};
 
 use super::{
-    plan::{Clause, KeyRange},
+    plan::{Canonical, Clause, KeyRange},
     query::{Need, Resolved},
     token,
 };
@@ -13,7 +17,7 @@ use super::{
 pub(super) enum Filter {
     /// Complete as it is.
     Ready(Clause),
-    /// The token parameter has one of the codes that answer the need.
+    /// The parameter has one of the codes or references that answer the need.
     Codes { param: ParamId, need: Need },
     /// As [`Clause::All`].
     All(Vec<Filter>),
@@ -25,12 +29,14 @@ pub(super) enum Filter {
     Refers {
         param: ParamId,
         target: ResourceType,
+        canonical: Option<Canonical>,
         inner: Box<Filter>,
     },
     /// As [`Clause::ReferredBy`].
     ReferredBy {
         source: ResourceType,
         param: ParamId,
+        canonical: Option<Canonical>,
         inner: Box<Filter>,
     },
 }
@@ -62,31 +68,45 @@ impl Filter {
         }
     }
 
-    pub fn refers(param: ParamId, target: ResourceType, inner: Self) -> Self {
+    pub fn refers(
+        param: ParamId,
+        target: ResourceType,
+        canonical: Option<Canonical>,
+        inner: Self,
+    ) -> Self {
         match inner {
             Self::Ready(clause) => Self::Ready(Clause::Refers {
                 param,
                 target,
+                canonical,
                 inner: Box::new(clause),
             }),
             other => Self::Refers {
                 param,
                 target,
+                canonical,
                 inner: Box::new(other),
             },
         }
     }
 
-    pub fn referred_by(source: ResourceType, param: ParamId, inner: Self) -> Self {
+    pub fn referred_by(
+        source: ResourceType,
+        param: ParamId,
+        canonical: Option<Canonical>,
+        inner: Self,
+    ) -> Self {
         match inner {
             Self::Ready(clause) => Self::Ready(Clause::ReferredBy {
                 source,
                 param,
+                canonical,
                 inner: Box::new(clause),
             }),
             other => Self::ReferredBy {
                 source,
                 param,
+                canonical,
                 inner: Box::new(other),
             },
         }
@@ -124,19 +144,23 @@ impl Filter {
             Self::Refers {
                 param,
                 target,
+                canonical,
                 inner: part,
             } => Clause::Refers {
                 param: *param,
                 target: *target,
+                canonical: *canonical,
                 inner: Box::new(inner(part)?),
             },
             Self::ReferredBy {
                 source,
                 param,
+                canonical,
                 inner: part,
             } => Clause::ReferredBy {
                 source: *source,
                 param: *param,
+                canonical: *canonical,
                 inner: Box::new(inner(part)?),
             },
         })
@@ -187,13 +211,19 @@ fn code_ranges(
             ),
         )]);
     }
-    Ok(codes
-        .iter()
-        .map(|(system, code)| match code.as_str() {
-            "" => token::any_of(system),
-            code => token::coded(system, code),
-        })
-        .collect())
+    Ok(match need {
+        Need::Family { kind, .. } => codes
+            .iter()
+            .map(|(_, id)| KeyRange::exact(key::reference(*kind, id)))
+            .collect(),
+        _ => codes
+            .iter()
+            .map(|(system, code)| match code.as_str() {
+                "" => token::any_of(system),
+                code => token::coded(system, code),
+            })
+            .collect(),
+    })
 }
 
 fn describe(need: &Need) -> String {
@@ -203,5 +233,6 @@ fn describe(need: &Need) -> String {
             Some(system) => format!("the hierarchy of code {code} in {system}"),
             None => format!("the hierarchy of code {code}"),
         },
+        Need::Family { kind, id, .. } => format!("the hierarchy of {kind}/{id}"),
     }
 }

@@ -9,6 +9,7 @@ use super::{
     compile::{Compiler, type_named},
     fault::Fault,
     filter::Filter,
+    plan::Canonical,
 };
 
 impl<'a> Compiler<'a> {
@@ -20,7 +21,20 @@ impl<'a> Compiler<'a> {
                 "{kind}.{code} is no reference, so nothing can be chained to it"
             )));
         }
+        self.check_outside(param)?;
         Ok(param)
+    }
+
+    /// Refuses to follow what leads into a resource rather than to another.
+    pub fn check_outside(&self, param: &Param) -> Result<(), Fault> {
+        if self.registry.traits(param).inside {
+            return Err(Fault::not_supported(format!(
+                "{}.{} is a resource inside the {}; it can be searched for by its type and id, but \
+                 not by what it says, and it comes with the {} anyway",
+                param.base, param.code, param.base, param.base
+            )));
+        }
+        Ok(())
     }
 
     fn check_hops(&self, hops: usize) -> Result<(), Fault> {
@@ -50,14 +64,14 @@ impl<'a> Compiler<'a> {
         let param = self.reference_param(kind, code)?;
         if let Some(target) = target {
             check_target(param, target)?;
-            return Ok(Filter::refers(param.id, target, next(target)?));
+            return Ok(self.refers(param, target, next(target)?));
         }
         let targets = targets_of(param);
         let mut parts = Vec::new();
         let mut refused = None;
         for target in &targets {
             match next(*target) {
-                Ok(inner) => parts.push(Filter::refers(param.id, *target, inner)),
+                Ok(inner) => parts.push(self.refers(param, *target, inner)),
                 Err(fault) if fault.is_costly() => return Err(fault),
                 // A value that says something is wrong with it says more than a missing name.
                 Err(fault) => {
@@ -99,7 +113,36 @@ impl<'a> Compiler<'a> {
             )));
         }
         let inner = self.condition(source, name, value, hops + 1)?;
-        Ok(Filter::referred_by(source, param.id, inner))
+        Ok(self.referred_by(source, param, kind, inner))
+    }
+
+    /// The resource refers by `param` to a `target` with `inner`, by its id or its canonical.
+    fn refers(&self, param: &Param, target: ResourceType, inner: Filter) -> Filter {
+        let by = |canonical| Filter::refers(param.id, target, canonical, inner.clone());
+        match self.canonical(param, target) {
+            Some(canonical) => Filter::any(vec![by(None), by(Some(canonical))]),
+            None => by(None),
+        }
+    }
+
+    /// A `source` with `inner` refers by `param` to the resource of type `kind`.
+    fn referred_by(
+        &self,
+        source: ResourceType,
+        param: &Param,
+        kind: ResourceType,
+        inner: Filter,
+    ) -> Filter {
+        let by = |canonical| Filter::referred_by(source, param.id, canonical, inner.clone());
+        match self.canonical(param, kind) {
+            Some(canonical) => Filter::any(vec![by(None), by(Some(canonical))]),
+            None => by(None),
+        }
+    }
+
+    fn canonical(&self, param: &Param, target: ResourceType) -> Option<Canonical> {
+        let has_urls = self.registry.traits(param).urls;
+        has_urls.then(|| Canonical::of(target, self.registry))?
     }
 }
 

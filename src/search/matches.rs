@@ -2,11 +2,14 @@
 //! search over computed resources.
 
 use resources::{
-    index::{Entry, ParamId, key},
+    index::{
+        Entry, ParamId,
+        key::{self, space},
+    },
     model::ResourceType,
 };
 
-use super::plan::{Clause, KeyRange, KeyTest, TextPart};
+use super::plan::{Canonical, Clause, KeyRange, KeyTest, TextPart};
 
 /// What is known of one resource.
 #[derive(Debug, Clone, Copy)]
@@ -23,25 +26,26 @@ pub struct Facts<'a> {
     pub text: Option<&'a Words>,
 }
 
-/// The words of a resource, normalised as those of a search are.
+/// The words of a resource, normalised as those of a search are. Each once, between line ends, as
+/// there may be a thousand resources with a thousand words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
-    narrative: Vec<String>,
-    content: Vec<String>,
+    narrative: Box<str>,
+    content: Box<str>,
 }
 
 impl Words {
     /// The words of the narrative and of all strings.
     pub fn new(narrative: &str, content: &str) -> Self {
-        let sorted = |text| {
+        let listed = |text| {
             let mut words = super::words(text);
             words.sort_unstable();
             words.dedup();
-            words
+            format!("\n{}\n", words.join("\n")).into_boxed_str()
         };
         Self {
-            narrative: sorted(narrative),
-            content: sorted(content),
+            narrative: listed(narrative),
+            content: listed(content),
         }
     }
 
@@ -51,13 +55,8 @@ impl Words {
             TextPart::Content => &self.content,
         };
         match word.strip_suffix('*') {
-            Some(prefix) => {
-                let at = words.partition_point(|known| known.as_str() < prefix);
-                words.get(at).is_some_and(|known| known.starts_with(prefix))
-            }
-            None => words
-                .binary_search_by(|known| known.as_str().cmp(word))
-                .is_ok(),
+            Some(prefix) => words.contains(&format!("\n{prefix}")),
+            None => words.contains(&format!("\n{word}\n")),
         }
     }
 }
@@ -67,15 +66,39 @@ pub trait Others {
     /// True if some resource of type `target` with one of `ids` satisfies `inner`.
     fn target(&self, target: ResourceType, ids: &[&str], inner: &Clause) -> bool;
 
-    /// True if some `source` that satisfies `inner` refers by `param` to `kind/id`.
+    /// True if some resource of type `target` that answers to a canonical with one of `keys`
+    /// satisfies `inner`.
+    fn named(
+        &self,
+        target: ResourceType,
+        canonical: Canonical,
+        keys: &[&[u8]],
+        inner: &Clause,
+    ) -> bool;
+
+    /// True if some `source` that satisfies `inner` refers by `param` with one of `keys`.
     fn source(
         &self,
         source: ResourceType,
         param: ParamId,
-        kind: ResourceType,
-        id: &str,
+        keys: &[Vec<u8>],
         inner: &Clause,
     ) -> bool;
+}
+
+/// The keys of canonical references to the resource with these entries: by its URL, and by its
+/// URL and version.
+pub fn canonical_keys(entries: &[Entry], canonical: Canonical) -> Vec<Vec<u8>> {
+    let text = |key: &[u8]| String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
+    let mut out = Vec::new();
+    for url in keys(entries, canonical.url).map(text) {
+        out.push(key::reference_url(&url, ""));
+        for version in keys(entries, canonical.version).map(text) {
+            let code = version.split_once('\0').map_or("", |(code, _)| code);
+            out.push(key::reference_url(&url, code));
+        }
+    }
+    out
 }
 
 /// True if the resource satisfies the clause.
@@ -96,6 +119,18 @@ pub fn matches(clause: &Clause, facts: &Facts<'_>, others: &impl Others) -> bool
         Clause::Refers {
             param,
             target,
+            canonical: Some(canonical),
+            inner,
+        } => {
+            let keys: Vec<&[u8]> = keys(facts.entries, *param)
+                .filter(|key| key.first() == Some(&space::REFERENCE_URL))
+                .collect();
+            !keys.is_empty() && others.named(*target, *canonical, &keys, inner)
+        }
+        Clause::Refers {
+            param,
+            target,
+            canonical: None,
             inner,
         } => {
             let ids: Vec<&str> = keys(facts.entries, *param)
@@ -106,8 +141,15 @@ pub fn matches(clause: &Clause, facts: &Facts<'_>, others: &impl Others) -> bool
         Clause::ReferredBy {
             source,
             param,
+            canonical,
             inner,
-        } => others.source(*source, *param, facts.kind, facts.id, inner),
+        } => {
+            let keys = match canonical {
+                Some(canonical) => canonical_keys(facts.entries, *canonical),
+                None => vec![key::reference(facts.kind, facts.id)],
+            };
+            others.source(*source, *param, &keys, inner)
+        }
         Clause::Text { part, words } => facts.text.is_some_and(|text| {
             words
                 .iter()
@@ -142,16 +184,17 @@ impl KeyRange {
 }
 
 impl KeyTest {
-    /// True if `key` passes. A key too short for the test does not.
+    /// True if `key` passes.
     pub fn passes(&self, key: &[u8]) -> bool {
         let at = |offset: usize, len: usize| key.get(offset..offset.checked_add(len)?);
+        // As in SQL, a part beyond the end is shorter or empty.
+        let part = |offset: usize, len: usize| {
+            let rest = key.get(offset..).unwrap_or_default();
+            &rest[..len.min(rest.len())]
+        };
         match self {
-            Self::AtLeast(offset, bytes) => {
-                at(*offset, bytes.len()).is_some_and(|part| part >= bytes.as_slice())
-            }
-            Self::Below(offset, bytes) => {
-                at(*offset, bytes.len()).is_some_and(|part| part < bytes.as_slice())
-            }
+            Self::AtLeast(offset, bytes) => part(*offset, bytes.len()) >= bytes.as_slice(),
+            Self::Below(offset, bytes) => part(*offset, bytes.len()) < bytes.as_slice(),
             Self::EndsWith(bytes) => key.ends_with(bytes),
             Self::Contains(offset, bytes) => key.get(*offset..).is_some_and(|part| {
                 bytes.is_empty() || part.windows(bytes.len()).any(|window| window == bytes)

@@ -8,8 +8,8 @@ use resources::{
 };
 
 use super::{
-    matches::{Facts, Others, Words, keys, matches},
-    plan::{Clause, Plan, Position, Sort, SortKey, TotalMode},
+    matches::{Facts, Others, Words, canonical_keys, keys, matches},
+    plan::{Canonical, Clause, Plan, Position, Sort, SortKey, TotalMode},
 };
 
 /// A resource of a [`MemoryIndex`], without its text.
@@ -160,18 +160,32 @@ impl Others for MemoryIndex {
             .any(|at| self.satisfies(at, inner))
     }
 
+    fn named(
+        &self,
+        target: ResourceType,
+        canonical: Canonical,
+        keys: &[&[u8]],
+        inner: &Clause,
+    ) -> bool {
+        self.by_id.get(&target).is_some_and(|targets| {
+            targets.values().any(|&at| {
+                let own = canonical_keys(&self.items[at].entries, canonical);
+                own.iter().any(|own| keys.contains(&own.as_slice())) && self.satisfies(at, inner)
+            })
+        })
+    }
+
     fn source(
         &self,
         source: ResourceType,
         param: ParamId,
-        kind: ResourceType,
-        id: &str,
+        wanted: &[Vec<u8>],
         inner: &Clause,
     ) -> bool {
-        let wanted = key::reference(kind, id);
         self.by_id.get(&source).is_some_and(|sources| {
             sources.values().any(|&at| {
-                keys(&self.items[at].entries, param).any(|key| key == wanted)
+                keys(&self.items[at].entries, param)
+                    .any(|key| wanted.iter().any(|wanted| wanted == key))
                     && self.satisfies(at, inner)
             })
         })

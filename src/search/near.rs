@@ -1,6 +1,6 @@
-//! `near`: a circle on the globe as ranges of Morton codes.
+//! `near`: a circle on the globe as ranges of cells.
 
-use resources::index::key::{self, space};
+use resources::index::key::{self, FACE_BITS, FACES, PLACE_BITS, Vector, space};
 
 use super::{
     fault::Fault,
@@ -13,18 +13,18 @@ const DEFAULT_KM: f64 = 25.0;
 /// The most ranges of a circle.
 const MAX_RANGES: usize = 128;
 const EARTH_KM: f64 = 6371.0088;
-const DEGREE_KM: f64 = EARTH_KM * std::f64::consts::PI / 180.0;
 
-/// A point and a distance around it.
+/// A point and a distance around it, as an angle seen from the centre of the globe.
 struct Circle {
-    latitude: f64,
-    longitude: f64,
-    km: f64,
+    centre: Vector,
+    /// The cell that the centre lies in.
+    code: u64,
+    angle: f64,
 }
 
 /// The keys of positions in a circle: `latitude|longitude[|distance[|unit]]`. The covering is
-/// exact to about one per cent of the distance, and coarser for circles that reach beyond 85°.
-/// Without a distance it is 25 km, without a unit kilometres.
+/// exact to about one per cent of the distance, or to two centimetres. Without a distance it is
+/// 25 km, without a unit kilometres.
 pub(super) fn near(text: &str) -> Result<Vec<KeyRange>, Fault> {
     Ok(Circle::parse(text)?.cover())
 }
@@ -64,116 +64,85 @@ impl Circle {
                 )));
             }
         };
+        let centre = key::vector(
+            number(0, "latitude", -90.0, 90.0)?,
+            number(1, "longitude", -180.0, 180.0)?,
+        );
+        let km = if given(2) { distance * unit } else { distance };
         Ok(Self {
-            latitude: number(0, "latitude", -90.0, 90.0)?,
-            longitude: number(1, "longitude", -180.0, 180.0)?,
-            km: if given(2) { distance * unit } else { distance },
+            centre,
+            code: key::place(centre),
+            angle: km / EARTH_KM,
         })
     }
 
     /// Halves cells until the next level would need too many ranges. Of the cells that the
-    /// circle's edge crosses in the end, those count whose centre lies within.
+    /// circle's edge crosses in the end, those count whose centre lies within, and the one that
+    /// has the circle's own.
     fn cover(&self) -> Vec<KeyRange> {
         let mut inside: Vec<Cell> = Vec::new();
-        let mut edge = vec![Cell { code: 0, bits: 0 }];
-        let mut best = vec![(0, u64::MAX)];
-        while edge.first().is_some_and(|cell| cell.bits < 64) {
+        let mut edge = Cell::faces();
+        let mut best = Vec::new();
+        while edge.first().is_some_and(|cell| cell.bits < PLACE_BITS) {
             let mut next = Vec::new();
             for half in edge.iter().flat_map(|cell| cell.halves()) {
                 match self.meets(&half) {
                     Meets::No => {}
                     Meets::Whole => inside.push(half),
-                    Meets::Edge => next.push(half),
+                    Meets::Edge { centred } => next.push((half, centred)),
                 }
             }
-            edge = next;
-            let centred = edge.iter().filter(|cell| self.has_centre(cell));
-            let ranges = merged(inside.iter().chain(centred));
-            if ranges.len() > MAX_RANGES || edge.len() > 8 * MAX_RANGES {
+            let centred = next.iter().filter(|(_, centred)| *centred);
+            let ranges = merged(inside.iter().chain(centred.map(|(cell, _)| cell)));
+            if ranges.len() > MAX_RANGES || next.len() > 8 * MAX_RANGES {
                 break;
             }
-            if !ranges.is_empty() {
-                best = ranges;
-            }
+            best = ranges;
+            edge = next.into_iter().map(|(cell, _)| cell).collect();
         }
         best.into_iter()
             .map(|(from, to)| key_range(from, to))
             .collect()
     }
 
-    fn distance_km(&self, latitude: f64, longitude: f64) -> f64 {
-        let (a, b) = (self.latitude.to_radians(), latitude.to_radians());
-        let half = |angle: f64| (angle / 2.0).sin().powi(2);
-        let across = half((longitude - self.longitude).to_radians());
-        let h = half(b - a) + a.cos() * b.cos() * across;
-        2.0 * EARTH_KM * h.sqrt().min(1.0).asin()
-    }
-
-    fn has_centre(&self, cell: &Cell) -> bool {
-        let (south, west, north, east) = cell.bounds();
-        self.distance_km((south + north) / 2.0, (west + east) / 2.0) <= self.km
-    }
-
     fn meets(&self, cell: &Cell) -> Meets {
-        let (south, west, north, east) = cell.bounds();
-        if self.nearest_km(south, west, north, east) > self.km {
+        let Some((centre, reach)) = cell.around() else {
             return Meets::No;
+        };
+        let away = angle(self.centre, centre);
+        if cell.holds(self.code) {
+            // Rounding may put a point beyond the edges of its own cell.
+            return if away + reach <= self.angle {
+                Meets::Whole
+            } else {
+                Meets::Edge { centred: true }
+            };
         }
-        // Circles below a quarter of the globe are convex, and distances grow with the difference
-        // in longitude: the two ends of the farthest meridian speak for the whole cell.
-        let far = self.farthest_longitude(west, east);
-        let small = self.km < 9_000.0 || east - west <= 5.0;
-        if small
-            && [south, north]
-                .iter()
-                .all(|at| self.distance_km(*at, far) <= self.km)
-        {
+        if away - reach > self.angle {
+            Meets::No
+        } else if away + reach <= self.angle {
             Meets::Whole
         } else {
-            Meets::Edge
+            Meets::Edge {
+                centred: away <= self.angle,
+            }
         }
-    }
-
-    fn farthest_longitude(&self, west: f64, east: f64) -> f64 {
-        let turn = |degrees: f64| degrees.rem_euclid(360.0);
-        let opposite = turn(self.longitude + 180.0 - west);
-        if opposite <= east - west {
-            return west + opposite;
-        }
-        let apart = |at: f64| turn(at - self.longitude).min(turn(self.longitude - at));
-        if apart(west) > apart(east) {
-            west
-        } else {
-            east
-        }
-    }
-
-    /// The distance of the cell's nearest point, or a little less.
-    fn nearest_km(&self, south: f64, west: f64, north: f64, east: f64) -> f64 {
-        let by_latitude = (south - self.latitude).max(self.latitude - north).max(0.0) * DEGREE_KM;
-        let turn = |degrees: f64| degrees.rem_euclid(360.0);
-        if turn(self.longitude - west) <= east - west {
-            return by_latitude;
-        }
-        let gap = turn(west - self.longitude).min(turn(self.longitude - east));
-        let edge = if gap >= 90.0 {
-            (90.0 - self.latitude.abs()) * DEGREE_KM
-        } else {
-            // The distance to a whole meridian.
-            let across = gap.to_radians().sin() * self.latitude.to_radians().cos();
-            EARTH_KM * across.asin()
-        };
-        by_latitude.max(edge * 0.999)
     }
 }
 
 enum Meets {
     No,
-    Edge,
+    Edge { centred: bool },
     Whole,
 }
 
-/// The positions whose Morton codes begin with the first `bits` bits of `code`.
+/// The angle between two points as seen from the centre of the globe, exact for small ones too.
+fn angle(a: Vector, b: Vector) -> f64 {
+    let chord: f64 = (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum();
+    2.0 * (chord.sqrt() / 2.0).min(1.0).asin()
+}
+
+/// The positions whose codes begin with the first `bits` bits of `code`.
 #[derive(Debug, Clone, Copy)]
 struct Cell {
     code: u64,
@@ -181,9 +150,18 @@ struct Cell {
 }
 
 impl Cell {
+    /// All there is.
+    fn faces() -> Vec<Self> {
+        let face = |face: u64| Self {
+            code: face << (PLACE_BITS - FACE_BITS),
+            bits: FACE_BITS,
+        };
+        (0..FACES).map(face).collect()
+    }
+
     fn halves(self) -> [Self; 2] {
         let bits = self.bits + 1;
-        let second = self.code | 1 << (64 - bits);
+        let second = self.code | 1 << (PLACE_BITS - bits);
         [Self { bits, ..self }, Self { code: second, bits }]
     }
 
@@ -191,11 +169,17 @@ impl Cell {
         self.code | u64::MAX.checked_shr(self.bits).unwrap_or(0)
     }
 
-    /// South, west, north, east in degrees.
-    fn bounds(self) -> (f64, f64, f64, f64) {
-        let (south, west) = key::read_morton(self.code);
-        let (north, east) = key::read_morton(self.last());
-        (south, west, north, east)
+    fn holds(self, code: u64) -> bool {
+        (self.code..=self.last()).contains(&code)
+    }
+
+    /// The circle around it: its centre, and the angle to the corner that is farthest from there.
+    fn around(self) -> Option<(Vector, f64)> {
+        let corners = key::corners(self.code, self.last())?;
+        let sum = |axis: usize| corners.iter().map(|corner| corner[axis]).sum();
+        let centre = key::unit([sum(0), sum(1), sum(2)]);
+        let reach = corners.iter().map(|corner| angle(centre, *corner));
+        Some((centre, reach.fold(0.0, f64::max)))
     }
 }
 
@@ -214,16 +198,11 @@ fn merged<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<(u64, u64)> {
 }
 
 fn key_range(from: u64, to: u64) -> KeyRange {
-    let at = |code: u64| {
-        let mut key = vec![space::NEAR];
-        key.extend(code.to_be_bytes());
-        key
-    };
     let high = to
         .checked_add(1)
-        .map(at)
+        .map(key::near_code)
         .or_else(|| successor(&[space::NEAR]));
-    KeyRange::between(at(from), high)
+    KeyRange::between(key::near_code(from), high)
 }
 
 #[cfg(test)]
@@ -247,11 +226,8 @@ mod tests {
             ("-52.5|-13.4|2|mi", 3.218_688),
             ("52.5|13.4||mi", DEFAULT_KM),
         ] {
-            assert_eq!(
-                Circle::parse(text).map(|circle| circle.km),
-                Ok(km),
-                "{text}"
-            );
+            let angle = Circle::parse(text).map(|circle| circle.angle);
+            assert_eq!(angle, Ok(km / EARTH_KM), "{text}");
         }
         for text in [
             "",
@@ -268,44 +244,106 @@ mod tests {
         }
     }
 
+    /// The haversine formula, which knows nothing of cells.
+    fn distance_km(a: (f64, f64), b: (f64, f64)) -> f64 {
+        let half = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
+        let across = a.0.to_radians().cos() * b.0.to_radians().cos() * half(b.1 - a.1);
+        2.0 * EARTH_KM * (half(b.0 - a.0) + across).sqrt().min(1.0).asin()
+    }
+
+    /// Where one comes from `start` by going `km` in the direction of `bearing`.
+    fn from((latitude, longitude): (f64, f64), km: f64, bearing: f64) -> (f64, f64) {
+        let (up, way, bearing) = (latitude.to_radians(), km / EARTH_KM, bearing.to_radians());
+        let there = (up.sin() * way.cos() + up.cos() * way.sin() * bearing.cos()).clamp(-1.0, 1.0);
+        let east = bearing.sin() * way.sin() * up.cos();
+        let around = east.atan2(way.cos() - up.sin() * there).to_degrees();
+        let turned = (longitude + around + 180.0).rem_euclid(360.0) - 180.0;
+        (there.asin().to_degrees(), turned)
+    }
+
+    fn latitude() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            -90.0..=90.0f64,
+            85.0..=90.0f64,
+            -90.0..=-85.0f64,
+            Just(90.0),
+            Just(-90.0)
+        ]
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(128))]
 
         #[test]
         fn a_circle_is_covered_to_about_one_per_cent(
-            latitude in -85.0..85.0f64,
-            longitude in -180.0..180.0f64,
-            km in 0.05..2000.0f64,
+            latitude in latitude(),
+            longitude in -180.0..=180.0f64,
+            size in -5.0..4.3f64,
             bearing in 0.0..360.0f64,
             part in 0.0..2.0f64,
         ) {
+            let km = 10f64.powf(size);
             let ranges = near(&format!("{latitude}|{longitude}|{km}")).unwrap();
             prop_assert!(ranges.len() <= MAX_RANGES);
-            prop_assume!(latitude.abs() + km / DEGREE_KM < 85.0);
-            let circle = Circle { latitude, longitude, km };
-            let (north, east) = (bearing.to_radians().cos(), bearing.to_radians().sin());
-            let step = km * part / DEGREE_KM;
-            let lat = latitude + north * step;
-            let lon = longitude + east * step / latitude.to_radians().cos();
-            prop_assume!((-90.0..=90.0).contains(&lat));
-            let lon = (lon + 180.0).rem_euclid(360.0) - 180.0;
-            let distance = circle.distance_km(lat, lon);
-            if distance < km * 0.97 {
-                prop_assert!(found(&ranges, lat, lon), "{distance} of {km} not found");
+            let centre = (latitude, longitude);
+            let there = from(centre, km * part, bearing);
+            let distance = distance_km(centre, there);
+            if distance < km * 0.97 - 0.00003 {
+                prop_assert!(found(&ranges, there.0, there.1), "{distance} of {km} not found");
             }
-            if distance > km * 1.03 {
-                prop_assert!(!found(&ranges, lat, lon), "{distance} of {km} found");
+            if distance > km * 1.03 + 0.00003 {
+                prop_assert!(!found(&ranges, there.0, there.1), "{distance} of {km} found");
             }
+            prop_assert!(found(&ranges, latitude, longitude));
         }
     }
 
     #[test]
     fn the_date_line_and_the_poles_are_no_borders() {
-        let line = near("10|179.9|100").unwrap();
-        assert!(found(&line, 10.0, -179.9) && found(&line, 10.0, 179.2));
-        assert!(!found(&line, 10.0, -178.0));
-        let pole = near("89.9|0|100").unwrap();
-        assert!(found(&pole, 89.8, 180.0) && found(&pole, 89.8, -90.0));
-        assert!(!found(&pole, 88.0, 0.0));
+        for (circle, inside, outside) in [
+            (
+                "10|179.9|100",
+                vec![(10.0, -179.9), (10.0, 179.2)],
+                (10.0, -178.0),
+            ),
+            (
+                "89.9|0|100",
+                vec![(89.8, 180.0), (89.8, -90.0)],
+                (88.0, 0.0),
+            ),
+            ("89.9|0|50", vec![(89.99, 180.0)], (89.6, 180.0)),
+            (
+                "90|0|5|km",
+                vec![(90.0, 77.0), (89.96, -120.0)],
+                (89.9, 10.0),
+            ),
+            (
+                "-90|10|5|km",
+                vec![(-90.0, 0.0), (-89.96, 170.0)],
+                (89.99, 10.0),
+            ),
+        ] {
+            let ranges = near(circle).unwrap();
+            for (latitude, longitude) in inside {
+                assert!(
+                    found(&ranges, latitude, longitude),
+                    "{circle} {latitude} {longitude}"
+                );
+            }
+            assert!(
+                !found(&ranges, outside.0, outside.1),
+                "{circle} {outside:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_circle_smaller_than_a_cell_finds_the_place_itself_only() {
+        for radius in ["0|km", "0.0001|m", "0.001|m"] {
+            let ranges = near(&format!("42.2565|-83.69481|{radius}")).unwrap();
+            assert!(found(&ranges, 42.2565, -83.69481), "{radius}");
+            assert!(!found(&ranges, 42.25651, -83.69481), "{radius}");
+            assert!(!found(&ranges, 52.5, 13.4), "{radius}");
+        }
     }
 }

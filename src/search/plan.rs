@@ -1,6 +1,9 @@
 //! A search as conditions on index keys: what the compiler makes and the store runs.
 
-use resources::{index::ParamId, model::ResourceType};
+use resources::{
+    index::{ParamId, Registry},
+    model::ResourceType,
+};
 
 /// A compiled search: which resources, in which order, which page of them.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +57,8 @@ pub enum Clause {
         param: ParamId,
         /// The type that it must point to.
         target: ResourceType,
+        /// `None`: by type and id. Otherwise by a canonical, which the target answers to.
+        canonical: Option<Canonical>,
         /// What the target must satisfy.
         inner: Box<Clause>,
     },
@@ -64,6 +69,8 @@ pub enum Clause {
         source: ResourceType,
         /// The reference parameter of the source.
         param: ParamId,
+        /// `None`: by type and id. Otherwise by a canonical, which the resource answers to.
+        canonical: Option<Canonical>,
         /// What the source must satisfy.
         inner: Box<Clause>,
     },
@@ -104,6 +111,30 @@ impl Clause {
     }
 }
 
+/// The parameters of a type by which its resources answer to canonical references (R4
+/// `references.html#canonical`): a reference without version means all versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Canonical {
+    /// The canonical URL.
+    pub url: ParamId,
+    /// The version.
+    pub version: ParamId,
+}
+
+impl Canonical {
+    /// Those of a type, if its resources have canonical URLs.
+    pub fn of(kind: ResourceType, registry: &Registry) -> Option<Self> {
+        let of = |code: &str| {
+            let param = registry.param(kind, code)?;
+            (param.expression == format!("{kind}.{code}")).then_some(param.id)
+        };
+        Some(Self {
+            url: of("url")?,
+            version: of("version")?,
+        })
+    }
+}
+
 /// Which text of a resource a full-text search looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextPart {
@@ -127,9 +158,9 @@ pub struct KeyRange {
 /// A test of a part of a key. Offsets count bytes from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyTest {
-    /// The bytes from `offset`, as many as `bytes` has, are `>= bytes`.
+    /// The bytes from `offset`, at most as many as `bytes` has, are `>= bytes`.
     AtLeast(usize, Vec<u8>),
-    /// The bytes from `offset`, as many as `bytes` has, are `< bytes`.
+    /// The bytes from `offset`, at most as many as `bytes` has, are `< bytes`.
     Below(usize, Vec<u8>),
     /// The key ends in these bytes.
     EndsWith(Vec<u8>),

@@ -147,7 +147,7 @@ pub enum Summary {
     Count,
 }
 
-/// Codes that the search needs and only terminology knows.
+/// Codes that the search needs and only terminology knows, or resources that others know.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Need {
     /// The codes of a value set: its canonical URL or `ValueSet/id` (`:in`, `:not-in`).
@@ -166,9 +166,20 @@ pub enum Need {
         /// The code.
         code: String,
     },
+    /// A resource and all that are above or below it in the hierarchy of its type.
+    Family {
+        /// The parameter by which resources of the type refer to what they are a part of.
+        param: ParamId,
+        /// The type.
+        kind: ResourceType,
+        /// The logical id.
+        id: String,
+        /// Its parts, and theirs; otherwise what it is a part of.
+        below: bool,
+    },
 }
 
-/// The answers to [`Query::needs`]: codes as (system, code).
+/// The answers to [`Query::needs`]: codes as (system, code), resources as (type, id).
 #[derive(Debug, Clone, Default)]
 pub struct Resolved(HashMap<Need, Vec<(String, String)>>);
 

@@ -52,20 +52,44 @@ fn url(text: &str) -> Vec<KeyRange> {
     }]
 }
 
-/// `:below`: a canonical in all versions that continue the one given: `2` has `2` and `2.1`.
-pub(super) fn below(text: &str) -> Result<Vec<KeyRange>, Fault> {
+/// `:below` of a canonical: all versions that continue the one given: `2` has `2` and `2.1`.
+/// `None` if it is none with a version.
+pub(super) fn below_version(text: &str) -> Option<Vec<KeyRange>> {
     let text = unescape(text);
     let (url, version) = key::split_canonical(&text);
     if version.is_empty() || !url.contains(':') {
-        return Err(Fault::not_supported(format!(
-            "'{text}' is not of the form url|version; ':below' compares versions of canonicals, \
-             not places in a hierarchy of resources"
-        )));
+        return None;
     }
-    Ok(vec![
+    Some(vec![
         KeyRange::exact(key::reference_url(url, version)),
         KeyRange::prefix(key::reference_url(url, &format!("{version}."))),
     ])
+}
+
+/// The resources of this server that a value names; a bare id may be of each of `targets`.
+pub(super) fn resources(
+    text: &str,
+    targets: &[ResourceType],
+    base_url: &str,
+) -> Result<Vec<(ResourceType, String)>, Fault> {
+    let text = unescape(text);
+    if is_id(&text) {
+        let all: Vec<ResourceType> = match targets {
+            [] => ResourceType::all().collect(),
+            some => some.to_vec(),
+        };
+        return Ok(all
+            .into_iter()
+            .map(|kind| (kind, text.to_string()))
+            .collect());
+    }
+    match Reference::parse_within(&text, base_url) {
+        Some(Reference::Local { kind, id, .. }) => Ok(vec![(kind, id.to_owned())]),
+        _ => Err(Fault::not_supported(format!(
+            "'{text}' is neither a resource of this server (Type/id, id) nor a canonical with a \
+             version (url|version); what is above or below it is not known"
+        ))),
+    }
 }
 
 /// `:identifier`: the keys of logical references.

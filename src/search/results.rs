@@ -1,7 +1,7 @@
 //! The parameters that say what to return of the matches, and in which order.
 
 use resources::{
-    index::{Kind, Param, key::space},
+    index::{Kind, Param, Registry, key::space},
     model::{self, ResourceType},
     outcome::Issue,
 };
@@ -231,6 +231,7 @@ fn includes(
     if param.kind != Kind::Reference {
         return Err(Fault::invalid(format!("{source}.{code} is no reference")));
     }
+    compiler.check_outside(param)?;
     if let Some(target) = target
         && !param.targets.is_empty()
         && !param.targets.contains(&target)
@@ -284,7 +285,7 @@ fn sort_keys(
                 continue;
             }
         };
-        let Some(space) = order_of(param) else {
+        let Some(space) = order_of(param, compiler.registry) else {
             return Err(Fault::unknown(format!(
                 "{kind}.{code} has no order; sort by a date, string, token, number, quantity, \
                  uri or reference parameter"
@@ -306,7 +307,7 @@ fn sort_keys(
 }
 
 /// The space of keys that carries the order of a parameter.
-fn order_of(param: &Param) -> Option<u8> {
+fn order_of(param: &Param, registry: &Registry) -> Option<u8> {
     match param.kind {
         Kind::Date => Some(space::DATE),
         Kind::String if matches!(param.code.as_str(), "_text" | "_content") => None,
@@ -316,6 +317,7 @@ fn order_of(param: &Param) -> Option<u8> {
         Kind::Number => Some(space::NUMBER),
         Kind::Quantity => Some(space::QUANTITY),
         Kind::Uri => Some(space::URI),
+        Kind::Reference if registry.traits(param).urls => Some(space::REFERENCE_URL),
         Kind::Reference => Some(space::REFERENCE),
         Kind::Composite | Kind::Special => None,
     }

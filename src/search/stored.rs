@@ -57,19 +57,23 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
         Clause::Refers {
             param,
             target,
+            canonical,
             inner,
         } => Clause::Refers {
             param: reference_home(registry, kind, param),
             target,
+            canonical,
             inner: within(inner, target),
         },
         Clause::ReferredBy {
             source,
             param,
+            canonical,
             inner,
         } => Clause::ReferredBy {
             source,
             param: reference_home(registry, source, param),
+            canonical,
             inner: within(inner, source),
         },
         other => other,

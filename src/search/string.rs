@@ -30,38 +30,58 @@ pub(super) fn string(text: &str, how: Match) -> Result<Vec<KeyRange>, Fault> {
     if normal.is_empty() && how != Match::Exact {
         return Err(Fault::invalid(format!("'{text}' has nothing to compare")));
     }
-    let closed = |mut bytes: Vec<u8>| {
-        bytes.push(0);
-        bytes
+    let longest = match how {
+        Match::Start => key::MAX_NORMAL,
+        Match::Contains | Match::End => key::MAX_CONTAINED,
+        Match::Whole | Match::Exact => usize::MAX,
     };
-    Ok(vec![match how {
-        Match::Start => KeyRange::prefix(key::string_prefix(&text)),
-        Match::Whole => KeyRange::prefix(closed(key::string_prefix(&text))),
-        Match::Exact => KeyRange::exact(key::string(&text)),
-        Match::Contains => {
-            KeyRange::prefix(vec![space::STRING]).with(KeyTest::Contains(1, normal.into_bytes()))
-        }
-        Match::End => KeyRange::prefix(vec![space::STRING])
-            .with(KeyTest::Contains(1, closed(normal.into_bytes()))),
-    }])
+    refuse_longer(&normal, longest)?;
+    let parts = |bytes: Vec<u8>| {
+        // Long strings go on in pieces.
+        [space::STRING, space::STRING_PIECE]
+            .map(|space| KeyRange::prefix(vec![space]).with(KeyTest::Contains(1, bytes.clone())))
+            .to_vec()
+    };
+    Ok(match how {
+        Match::Start => vec![KeyRange::prefix(key::string_prefix(&text))],
+        Match::Whole => vec![KeyRange::prefix(key::string_whole(&text))],
+        Match::Exact => vec![KeyRange::exact(key::string(&text))],
+        Match::Contains => parts(normal.into_bytes()),
+        Match::End => parts([normal.as_bytes(), &[0]].concat()),
+    })
+}
+
+fn refuse_longer(text: &str, max: usize) -> Result<(), Fault> {
+    if text.len() <= max {
+        return Ok(());
+    }
+    Err(Fault::not_supported(format!(
+        "a text of {} bytes is compared; at most {max} can be so: write less of it, or all of it \
+         with ':exact'",
+        text.len()
+    )))
 }
 
 /// The keys of strings before (`less`) or after `text` in the order of normalised text; `equal`
 /// ones belong to them or not.
-pub(super) fn ordered(text: &str, less: bool, equal: bool) -> Vec<KeyRange> {
-    let mut bounds = key::string_prefix(&unescape(text));
+pub(super) fn ordered(text: &str, less: bool, equal: bool) -> Result<Vec<KeyRange>, Fault> {
+    let text = unescape(text);
+    refuse_longer(&key::normalise(&text), key::MAX_NORMAL)?;
+    let mut bounds = key::string_prefix(&text);
     bounds.push(u8::from(equal == less));
     let end = successor(&[space::STRING]);
-    vec![if less {
+    Ok(vec![if less {
         KeyRange::between(vec![space::STRING], Some(bounds))
     } else {
         KeyRange::between(bounds, end)
-    }]
+    }])
 }
 
 /// `:text` of a token: the words that go with a code, from their beginning.
 pub(super) fn token_text(text: &str) -> Result<Vec<KeyRange>, Fault> {
-    let key = key::token_text(&unescape(text));
+    let text = unescape(text);
+    refuse_longer(&key::normalise(&text), key::MAX_STRING)?;
+    let key = key::token_text(&text);
     if key.len() == 1 {
         return Err(Fault::invalid(format!("'{text}' has nothing to compare")));
     }

@@ -41,31 +41,43 @@ impl<'a> Token<'a> {
         Ok(Self { system, code })
     }
 
-    /// The keys of codes.
-    pub fn codes(&self) -> KeyRange {
-        self.range(space::TOKEN, key::token)
+    /// The keys of codes; `folded` ones are stored without their case.
+    pub fn codes(&self, folded: bool) -> KeyRange {
+        let code = self.code.as_deref().filter(|_| folded).map(key::fold);
+        let code = code.as_deref().or(self.code.as_deref());
+        range(self.system.as_deref(), code, space::TOKEN, key::token)
     }
 
     /// The keys of logical references, whose identifiers look like tokens.
     pub fn identifiers(&self) -> KeyRange {
-        self.range(space::REFERENCE_IDENTIFIER, key::reference_identifier)
+        range(
+            self.system.as_deref(),
+            self.code.as_deref(),
+            space::REFERENCE_IDENTIFIER,
+            key::reference_identifier,
+        )
     }
+}
 
-    fn range(&self, space: u8, key: fn(&str, &str) -> Vec<u8>) -> KeyRange {
-        match (self.system.as_deref(), self.code.as_deref()) {
-            (Some(system), Some(code)) => KeyRange::exact(key(code, system)),
-            (None, Some(code)) => KeyRange::prefix(key(code, "")),
-            (Some(system), None) => {
-                KeyRange::prefix(vec![space]).with(KeyTest::EndsWith(key::token_suffix(system)))
-            }
-            (None, None) => KeyRange::prefix(vec![space]),
+fn range(
+    system: Option<&str>,
+    code: Option<&str>,
+    space: u8,
+    key: fn(&str, &str) -> Vec<u8>,
+) -> KeyRange {
+    match (system, code) {
+        (Some(system), Some(code)) => KeyRange::exact(key(code, system)),
+        (None, Some(code)) => KeyRange::prefix(key(code, "")),
+        (Some(system), None) => {
+            KeyRange::prefix(vec![space]).with(KeyTest::EndsWith(key::token_suffix(system)))
         }
+        (None, None) => KeyRange::prefix(vec![space]),
     }
 }
 
 /// The keys of a token parameter.
-pub(super) fn token(text: &str) -> Result<Vec<KeyRange>, Fault> {
-    Ok(vec![Token::parse(text)?.codes()])
+pub(super) fn token(text: &str, folded: bool) -> Result<Vec<KeyRange>, Fault> {
+    Ok(vec![Token::parse(text)?.codes(folded)])
 }
 
 /// The entries with this code of this system; an empty system is none.

@@ -1,7 +1,7 @@
 //! Parameters of the index: per type and modifier, the keys of their values.
 
 use resources::{
-    index::{Kind, Param},
+    index::{Kind, Param, Traits},
     model::ResourceType,
 };
 
@@ -40,6 +40,8 @@ impl Compiler<'_> {
         }
         let ranges = match (param.kind, modifier) {
             (Kind::Token, modifier) => return self.token(param, modifier, value),
+            (Kind::Reference, Some("below")) => return self.family(param, value, true),
+            (Kind::Reference, Some("above")) => return self.family(param, value, false),
             (Kind::Reference, modifier) => self.reference(param, modifier, value)?,
             (Kind::String, Some("exact")) => {
                 self.ranges(value, |text| string::string(text, Match::Exact))?
@@ -54,26 +56,33 @@ impl Compiler<'_> {
             (Kind::Special, None) => {
                 return Err(Fault::unknown("this server cannot search by it"));
             }
-            (kind, None) => self.ranges(value, |text| self.keys(kind, &[], text))?,
+            (_, None) => self.ranges(value, |text| self.keys(param, text))?,
             (kind, Some(other)) => return Err(no_modifier(kind, other)),
         };
         Ok(Filter::keys(param.id, ranges))
     }
 
     /// The keys of one value of a parameter without modifier that is no composite.
-    pub fn keys(
+    pub fn keys(&self, param: &Param, text: &str) -> Result<Vec<KeyRange>, Fault> {
+        let traits = self.registry.traits(param);
+        self.typed_keys(param.kind, traits, &param.targets, text)
+    }
+
+    /// The same for a parameter, or a component of one, of which this is known.
+    pub fn typed_keys(
         &self,
         kind: Kind,
+        traits: Traits,
         targets: &[ResourceType],
         text: &str,
     ) -> Result<Vec<KeyRange>, Fault> {
         match kind {
-            Kind::Token => token::token(text),
+            Kind::Token => token::token(text, traits.folded),
             Kind::String => string::string(text, Match::Start),
             Kind::Reference => reference::reference(text, targets, self.base_url),
             Kind::Date => Ok(date::ranges(&self.span(text)?)),
-            Kind::Number => number::number(text),
-            Kind::Quantity => number::quantity(text),
+            Kind::Number => number::number(text, traits.ranges),
+            Kind::Quantity => number::quantity(text, traits.ranges),
             Kind::Uri => Ok(string::uri(text)),
             Kind::Composite | Kind::Special => Err(Fault::unknown(
                 "this server cannot search by it as a part of another",
@@ -83,6 +92,8 @@ impl Compiler<'_> {
 
     fn token(&self, param: &Param, modifier: Option<&str>, value: &str) -> Result<Filter, Fault> {
         let keys = |ranges| Filter::keys(param.id, ranges);
+        let folded = self.registry.traits(param).folded;
+        let token = |text: &str| token::token(text, folded);
         let coded = |need: &dyn Fn(&str) -> Result<Need, Fault>| {
             let code = |value| {
                 Ok(Filter::Codes {
@@ -96,8 +107,8 @@ impl Compiler<'_> {
         };
         let value_set = |text: &str| Ok(Need::ValueSet(unescape(text).into_owned()));
         match modifier {
-            None => Ok(keys(self.ranges(value, token::token)?)),
-            Some("not") => Ok(keys(self.ranges(value, token::token)?).negated()),
+            None => Ok(keys(self.ranges(value, token)?)),
+            Some("not") => Ok(keys(self.ranges(value, token)?).negated()),
             Some("text") => Ok(keys(self.ranges(value, string::token_text)?)),
             Some("of-type") => Ok(keys(self.ranges(value, token::of_type)?)),
             Some("in") => coded(&value_set),
@@ -119,7 +130,6 @@ impl Compiler<'_> {
                 reference::reference(text, &param.targets, self.base_url)
             }),
             Some("identifier") => self.ranges(value, reference::identifier),
-            Some("below") => self.ranges(value, reference::below),
             Some(name) => {
                 let Some(kind) = ResourceType::from_name(name) else {
                     return Err(no_modifier(Kind::Reference, name));
@@ -128,6 +138,52 @@ impl Compiler<'_> {
                 self.ranges(value, |text| reference::typed(text, kind, self.base_url))
             }
         }
+    }
+}
+
+/// The parameters by which resources refer to others of their type that they are a part of (R4
+/// `search.html#hierarchy`).
+const PARENT: [&str; 3] = ["partof", "part-of", "parent"];
+
+impl Compiler<'_> {
+    /// `:below` and `:above`: a place in the hierarchy of a type, or versions of a canonical.
+    fn family(&self, param: &Param, value: &str, below: bool) -> Result<Filter, Fault> {
+        let mut parts = Vec::new();
+        for text in self.values(value)? {
+            if let Some(ranges) = reference::below_version(text).filter(|_| below) {
+                parts.push(Filter::keys(param.id, ranges));
+                continue;
+            }
+            let named = reference::resources(text, &param.targets, self.base_url)?;
+            let before = parts.len();
+            for (kind, id) in &named {
+                let parent = self.parent(*kind);
+                parts.extend(parent.map(|parent| Filter::Codes {
+                    param: param.id,
+                    need: Need::Family {
+                        param: parent.id,
+                        kind: *kind,
+                        id: id.clone(),
+                        below,
+                    },
+                }));
+            }
+            if parts.len() == before {
+                return Err(Fault::not_supported(format!(
+                    "'{text}' is of a type without a hierarchy, so nothing is above or below it"
+                )));
+            }
+        }
+        Ok(Filter::any(parts))
+    }
+
+    fn parent(&self, kind: ResourceType) -> Option<&Param> {
+        let of = |code: &&str| self.registry.param(kind, code);
+        let is_own = |param: &&Param| {
+            param.kind == Kind::Reference
+                && (param.targets.is_empty() || param.targets.contains(&kind))
+        };
+        PARENT.iter().filter_map(of).find(is_own)
     }
 }
 
@@ -154,7 +210,7 @@ fn no_modifier(kind: Kind, modifier: &str) -> Fault {
         Kind::String => ("string", "missing, exact and contains"),
         Kind::Reference => (
             "reference",
-            "missing, identifier, below (versions of canonicals) and the name of a resource type",
+            "missing, identifier, above, below and the name of a resource type",
         ),
         Kind::Uri => ("uri", "missing, above and below"),
         Kind::Date => ("date", "missing"),

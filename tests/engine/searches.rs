@@ -7,6 +7,7 @@ on_both_databases!(
     what_no_database_takes_is_too_costly,
     includes_add_what_is_referred_to_once,
     pages_link_to_the_next_and_tokens_are_good_for_one_search,
+    paging_shows_every_built_in_resource_while_others_are_replaced,
     counting_returns_no_resources,
     subsets_are_tagged,
     compartments_and_the_whole_server_are_searched,
@@ -94,6 +95,31 @@ async fn pages_link_to_the_next_and_tokens_are_good_for_one_search(on: Database)
     ] {
         let error = f.search(&url).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid, "{url}");
+    }
+}
+
+async fn paging_shows_every_built_in_resource_while_others_are_replaced(on: Database) {
+    for query in [
+        "CompartmentDefinition?_count=2",
+        "CompartmentDefinition?_count=2&_sort=code",
+    ] {
+        let f = Fixture::new(on).await;
+        let all = f.found("CompartmentDefinition?").await;
+        assert!(all.len() >= 5, "{all:?}");
+        let mut page = f.search(query).await.unwrap();
+        let mut seen = identities(&page);
+        let first = seen[0].split_once('/').unwrap().1.to_owned();
+        f.put(&format!(
+            r#"{{"resourceType":"CompartmentDefinition","id":"{first}","url":"http://x/{first}","name":"N","status":"draft","code":"Patient","search":true}}"#
+        ))
+        .await;
+        while let Some(next) = link(&page, "next") {
+            page = f.search(&relative(&next)).await.unwrap();
+            seen.extend(identities(&page));
+        }
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen, all, "{query}");
     }
 }
 

@@ -294,6 +294,7 @@ async fn a_compartment_shows_what_belongs_to_it_and_nothing_else(Fixture { store
     plan.filter = Clause::ReferredBy {
         source: observation,
         param: subject,
+        canonical: None,
         inner: Box::new(Clause::Ids(vec!["of-b".to_owned()])),
     };
     assert!(store.search(&plan, &own).await.unwrap().hits.is_empty());

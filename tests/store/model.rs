@@ -128,6 +128,7 @@ impl Random {
                 Clause::Refers {
                     param: param(kind, 3),
                     target,
+                    canonical: None,
                     inner,
                 }
             }
@@ -137,6 +138,7 @@ impl Random {
                 Clause::ReferredBy {
                     source,
                     param: param(source, 3),
+                    canonical: None,
                     inner,
                 }
             }

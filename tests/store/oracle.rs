@@ -63,6 +63,7 @@ impl World {
             Clause::Refers {
                 param,
                 target,
+                canonical: None,
                 inner,
             } => self.0.values().any(|other| {
                 other.kind == *target
@@ -72,6 +73,7 @@ impl World {
             Clause::ReferredBy {
                 source,
                 param,
+                canonical: None,
                 inner,
             } => self.0.values().any(|other| {
                 let to = Entry {
@@ -80,7 +82,9 @@ impl World {
                 };
                 other.kind == *source && other.entries.contains(&to) && self.holds(other, inner)
             }),
-            Clause::Text { .. } => unreachable!("not generated"),
+            Clause::Refers { .. } | Clause::ReferredBy { .. } | Clause::Text { .. } => {
+                unreachable!("not generated")
+            }
         }
     }
 }

@@ -221,19 +221,23 @@ fn hops_seen(clause: &Clause, access: &Access) -> Clause {
         Clause::Refers {
             param,
             target,
+            canonical,
             inner,
         } => Clause::Refers {
             param: *param,
             target: *target,
+            canonical: *canonical,
             inner: Box::new(seen(inner, *target, access)),
         },
         Clause::ReferredBy {
             source,
             param,
+            canonical,
             inner,
         } => Clause::ReferredBy {
             source: *source,
             param: *param,
+            canonical: *canonical,
             inner: Box::new(seen(inner, *source, access)),
         },
         other => other.clone(),

@@ -1,6 +1,6 @@
 //! From a parameter's expressions to what indexing does with them.
 
-use super::{Kind, Param, convert::Converter};
+use super::{Kind, Param, Traits, convert::Converter};
 use crate::{
     fhirpath::{Expr, Path, Refused, Step, parse, paths},
     model::{self, ResourceType, TypeDef},
@@ -17,6 +17,30 @@ pub(super) enum Program {
     Composite(Vec<(Path, Vec<Part>)>),
     /// Evaluates the expression.
     Computed(Expr),
+}
+
+impl Program {
+    /// What is to be known of the keys to search for them.
+    pub(super) fn traits(&self, kind: Kind) -> Traits {
+        let of = |part: &Part| {
+            let each = part.iter().map(|(_, converter)| converter.traits());
+            each.fold(Traits::default(), Traits::and)
+        };
+        match self {
+            Self::Nothing => Traits::default(),
+            Self::Paths(part) => of(part),
+            Self::Composite(paths) => paths
+                .iter()
+                .flat_map(|(_, parts)| parts.iter().map(of))
+                .fold(Traits::default(), Traits::and),
+            // What comes out of an expression is known only when it does.
+            Self::Computed(_) => Traits {
+                ranges: matches!(kind, Kind::Number | Kind::Quantity),
+                urls: kind == Kind::Reference,
+                ..Traits::default()
+            },
+        }
+    }
 }
 
 /// The values of one component of a composite.
@@ -66,12 +90,16 @@ fn parts(
     if param.components.len() < 2 {
         return Err(Refused("a composite needs two components".into()));
     }
+    let many = param.components.len() > 2;
     let part = |component: &super::Component| {
         let expr = parse(&component.expression)?;
         match paths(&expr, focus, resource)? {
             Some(found) => {
                 let part = converted(found, component.kind, &component.targets)?;
-                let bare = |(path, converter): (Path, Converter)| (path, converter.bare());
+                let bare = |(path, converter): (Path, Converter)| {
+                    let converter = converter.bare();
+                    (path, if many { converter.fixed() } else { converter })
+                };
                 Ok(part.into_iter().map(bare).collect())
             }
             None => Err(Refused(format!(
@@ -98,6 +126,11 @@ fn converted(found: Vec<Path>, kind: Kind, targets: &[ResourceType]) -> Result<P
         return Err(Refused(format!(
             "values of type {types} cannot be searched by a {kind} parameter"
         )));
+    }
+    // A search cannot tell by its value what it is compared with, so all or none have a case.
+    if usable.iter().all(|(_, converter)| converter.is_contact()) {
+        let folded = |(path, converter): (Path, Converter)| (path, converter.folded());
+        return Ok(usable.into_iter().map(folded).collect());
     }
     Ok(usable)
 }

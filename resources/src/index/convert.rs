@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Kind, key};
+use super::{Kind, Traits, key};
 use crate::{
     Value,
     fhirpath::{Typed, is_a},
@@ -19,6 +19,10 @@ pub(super) struct Converter {
     targets: Vec<ResourceType>,
     /// Leave out the keys that only modifiers use.
     bare: bool,
+    /// Write numbers at a fixed length.
+    fixed: bool,
+    /// Write text without its case.
+    folded: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +72,8 @@ impl Converter {
             shape: shape(kind, typed)?,
             targets: targets.to_vec(),
             bare: false,
+            fixed: false,
+            folded: false,
         })
     }
 
@@ -75,7 +81,37 @@ impl Converter {
     #[must_use]
     pub(super) fn bare(mut self) -> Self {
         self.bare = true;
+        self.folded = false;
         self
+    }
+
+    /// The same for a component that others follow, or that follows others but the first.
+    #[must_use]
+    pub(super) fn fixed(mut self) -> Self {
+        self.fixed = true;
+        self
+    }
+
+    /// The same, without the case of text.
+    #[must_use]
+    pub(super) fn folded(mut self) -> Self {
+        self.folded = true;
+        self
+    }
+
+    /// What is to be known of the keys to search for them.
+    pub(super) fn traits(&self) -> Traits {
+        Traits {
+            ranges: matches!(self.shape, Shape::NumberRange | Shape::QuantityRange),
+            urls: matches!(self.shape, Shape::Link),
+            folded: self.folded,
+            inside: matches!(self.shape, Shape::Resource),
+        }
+    }
+
+    /// Whether its values are telephone numbers and addresses, which have no case.
+    pub(super) fn is_contact(&self) -> bool {
+        matches!(self.shape, Shape::ContactPoint)
     }
 
     /// The same, for references to one type only.
@@ -96,16 +132,22 @@ impl Converter {
             Shape::Coding => self.coding(value, put),
             Shape::CodeableConcept => self.codeable_concept(value, put),
             Shape::Identifier => self.identifier(value, put),
-            Shape::ContactPoint => with_text(value, "value", |text| put(key::token(text, ""))),
+            Shape::ContactPoint => with_text(value, "value", |text| {
+                put(if self.folded {
+                    key::token(&key::fold(text), "")
+                } else {
+                    key::token(text, "")
+                });
+            }),
             Shape::Boolean => {
                 if let Some(value) = value.as_bool() {
                     put(key::token(if value { "true" } else { "false" }, ""));
                 }
             }
             Shape::Code(system) => own_text(value, |text| put(key::token(text, system))),
-            Shape::String => own_text(value, |text| put_string(text, put)),
-            Shape::HumanName => parts(value, &HUMAN_NAME_PARTS, put),
-            Shape::Address => parts(value, &ADDRESS_PARTS, put),
+            Shape::String => own_text(value, |text| self.string(text, put)),
+            Shape::HumanName => self.parts(value, &HUMAN_NAME_PARTS, put),
+            Shape::Address => self.parts(value, &ADDRESS_PARTS, put),
             Shape::Reference => self.reference(value, base_url, put),
             Shape::Link => own_text(value, |text| self.link(text, base_url, put)),
             Shape::Resource => self.resource(value, put),
@@ -116,19 +158,21 @@ impl Converter {
             Shape::Canonical => own_text(value, |text| canonical(text, put)),
             Shape::Number => {
                 if let Some(number) = decimal(Some(value)) {
-                    put(key::number(&number));
+                    put(if self.fixed {
+                        key::number_fixed(&number)
+                    } else {
+                        key::number(&number)
+                    });
                 }
             }
             Shape::NumberRange => {
-                for bound in bounds(value) {
-                    if let Some(number) = decimal(bound.get("value")) {
-                        put(key::number(&number));
-                    }
+                if let Some((low, high)) = bounds(value) {
+                    put(key::number_range(low, high));
                 }
             }
             Shape::Quantity => quantity(value, put),
             Shape::Money => money(value, put),
-            Shape::QuantityRange => bounds(value).for_each(|bound| quantity(bound, put)),
+            Shape::QuantityRange => quantity_range(value, put),
             Shape::Position => position(value, put),
         }
     }
@@ -148,6 +192,24 @@ impl Converter {
             self.coding(item, put);
         }
         self.text(value, "text", put);
+    }
+
+    fn string(&self, text: &str, put: &mut impl FnMut(Vec<u8>)) {
+        let (key, pieces) = key::string_and_pieces(text);
+        put(key);
+        if !self.bare {
+            pieces.into_iter().for_each(put);
+        }
+    }
+
+    fn parts(&self, value: Value<'_>, names: &[&str], put: &mut impl FnMut(Vec<u8>)) {
+        for member in value.members() {
+            if names.contains(&member.name()) {
+                for item in member.each() {
+                    own_text(item, |text| self.string(text, put));
+                }
+            }
+        }
     }
 
     fn text(&self, value: Value<'_>, name: &str, put: &mut impl FnMut(Vec<u8>)) {
@@ -174,9 +236,7 @@ impl Converter {
     fn date(&self, range: Option<DateRange>, put: &mut impl FnMut(Vec<u8>)) {
         let Some(range) = range else { return };
         put(key::date(range));
-        if !self.bare
-            && let Some(wide) = key::date_wide(range)
-        {
+        if let Some(wide) = key::date_wide(range) {
             put(wide);
         }
     }
@@ -293,20 +353,6 @@ fn text_of<'d>(value: Value<'d>, name: &str) -> Option<Cow<'d, str>> {
     value.get(name)?.as_str()
 }
 
-fn put_string(text: &str, put: &mut impl FnMut(Vec<u8>)) {
-    put(key::string(text));
-}
-
-fn parts(value: Value<'_>, names: &[&str], put: &mut impl FnMut(Vec<u8>)) {
-    for member in value.members() {
-        if names.contains(&member.name()) {
-            for item in member.each() {
-                own_text(item, |text| put_string(text, put));
-            }
-        }
-    }
-}
-
 fn date(value: Value<'_>, name: &str) -> Option<DateRange> {
     DateRange::parse(&text_of(value, name)?)
 }
@@ -353,10 +399,43 @@ fn decimal(value: Option<Value<'_>>) -> Option<Decimal> {
     Decimal::parse(value?.number()?)
 }
 
-fn bounds(value: Value<'_>) -> impl Iterator<Item = Value<'_>> {
-    ["low", "high"]
-        .into_iter()
-        .filter_map(move |name| value.get(name))
+/// The numbers of a Range's bounds; `None` if it has neither.
+fn bounds(value: Value<'_>) -> Option<(Option<Decimal>, Option<Decimal>)> {
+    let of = |name| decimal(value.get(name)?.get("value"));
+    let (low, high) = (of("low"), of("high"));
+    if low.is_none() && high.is_none() {
+        return None;
+    }
+    // A range that ends before it starts is wrong; its start is still there to be found.
+    Some((low, high.map(|high| low.map_or(high, |low| high.max(low)))))
+}
+
+fn quantity_range(value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {
+    let Some((low, high)) = bounds(value) else {
+        return;
+    };
+    // Both bounds have the same unit, as R4's Range says.
+    let of = |name| {
+        ["low", "high"]
+            .iter()
+            .find_map(|bound| text_of(value.get(bound)?, name))
+            .unwrap_or_default()
+    };
+    let (code, unit, system) = (of("code"), of("unit"), of("system"));
+    put(key::quantity_range((low, high), &code, &unit, &system));
+    if system == ucum::SYSTEM
+        && let Some(zero) = ucum::canonicalise(&Decimal::ZERO, &code)
+    {
+        let convert = |bound: Option<Decimal>| {
+            let canonical = bound.and_then(|bound| ucum::canonicalise(&bound, &code));
+            canonical.map(|canonical| canonical.value)
+        };
+        put(key::quantity_range_canonical(
+            convert(low),
+            convert(high),
+            &zero.unit,
+        ));
+    }
 }
 
 fn quantity(value: Value<'_>, put: &mut impl FnMut(Vec<u8>)) {

@@ -18,5 +18,5 @@ mod tests;
 
 pub use custom::{Custom, Definition};
 pub use layout::{Home, Pair};
-pub use param::{Component, Entry, Kind, Param, ParamId};
+pub use param::{Component, Entry, Kind, Param, ParamId, Traits};
 pub use registry::{Registry, references};

@@ -100,6 +100,32 @@ pub struct Param {
     pub components: Vec<Component>,
 }
 
+/// What a search must know of a parameter's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traits {
+    /// Some values are ranges of numbers or quantities.
+    pub ranges: bool,
+    /// Some values are canonicals or other URLs.
+    pub urls: bool,
+    /// Tokens are without case.
+    pub folded: bool,
+    /// Values are resources inside another, like the Composition of a document.
+    pub inside: bool,
+}
+
+impl Traits {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            ranges: self.ranges || other.ranges,
+            urls: self.urls || other.urls,
+            folded: self.folded || other.folded,
+            inside: self.inside || other.inside,
+        }
+    }
+}
+
 /// A part of a composite parameter.
 #[derive(Debug, Clone)]
 pub struct Component {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Custom, Entry, Param, ParamId, compile::compile, key, layout::Layout, param::built_in,
+    Custom, Entry, Param, ParamId, Traits, compile::compile, key, layout::Layout, param::built_in,
     trie::Trie,
 };
 use crate::{Doc, model::ResourceType, outcome::Issue};
@@ -117,6 +117,11 @@ impl Registry {
             None => ResourceType::from_number(i64::from(id.0 >> 8))?,
         };
         self.of(base).find(|param| param.id == id)
+    }
+
+    /// What a search must know of a parameter's keys.
+    pub fn traits(&self, param: &Param) -> Traits {
+        self.of_type(param.base).trie().traits(param.id)
     }
 
     /// All parameters of a type, by code.

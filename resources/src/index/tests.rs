@@ -327,8 +327,47 @@ fn quantities_are_indexed_as_written_and_in_canonical_units() {
 
     let risk = r#"{"resourceType":"RiskAssessment","prediction":[{"probabilityDecimal":0.5},
         {"probabilityRange":{"low":{"value":0.1},"high":{"value":0.2}}}]}"#;
-    let expected = ["0.1", "0.2", "0.5"].map(|number| key::number(&decimal(number)));
+    let range = (Some(decimal("0.1")), Some(decimal("0.2")));
+    let expected = [
+        key::number(&decimal("0.5")),
+        key::number_range(range.0, range.1),
+    ];
     assert_eq!(keys(&registry, risk, "probability"), expected);
+}
+
+#[test]
+fn ranges_are_one_key_of_both_bounds() {
+    let registry = Registry::builtin();
+    let ucum = "http://unitsofmeasure.org";
+    for (low, high, expected) in [
+        (Some("500"), Some("2000"), (Some("0.5"), Some("2"))),
+        (Some("500"), None, (Some("0.5"), None)),
+        (None, Some("500"), (None, Some("0.5"))),
+        (Some("2000"), Some("500"), (Some("2"), Some("2"))),
+    ] {
+        let bound = |name: &str, value: Option<&str>| {
+            let unit = format!(r#""unit":"x","system":"{ucum}","code":"mg""#);
+            value.map(|value| format!(r#""{name}":{{"value":{value},{unit}}}"#))
+        };
+        let bounds: Vec<String> = [bound("low", low), bound("high", high)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let text = format!(
+            r#"{{"resourceType":"Condition","onsetRange":{{{}}}}}"#,
+            bounds.join(",")
+        );
+        let number = |text: Option<&str>| text.map(decimal);
+        let written = match (low, high) {
+            (Some("2000"), Some(_)) => (number(low), number(low)),
+            both => (number(both.0), number(both.1)),
+        };
+        let expected = [
+            key::quantity_range(written, "mg", "x", ucum),
+            key::quantity_range_canonical(number(expected.0), number(expected.1), "g"),
+        ];
+        assert_eq!(keys(&registry, &text, "onset-age"), expected, "{text}");
+    }
 }
 
 #[test]
@@ -360,7 +399,11 @@ fn composites_join_the_parts_of_one_value() {
 
     let sequence = r#"{"resourceType":"MolecularSequence",
         "referenceSeq":{"chromosome":{"coding":[{"code":"1"}]}},"variant":[{"start":5,"end":7}]}"#;
-    let both = [key::number(&decimal("5")), key::number(&decimal("7"))].concat();
+    let both = [
+        key::number_fixed(&decimal("5")),
+        key::number_fixed(&decimal("7")),
+    ]
+    .concat();
     let expected = [key::composite("1", "", &both)];
     assert_eq!(
         keys(&registry, sequence, "chromosome-variant-coordinate"),

@@ -1,7 +1,7 @@
 //! All paths of a resource type in one tree, walked together with the document.
 
 use super::{
-    Entry, Kind, Param, ParamId,
+    Entry, Kind, Param, ParamId, Traits,
     compile::{Part, Program, compile},
     convert::Converter,
     key,
@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Trie {
     places: Vec<Place>,
     computed: Vec<Computed>,
+    /// What is special about the keys of a parameter, if something is.
+    traits: Vec<(ParamId, Traits)>,
     /// Parameters whose expressions cannot be used.
     pub(super) refused: Vec<(ParamId, Refused)>,
 }
@@ -63,15 +65,28 @@ impl Trie {
         let mut trie = Self {
             places: vec![Place::default()],
             computed: Vec::new(),
+            traits: Vec::new(),
             refused: Vec::new(),
         };
         for param in params {
             match compile(param) {
-                Ok(program) => trie.add(param, program),
+                Ok(program) => {
+                    let traits = program.traits(param.kind);
+                    if traits != Traits::default() {
+                        trie.traits.push((param.id, traits));
+                    }
+                    trie.add(param, program);
+                }
                 Err(refused) => trie.refused.push((param.id, refused)),
             }
         }
         trie
+    }
+
+    /// What a search must know of a parameter's keys.
+    pub(super) fn traits(&self, param: ParamId) -> Traits {
+        let known = self.traits.iter().find(|(known, _)| *known == param);
+        known.map_or_else(Traits::default, |(_, traits)| *traits)
     }
 
     fn add(&mut self, param: &Param, program: Program) {

@@ -8,8 +8,8 @@ use resources::{
 };
 
 use crate::search::{
-    matches::{Facts, Others, matches},
-    plan::{Clause, KeyRange},
+    matches::{Facts, Others, canonical_keys, matches},
+    plan::{Canonical, Clause, KeyRange},
 };
 
 /// A resource as it will be.
@@ -139,18 +139,41 @@ impl Others for Made {
             .any(|at| self.satisfies(*at, inner))
     }
 
+    fn named(
+        &self,
+        target: ResourceType,
+        canonical: Canonical,
+        keys: &[&[u8]],
+        inner: &Clause,
+    ) -> bool {
+        keys.iter().any(|key| {
+            let Some((url, _)) = key::read_reference_url(key) else {
+                return false;
+            };
+            let url = KeyRange::exact(key::uri(url));
+            self.range(canonical.url, &url).iter().any(|(at, _)| {
+                let new = &self.new[*at as usize];
+                let own = canonical_keys(&new.entries, canonical);
+                new.kind == target
+                    && own.iter().any(|own| own == key)
+                    && self.satisfies(*at as usize, inner)
+            })
+        })
+    }
+
     fn source(
         &self,
         source: ResourceType,
         param: ParamId,
-        kind: ResourceType,
-        id: &str,
+        keys: &[Vec<u8>],
         inner: &Clause,
     ) -> bool {
-        let exact = KeyRange::exact(key::reference(kind, id));
-        self.range(param, &exact).iter().any(|(at, _)| {
-            self.new[*at as usize].kind == source && self.satisfies(*at as usize, inner)
-        })
+        let exact = keys.iter().map(|key| KeyRange::exact(key.clone()));
+        exact
+            .flat_map(|exact| self.range(param, &exact))
+            .any(|(at, _)| {
+                self.new[*at as usize].kind == source && self.satisfies(*at as usize, inner)
+            })
     }
 }
 

@@ -76,7 +76,11 @@ fn bad_values_are_errors_even_when_lenient() {
         ),
         ("Observation?subject=Patiant/1", "is no reference"),
         ("Observation?subject:Patient=Group/1", "is a Group"),
-        ("Location?partof:below=1", "versions of canonicals"),
+        (
+            "Location?partof:below=http://x/y",
+            "a canonical with a version",
+        ),
+        ("Observation?subject:below=Patient/1", "without a hierarchy"),
         (
             "Observation?subject:Medication=1",
             "does not refer to Medication",
@@ -129,7 +133,10 @@ fn bad_values_are_errors_even_when_lenient() {
         ("Location?near=x|y", "is not a number from -90 to 90"),
         ("ValueSet?url:below=urn:oid:1", "has no path"),
         ("Observation?code-value-quantity=a", "must have 2 values"),
-        ("Observation?code-value-quantity=s|$5", "names no code"),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$x$5",
+            "'x' is not a number",
+        ),
         ("Patient?_filter=name", "a comparison"),
         ("Patient?_filter=name zz x", "'zz' does not go with string"),
         (

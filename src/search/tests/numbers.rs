@@ -9,7 +9,7 @@ fn found(ranges: &[KeyRange], key: &[u8]) -> bool {
 
 fn finds(search: &str, value: &str) -> bool {
     let key = key::number(&Decimal::parse(value).unwrap());
-    found(&number::number(search).unwrap(), &key)
+    found(&number::number(search, false).unwrap(), &key)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn numbers_are_as_precise_as_they_are_written() {
         }
     }
     for text in ["", "x", "gt", "1,2", "1..2", "xx5", "ge", "5 mg"] {
-        assert!(number::number(text).is_err(), "{text}");
+        assert!(number::number(text, false).is_err(), "{text}");
     }
 }
 
@@ -61,11 +61,11 @@ fn quantities_compare_units_as_far_as_the_search_names_them() {
         ("5.0|urn:x|", false, false),
         ("5|http://unitsofmeasure.org", true, false),
     ] {
-        let ranges = number::quantity(search).unwrap();
+        let ranges = number::quantity(search, false).unwrap();
         assert_eq!(found(&ranges, &mg("5")), expected_mg, "{search}");
         assert_eq!(found(&ranges, &none), expected_none, "{search}");
     }
-    assert!(number::quantity("5|a|b|c").is_err());
+    assert!(number::quantity("5|a|b|c", false).is_err());
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn ucum_quantities_are_compared_in_canonical_units() {
         ("1|http://unitsofmeasure.org|kg", "0.4", "kg", false),
         ("1|http://unitsofmeasure.org|kg", "600", "g", true),
     ] {
-        let ranges = number::quantity(search).unwrap();
+        let ranges = number::quantity(search, false).unwrap();
         let key = canonical(value, code);
         assert_eq!(
             found(&ranges, &key),
@@ -116,9 +116,61 @@ proptest! {
             ("le", value <= at),
             ("ap", value >= at - tenth && value <= at + tenth),
         ] {
-            let ranges = number::number(&format!("{prefix}{text}")).unwrap();
+            let ranges = number::number(&format!("{prefix}{text}"), false).unwrap();
             prop_assert_eq!(found(&ranges, &key::number(&target)), expected, "{}{}", prefix, text);
         }
+    }
+}
+
+#[test]
+fn ranges_are_compared_by_both_of_their_bounds() {
+    let value = |text: &str| Some(Decimal::parse(text).unwrap());
+    let (closed, open_above, open_below) = (
+        key::number_range(value("20"), value("40")),
+        key::number_range(value("20"), None),
+        key::number_range(None, value("40")),
+    );
+    for (search, expected) in [
+        ("20", [false, false, false]),
+        ("3e1", [false, false, false]),
+        ("0.0e3", [true, false, false]),
+        ("ne20", [true, true, true]),
+        ("ne0.0e3", [false, true, true]),
+        ("sa19", [true, true, false]),
+        ("sa20", [false, false, false]),
+        ("sa25", [false, false, false]),
+        ("eb35", [false, false, false]),
+        ("eb40", [false, false, false]),
+        ("eb41", [true, false, true]),
+        ("gt39", [true, true, true]),
+        ("gt40", [false, true, false]),
+        ("gt50", [false, true, false]),
+        ("ge40", [true, true, true]),
+        ("lt20", [false, false, true]),
+        ("lt21", [true, true, true]),
+        ("le20", [true, true, true]),
+        ("ap42", [true, true, true]),
+        ("ap50", [false, true, false]),
+        ("ap18", [false, false, true]),
+        ("ap19", [true, true, true]),
+    ] {
+        let ranges = number::number(search, true).unwrap();
+        let finds = [&closed, &open_above, &open_below].map(|key| found(&ranges, key));
+        assert_eq!(finds, expected, "{search}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_range_of_one_number_is_found_like_the_number(
+        prefix in prop::sample::select(vec!["", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap"]),
+        search in -500i128..500,
+        value in -5000i128..5000,
+    ) {
+        let value = Decimal::new(value, -1);
+        let ranges = number::number(&format!("{prefix}{search}"), true).unwrap();
+        let range = key::number_range(Some(value), Some(value));
+        prop_assert_eq!(found(&ranges, &key::number(&value)), found(&ranges, &range));
     }
 }
 

@@ -18,7 +18,7 @@ const RESOURCES: [&str; 14] = [
     r#"{"resourceType":"Patient","id":"p1","active":true,"gender":"male","birthDate":"1974-12-25",
         "name":[{"family":"Chalmers","given":["Peter","James"]}],
         "identifier":[{"system":"urn:mrn","value":"12345","type":{"text":"Record","coding":[{"system":"http://v2","code":"MR"}]}}],
-        "telecom":[{"system":"phone","value":"555 1234"}],
+        "telecom":[{"system":"phone","value":"555 1234"},{"system":"email","value":"Anna@example.org"}],
         "managingOrganization":{"reference":"Organization/o1"}}"#,
     r#"{"resourceType":"Patient","id":"p2","gender":"female","birthDate":"1980","name":[{"family":"Müller"}],
         "meta":{"tag":[{"system":"s","code":"t"}],"profile":["http://x/p|1.0"]},
@@ -51,7 +51,7 @@ const RESOURCES: [&str; 14] = [
         "relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/r0"}}]}"#,
 ];
 
-fn index() -> MemoryIndex {
+fn index(resources: &[&str]) -> MemoryIndex {
     let registry = registry();
     let item = |(at, text): (usize, &&str)| {
         let doc = Doc::parse(*text).unwrap();
@@ -70,7 +70,7 @@ fn index() -> MemoryIndex {
             text: Some(Words::new("", text)),
         }
     };
-    MemoryIndex::new(RESOURCES.iter().enumerate().map(item).collect())
+    MemoryIndex::new(resources.iter().enumerate().map(item).collect())
 }
 
 fn found(index: &MemoryIndex, plan: &Plan) -> String {
@@ -80,7 +80,11 @@ fn found(index: &MemoryIndex, plan: &Plan) -> String {
 }
 
 fn check(cases: &[(&str, &str)]) {
-    let index = index();
+    check_in(&RESOURCES, cases);
+}
+
+fn check_in(resources: &[&str], cases: &[(&str, &str)]) {
+    let index = index(resources);
     for (text, expected) in cases {
         let plan = query(text).plan(&Resolved::none()).unwrap();
         assert_eq!(found(&index, &plan), *expected, "{text}");
@@ -125,6 +129,10 @@ fn tokens() {
         ),
         ("Patient?active=true", "p1"),
         ("Patient?telecom=555 1234", "p1"),
+        ("Patient?email=ANNA@example.org", "p1"),
+        ("Patient?email=anna@EXAMPLE.org", "p1"),
+        ("Patient?_filter=email eq ANNA@EXAMPLE.org", "p1"),
+        ("Patient?gender=MALE", ""),
         ("Patient?_tag=s|t", "p2"),
         ("Observation?code=29463-7", "b1 b3"),
         ("Observation?code=http://loinc.org|29463-7", "b1"),
@@ -132,6 +140,101 @@ fn tokens() {
         ("Observation?code:text=WEIGHT", "b1"),
         ("Patient?_id=p1,p3", "p1 p3"),
     ]);
+}
+
+#[test]
+fn strings_are_compared_to_their_end_however_long() {
+    let long = |id: &str, end: &str| {
+        let words = "Abc def ghi. ".repeat(60);
+        format!(
+            r#"{{"resourceType":"Questionnaire","id":"{id}","status":"active","title":"{words}{end}"}}"#
+        )
+    };
+    let (a, b, c) = (long("a", "Été"), long("b", "Winter"), long("c", "winter!"));
+    let resources = [a.as_str(), &b, &c];
+    let whole = "abc def ghi. ".repeat(60);
+    let title = |start: &str, text: &str| format!("Questionnaire?title{start}{text}");
+    for (query, expected) in [
+        (title(":contains=", "ete"), "a"),
+        (title(":contains=", "ghi. WINTER"), "b c"),
+        (title(":contains=", "winter!"), "c"),
+        (title(":contains=", "summer"), ""),
+        (title(":contains=", "4"), ""),
+        (title("=", "abc def ghi. abc"), "a b c"),
+        (title("=", &whole[..500]), "a b c"),
+        (
+            title(":exact=", &format!("{}Winter", "Abc def ghi. ".repeat(60))),
+            "b",
+        ),
+        (title(":exact=", &format!("{whole}winter")), ""),
+        (
+            "Questionnaire?_filter=title co \"winter\"".to_owned(),
+            "b c",
+        ),
+        ("Questionnaire?_filter=title ew \"winter\"".to_owned(), "b"),
+        (
+            format!("Questionnaire?_filter=title eq \"{whole}WINTER\""),
+            "b",
+        ),
+        (
+            format!("Questionnaire?_filter=title ne \"{whole}WINTER\""),
+            "a c",
+        ),
+    ] {
+        check_in(&resources, &[(&query, expected)]);
+    }
+    for query in [
+        title("=", &whole[..600]),
+        title(":contains=", &whole[..300]),
+        format!("Questionnaire?_filter=title lt \"{whole}\""),
+        format!("Observation?code:text={}", &whole[..300]),
+    ] {
+        assert!(super::faults(&query).contains("bytes"), "{query}");
+    }
+}
+
+#[test]
+fn ranges_are_neither_their_bounds_nor_less() {
+    const RANGES: [&str; 4] = [
+        r#"{"resourceType":"Condition","id":"n1","subject":{"reference":"Patient/p1"},
+        "onsetRange":{"low":{"value":20,"unit":"a","system":"http://unitsofmeasure.org","code":"a"},
+        "high":{"value":40,"unit":"a","system":"http://unitsofmeasure.org","code":"a"}}}"#,
+        r#"{"resourceType":"Condition","id":"n2","subject":{"reference":"Patient/p1"},
+        "onsetRange":{"low":{"value":20,"unit":"a","system":"http://unitsofmeasure.org","code":"a"}}}"#,
+        r#"{"resourceType":"Condition","id":"n3","subject":{"reference":"Patient/p1"},
+        "onsetAge":{"value":30,"unit":"a","system":"http://unitsofmeasure.org","code":"a"}}"#,
+        r#"{"resourceType":"RiskAssessment","id":"k1","status":"final","subject":{"reference":"Patient/p1"},
+        "prediction":[{"probabilityRange":{"low":{"value":10},"high":{"value":20}}}]}"#,
+    ];
+    check_in(
+        &RANGES,
+        &[
+            ("Condition?onset-age=20", ""),
+            ("Condition?onset-age=30", "n3"),
+            ("Condition?onset-age=sa25", "n3"),
+            ("Condition?onset-age=sa19", "n1 n2 n3"),
+            ("Condition?onset-age=eb35", "n3"),
+            ("Condition?onset-age=gt39", "n1 n2"),
+            ("Condition?onset-age=gt50", "n2"),
+            ("Condition?onset-age=lt21", "n1 n2"),
+            ("Condition?onset-age=ap40", "n1 n2"),
+            ("Condition?onset-age=ne30", "n1 n2"),
+            ("Condition?onset-age=gt50||a", "n2"),
+            ("Condition?onset-age=gt50||mo", ""),
+            (
+                "Condition?onset-age=gt470|http://unitsofmeasure.org|mo",
+                "n1 n2",
+            ),
+            (
+                "Condition?onset-age=gt490|http://unitsofmeasure.org|mo",
+                "n2",
+            ),
+            ("Condition?_filter=onset-age gt 50", "n2"),
+            ("RiskAssessment?probability=15", ""),
+            ("RiskAssessment?probability=gt15", "k1"),
+            ("RiskAssessment?probability=sa15", ""),
+        ],
+    );
 }
 
 #[test]
@@ -211,6 +314,28 @@ fn references_chains_and_reverse_chains() {
 }
 
 #[test]
+fn the_first_part_of_a_composite_may_be_a_system_alone() {
+    const CODED: [&str; 1] = [
+        r#"{"resourceType":"Observation","id":"b4","status":"cancelled",
+        "code":{"coding":[{"system":"http://loinc.org","code":"1"}]},
+        "valueCodeableConcept":{"coding":[{"system":"http://v","code":"pos"}]}}"#,
+    ];
+    check_in(
+        &CODED,
+        &[
+            ("Observation?code-value-concept=http://loinc.org|$pos", "b4"),
+            (
+                "Observation?code-value-concept=http://loinc.org|$http://v|pos",
+                "b4",
+            ),
+            ("Observation?code-value-concept=http://loinc.org|$|pos", ""),
+            ("Observation?code-value-concept=http://loinc.org|$po", ""),
+            ("Observation?code-value-concept=http://other|$pos", ""),
+        ],
+    );
+}
+
+#[test]
 fn uris_composites_positions_and_text() {
     check(&[
         ("CarePlan?instantiates-uri=http://x/y/z", "e1"),
@@ -252,6 +377,39 @@ fn uris_composites_positions_and_text() {
             "MolecularSequence?chromosome-window-coordinate=1$500$gt510",
             "",
         ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$lt501$gt509",
+            "m1",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$lt501$gt510",
+            "",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=1$lt500$gt509",
+            "",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=http://t|1$gt1$ne1",
+            "m1",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=http://u|1$gt1$gt1",
+            "",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=http://t|$500$510",
+            "m1",
+        ),
+        (
+            "MolecularSequence?chromosome-window-coordinate=http://u|$500$510",
+            "",
+        ),
+        (
+            "Observation?code-value-quantity=http://loinc.org|$gt80",
+            "b1",
+        ),
+        ("Observation?code-value-quantity=http://loinc.org|$gt81", ""),
         (
             "MolecularSequence?chromosome-window-coordinate=1$501$gt505",
             "",
@@ -312,7 +470,7 @@ fn scopes_and_sorting() {
 
 #[test]
 fn a_compartment_shows_itself_and_what_refers_to_it() {
-    let index = index();
+    let index = index(&RESOURCES);
     let registry = registry();
     let access = Access::Compartment {
         kind: ResourceType::PATIENT,

@@ -60,7 +60,7 @@ fn strings_and_uris() {
         ("Patient?family:exact=Ab", "Patient.family in {40:ab|Ab}"),
         (
             "Patient?family:contains=LL",
-            "Patient.family in {40:* [1] has ll}",
+            "Patient.family in {40:* [1] has ll, 41:* [1] has ll}",
         ),
         ("ValueSet?url=http://a/b", "ValueSet.url in {50:http://a/b}"),
         (
@@ -216,7 +216,7 @@ fn filters() {
     check(&[
         (
             r#"Patient?_filter=name co "Pet" and gender eq male"#,
-            "all(Patient.name in {40:* [1] has pet}, Patient.gender in {20:male|*})",
+            "all(Patient.name in {40:* [1] has pet, 41:* [1] has pet}, Patient.gender in {20:male|*})",
         ),
         (
             r#"Patient?_filter=not (gender eq male or active eq true)"#,
@@ -226,7 +226,7 @@ fn filters() {
         ("Patient?_filter=family sw x", "Patient.family in {40:x*}"),
         (
             "Patient?_filter=family ew x",
-            "Patient.family in {40:* [1] has x|}",
+            "Patient.family in {40:* [1] has x|, 41:* [1] has x|}",
         ),
         (
             "Patient?_filter=family ne x",

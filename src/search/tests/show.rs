@@ -30,13 +30,25 @@ pub(super) fn show(clause: &Clause, registry: &Registry) -> String {
         Clause::Refers {
             param,
             target,
+            canonical,
             inner,
-        } => format!("{} -> {target}({})", name(*param), show(inner, registry)),
+        } => format!(
+            "{} -> {}{target}({})",
+            name(*param),
+            canonical.map_or("", |_| "canonical "),
+            show(inner, registry)
+        ),
         Clause::ReferredBy {
             source: _,
             param,
+            canonical,
             inner,
-        } => format!("<- {}({})", name(*param), show(inner, registry)),
+        } => format!(
+            "<- {}{}({})",
+            canonical.map_or("", |_| "canonical "),
+            name(*param),
+            show(inner, registry)
+        ),
         Clause::Text { part, words } => format!("{part:?} {words:?}"),
     }
 }

@@ -11,7 +11,10 @@ use super::super::{
     sql::{Dialect, Sql, Value, rid_range},
     view::View,
 };
-use super::table::{FEW, Table};
+use super::{
+    canonical,
+    table::{FEW, Table},
+};
 use crate::search::plan::{Clause, KeyRange, KeyTest};
 
 /// Appends what says that the resource of type `kind` whose number is the SQL expression `rid`
@@ -60,16 +63,34 @@ pub(crate) fn push(
         Clause::Refers {
             param,
             target,
+            canonical: None,
             inner,
         } => {
-            push_refers(sql, param.0, *target, inner, rid, view)?;
+            push_refers(sql, param.0, (*target, inner), rid, view)?;
+        }
+        Clause::Refers {
+            param,
+            target,
+            canonical: Some(canonical),
+            inner,
+        } => {
+            canonical::push_refers(sql, (param.0, *canonical), (*target, inner), rid, view)?;
         }
         Clause::ReferredBy {
             source,
             param,
+            canonical: None,
             inner,
         } => {
             push_referred_by(sql, (*source, param.0, inner), kind, rid, view)?;
+        }
+        Clause::ReferredBy {
+            source,
+            param,
+            canonical: Some(canonical),
+            inner,
+        } => {
+            canonical::push_referred_by(sql, (param.0, *canonical), (*source, inner), rid, view)?;
         }
         Clause::Text { part, words } => {
             let f = sql.alias('f');
@@ -124,7 +145,7 @@ fn push_list(
 }
 
 /// `entry` under an alias, read by resource.
-fn by_rid(sql: &Sql, alias: &str) -> String {
+pub(super) fn by_rid(sql: &Sql, alias: &str) -> String {
     match sql.dialect {
         Dialect::Sqlite => format!("entry {alias} INDEXED BY entry_rid"),
         Dialect::Postgres => format!("entry {alias}"),
@@ -305,8 +326,7 @@ pub(crate) fn reference_to(dialect: Dialect, kind: ResourceType, alias: &str) ->
 fn push_refers(
     sql: &mut Sql,
     param: u32,
-    target: ResourceType,
-    inner: &Clause,
+    (target, inner): (ResourceType, &Clause),
     rid: &str,
     view: &View,
 ) -> Result<(), StoreError> {
@@ -319,14 +339,11 @@ fn push_refers(
     sql.bind(Value::Param(param)).push(" AND ");
     push_range(sql, &e, &all);
     sql.push(&format!(
-        " AND {t}.type={} AND {t}.id={} AND {t}.deleted=0 AND ",
+        " AND {t}.type={} AND {t}.id={} AND {t}.deleted=0",
         target.number(),
         id_of_reference(sql.dialect, &e)
     ));
-    push(sql, inner, target, &format!("{t}.rid"), view)?;
-    push_access(sql, target, &format!("{t}.rid"), view)?;
-    sql.push(" LIMIT 1) IS NOT NULL");
-    Ok(())
+    push_hop(sql, inner, target, &format!("{t}.rid"), view)
 }
 
 fn push_referred_by(
@@ -345,10 +362,28 @@ fn push_referred_by(
         " AND {e}.key={}",
         reference_to(sql.dialect, kind, &h)
     ));
-    let (low, high) = rid_range(source);
-    sql.push(&format!(" AND {e}.rid>={low} AND {e}.rid<{high} AND "));
-    push(sql, inner, source, &format!("{e}.rid"), view)?;
-    push_access(sql, source, &format!("{e}.rid"), view)?;
+    push_bounds(sql, &format!("{e}.rid"), source);
+    push_hop(sql, inner, source, &format!("{e}.rid"), view)
+}
+
+/// Appends the end of a hop: what the resource at the other end, of type `kind` and with the
+/// number `rid`, must satisfy, and that it may be seen.
+pub(super) fn push_hop(
+    sql: &mut Sql,
+    inner: &Clause,
+    kind: ResourceType,
+    rid: &str,
+    view: &View,
+) -> Result<(), StoreError> {
+    sql.push(" AND ");
+    push(sql, inner, kind, rid, view)?;
+    push_access(sql, kind, rid, view)?;
     sql.push(" LIMIT 1) IS NOT NULL");
     Ok(())
+}
+
+/// Appends ` AND` that a number is one of the type's.
+pub(super) fn push_bounds(sql: &mut Sql, rid: &str, kind: ResourceType) {
+    let (low, high) = rid_range(kind);
+    sql.push(&format!(" AND {rid}>={low} AND {rid}<{high}"));
 }

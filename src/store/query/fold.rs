@@ -44,20 +44,24 @@ pub(super) fn fold(clause: &Clause, kind: ResourceType) -> Clause {
         Clause::Refers {
             param,
             target,
+            canonical,
             inner,
         } => Clause::Refers {
             param: *param,
             target: *target,
+            canonical: *canonical,
             inner: Box::new(fold(inner, *target)),
         },
         Clause::ReferredBy { source, param, .. } if is_of_other(*param, *source) => nothing(),
         Clause::ReferredBy {
             source,
             param,
+            canonical,
             inner,
         } => Clause::ReferredBy {
             source: *source,
             param: *param,
+            canonical: *canonical,
             inner: Box::new(fold(inner, *source)),
         },
         other => other.clone(),

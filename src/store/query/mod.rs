@@ -5,6 +5,7 @@
 //! fewest, and tests the others one by one. A page continues where the one before ended by the
 //! value of its last hit, so it neither repeats nor leaves out what others did not touch.
 
+mod canonical;
 pub(super) mod condition;
 mod fold;
 mod order;

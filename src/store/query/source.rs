@@ -4,13 +4,16 @@ use resources::{index::key::reference_prefix, model::ResourceType};
 
 use super::super::{
     fulltext,
-    sql::{Sql, Value, rid_range},
+    sql::{Sql, Value},
 };
 use super::{
+    canonical::{push_named, push_naming, references},
     condition::{id_of_reference, push_range, push_updated, reference_to},
     table::{FEW, Table},
 };
-use crate::search::plan::{Clause, KeyRange, TextPart};
+use crate::search::plan::{Canonical, Clause, KeyRange, TextPart};
+
+pub(super) use super::condition::push_bounds;
 
 /// Queries that are joined by `UNION ALL` at one level.
 const JOINED: usize = 100;
@@ -36,12 +39,14 @@ pub(super) enum Source<'p> {
     Refers {
         param: u32,
         target: ResourceType,
+        canonical: Option<Canonical>,
         inner: Vec<Source<'p>>,
     },
     /// What candidates of another type refer to.
     ReferredBy {
         source: ResourceType,
         param: u32,
+        canonical: Option<Canonical>,
         inner: Vec<Source<'p>>,
     },
 }
@@ -86,19 +91,23 @@ pub(super) fn sources(clause: &Clause) -> Option<Vec<Source<'_>>> {
         Clause::Refers {
             param,
             target,
+            canonical,
             inner,
         } => Some(vec![Source::Refers {
             param: param.0,
             target: *target,
+            canonical: *canonical,
             inner: sources(inner)?,
         }]),
         Clause::ReferredBy {
             source,
             param,
+            canonical,
             inner,
         } => Some(vec![Source::ReferredBy {
             source: *source,
             param: param.0,
+            canonical: *canonical,
             inner: sources(inner)?,
         }]),
         Clause::Text { part, words } => Some(vec![Source::Text { part: *part, words }]),
@@ -187,6 +196,23 @@ fn push_source(sql: &mut Sql, source: &Source<'_>, kind: ResourceType) {
         Source::Refers {
             param,
             target,
+            canonical: Some(canonical),
+            inner,
+        } => {
+            let (i, u, e) = (sql.alias('i'), sql.alias('u'), sql.alias('e'));
+            sql.push(&format!("SELECT {e}.rid AS rid FROM ("));
+            push_union(sql, inner, *target);
+            sql.push(&format!(
+                ") {i} CROSS JOIN entry {u} CROSS JOIN entry {e} WHERE {u}.rid={i}.rid AND {u}.param="
+            ));
+            sql.bind(Value::Param(canonical.url.0));
+            push_naming(sql, &u, &e, *param);
+            push_bounds(sql, &format!("{e}.rid"), kind);
+        }
+        Source::Refers {
+            param,
+            target,
+            canonical: None,
             inner,
         } => {
             let (i, t, e) = (sql.alias('i'), sql.alias('t'), sql.alias('e'));
@@ -205,6 +231,24 @@ fn push_source(sql: &mut Sql, source: &Source<'_>, kind: ResourceType) {
         Source::ReferredBy {
             source,
             param,
+            canonical: Some(canonical),
+            inner,
+        } => {
+            let (i, e, u) = (sql.alias('i'), sql.alias('e'), sql.alias('u'));
+            sql.push(&format!("SELECT {u}.rid AS rid FROM ("));
+            push_union(sql, inner, *source);
+            sql.push(&format!(
+                ") {i} CROSS JOIN entry {e} CROSS JOIN entry {u} WHERE {e}.rid={i}.rid AND {e}.param="
+            ));
+            sql.bind(Value::Param(*param)).push(" AND ");
+            push_range(sql, &e, &references());
+            push_named(sql, &e, &u, *canonical);
+            push_bounds(sql, &format!("{u}.rid"), kind);
+        }
+        Source::ReferredBy {
+            source,
+            param,
+            canonical: None,
             inner,
         } => {
             let (i, e, t) = (sql.alias('i'), sql.alias('e'), sql.alias('t'));
@@ -222,11 +266,4 @@ fn push_source(sql: &mut Sql, source: &Source<'_>, kind: ResourceType) {
             ));
         }
     }
-}
-
-/// Appends ` AND` that a number is one of the type's: parameters are of one type already, but
-/// nothing else says so to the search.
-pub(super) fn push_bounds(sql: &mut Sql, rid: &str, kind: ResourceType) {
-    let (low, high) = rid_range(kind);
-    sql.push(&format!(" AND {rid}>={low} AND {rid}<{high}"));
 }

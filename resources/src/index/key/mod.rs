@@ -4,9 +4,20 @@
 //! agree. The first byte of a key is its [`space`]; the rest compares with memcmp in the order of
 //! the values. Keys are stored: a change of any layout needs a reindex of every database.
 
+mod place;
+mod range;
+mod string;
 mod text;
 
-pub use text::normalise;
+pub use place::{FACE_BITS, FACES, PLACE_BITS, Vector, corners, place, unit, vector};
+pub use range::{
+    BOUND, bound, number_fixed, number_range, quantity_range, quantity_range_canonical,
+};
+pub use string::{
+    MAX_CONTAINED, MAX_NORMAL, string, string_and_pieces, string_pieces, string_prefix,
+    string_whole,
+};
+pub use text::{fold, normalise};
 
 use crate::{
     model::ResourceType,
@@ -33,6 +44,8 @@ pub mod space {
     pub const REFERENCE_IDENTIFIER: u8 = 0x32;
     /// String: normalised text `00` text.
     pub const STRING: u8 = 0x40;
+    /// Piece of a normalised text that is too long for its key in [`STRING`]; `00` ends the last.
+    pub const STRING_PIECE: u8 = 0x41;
     /// URI.
     pub const URI: u8 = 0x50;
     /// Number: decimal.
@@ -41,12 +54,20 @@ pub mod space {
     pub const QUANTITY: u8 = 0x61;
     /// Quantity in canonical UCUM units: hash of the unit, decimal.
     pub const QUANTITY_CANONICAL: u8 = 0x62;
+    /// Range of numbers: low, high (each of [`super::BOUND`] bytes).
+    pub const NUMBER_RANGE: u8 = 0x63;
+    /// Range of quantities as written: low, high, hash of code, of unit text, of system.
+    pub const QUANTITY_RANGE: u8 = 0x64;
+    /// Range of quantities in canonical UCUM units: hash of the unit, low, high.
+    pub const QUANTITY_RANGE_CANONICAL: u8 = 0x65;
+    /// Number in a composite of three components or more: decimal of [`super::BOUND`] bytes.
+    pub const NUMBER_FIXED: u8 = 0x66;
     /// Composite: hash of the first component's code, key of the second, hash of the first
     /// component's system.
     pub const COMPOSITE: u8 = 0x70;
     /// Pair: key of a reference `00` key of a date.
     pub const PAIR: u8 = 0x71;
-    /// Position: Morton code.
+    /// Position: code of its cell (`key/place.rs`).
     pub const NEAR: u8 = 0x80;
 }
 
@@ -54,7 +75,7 @@ pub mod space {
 /// key in [`space::DATE_WIDE`] too.
 pub const WIDE_DATE: i64 = 25 * 3_600_000;
 
-/// The longest normalised or original text in a string's key, in bytes.
+/// The longest original text in a string's key, and the longest text of a token, in bytes.
 pub const MAX_STRING: usize = 200;
 /// The longest code, system, value or identifier part in a key, in bytes.
 pub const MAX_PART: usize = 256;
@@ -175,6 +196,12 @@ pub fn reference_url_prefix(url: &str) -> Vec<u8> {
     key
 }
 
+/// The URL and the version in a key of [`reference_url`]; `None` for keys of other spaces.
+pub fn read_reference_url(key: &[u8]) -> Option<(&str, &str)> {
+    let rest = key.strip_prefix(&[space::REFERENCE_URL])?;
+    std::str::from_utf8(rest).ok()?.split_once('\0')
+}
+
 /// A canonical's URL and its version; the fragment (`#…`) is no part of either.
 pub fn split_canonical(text: &str) -> (&str, &str) {
     let text = text.split_once('#').map_or(text, |(head, _)| head);
@@ -189,31 +216,6 @@ pub fn reference_identifier(value: &str, system: &str) -> Vec<u8> {
 /// What the keys of logical references by a value in any system begin with.
 pub fn reference_identifier_prefix(value: &str) -> Vec<u8> {
     joined(space::REFERENCE_IDENTIFIER, &[value, ""])
-}
-
-/// A string: to be found by the beginning of its normalised text, or exactly.
-pub fn string(text: &str) -> Vec<u8> {
-    let normalised = normalise(text);
-    let mut key = Vec::with_capacity(2 + normalised.len() + text.len());
-    key.push(space::STRING);
-    key.extend(cut(&normalised, MAX_STRING).as_bytes());
-    key.extend(string_exact_suffix(text));
-    key
-}
-
-/// What the keys of strings begin with whose normalised text begins with that of `text`.
-pub fn string_prefix(text: &str) -> Vec<u8> {
-    let mut key = vec![space::STRING];
-    key.extend(cut(&normalise(text), MAX_STRING).as_bytes());
-    key
-}
-
-/// What the keys of strings end in that are exactly `text`.
-pub fn string_exact_suffix(text: &str) -> Vec<u8> {
-    let mut suffix = Vec::with_capacity(1 + text.len());
-    suffix.push(0);
-    push_part(&mut suffix, text, MAX_STRING);
-    suffix
 }
 
 /// A URI. One that is longer than [`MAX_URI`] keeps its beginning and its hash.
@@ -320,34 +322,15 @@ pub fn pair_prefix(reference: &[u8]) -> Vec<u8> {
 
 /// A position in degrees.
 pub fn near(latitude: f64, longitude: f64) -> Vec<u8> {
-    let mut key = vec![space::NEAR];
-    key.extend(morton(latitude, longitude).to_be_bytes());
+    near_code(place(vector(latitude, longitude)))
+}
+
+/// The position whose code is this, or the first of a range of them.
+pub fn near_code(code: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9);
+    key.push(space::NEAR);
+    key.extend(code.to_be_bytes());
     key
-}
-
-/// The Morton code of a position: the bits of latitude and longitude in turns, latitude first.
-pub fn morton(latitude: f64, longitude: f64) -> u64 {
-    let scale = |degrees: f64, half: f64| {
-        let part = ((degrees + half) / (2.0 * half)).clamp(0.0, 1.0);
-        (part * f64::from(u32::MAX)) as u32
-    };
-    spread(scale(latitude, 90.0)) << 1 | spread(scale(longitude, 180.0))
-}
-
-/// The inverse of [`morton`], to within its precision (about a centimetre).
-pub fn read_morton(code: u64) -> (f64, f64) {
-    let scale = |part: u32, half: f64| f64::from(part) / f64::from(u32::MAX) * 2.0 * half - half;
-    (scale(gather(code >> 1), 90.0), scale(gather(code), 180.0))
-}
-
-fn spread(number: u32) -> u64 {
-    (0..32).fold(0, |out, bit| {
-        out | (u64::from(number) >> bit & 1) << (2 * bit)
-    })
-}
-
-fn gather(code: u64) -> u32 {
-    (0..32).fold(0, |out, bit| out | ((code >> (2 * bit) & 1) as u32) << bit)
 }
 
 fn joined(space: u8, parts: &[&str]) -> Vec<u8> {

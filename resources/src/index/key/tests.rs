@@ -54,6 +54,11 @@ fn references_are_read_back() {
     assert_eq!(read_reference(b"\x31\x00\x01x"), None);
     assert_eq!(read_reference(b"\x30\xff\xffx"), None);
     assert_eq!(read_reference(b"\x30"), None);
+    assert_eq!(
+        read_reference_url(&reference_url("http://x/y", "1.0")),
+        Some(("http://x/y", "1.0"))
+    );
+    assert_eq!(read_reference_url(&reference(patient, "1")), None);
 }
 
 #[test]
@@ -80,7 +85,7 @@ fn long_parts_stay_distinct_and_bounded() {
     assert_ne!(uri(&long), uri(&longer));
     assert_ne!(string(&long), string(&longer));
     assert!(token_of_type(&long, &long, &long).len() < 1000);
-    assert!(string(&"ä".repeat(5000)).len() <= 2 + 2 * MAX_STRING);
+    assert!(string(&"ä".repeat(5000)).len() <= 2 + MAX_NORMAL + 17 + MAX_STRING);
     assert_eq!(uri(&long).len(), 1 + MAX_URI);
 }
 
@@ -89,7 +94,46 @@ fn a_zero_byte_cannot_forge_a_system() {
     assert_ne!(token("c\0s", ""), token("c", "s"));
 }
 
+/// The end of a text.
+fn cut_front(text: &str, max: usize) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(max))..]
+}
+
+#[test]
+fn strings_that_differ_late_have_keys_that_differ() {
+    let long = "x".repeat(600);
+    let (a, b) = (format!("{long} a"), format!("{long} b"));
+    assert_ne!(string_whole(&a), string_whole(&b));
+    assert_eq!(string_whole(&a), string_whole(&a.to_uppercase()));
+    assert!(string(&a).starts_with(&string_prefix(&long[..500])));
+    let hash = &string(&a)[1 + MAX_NORMAL..];
+    assert!(!hash.iter().any(|byte| byte.is_ascii_digit()), "{hash:?}");
+}
+
 proptest! {
+    #[test]
+    fn every_part_of_a_string_is_in_its_key_or_in_a_piece(
+        text in "[a-dä日 ]{0,900}",
+        from in 0usize..2500,
+        length in 1usize..=MAX_CONTAINED,
+    ) {
+        let normalised = normalise(&text);
+        let pieces = string_pieces(&text);
+        let has = |part: &[u8]| {
+            pieces.iter().chain([&string_whole(&text)]).any(|key| {
+                key[1..].windows(part.len()).any(|window| window == part)
+            })
+        };
+        if from < normalised.len() {
+            let start = normalised.floor_char_boundary(from);
+            let part = cut(&normalised[start..], length);
+            prop_assert!(part.is_empty() || has(part.as_bytes()), "{}", part);
+        }
+        let end = cut_front(&normalised, MAX_CONTAINED);
+        prop_assert!(has(&[end.as_bytes(), &[0]].concat()), "{}", end);
+        prop_assert!(pieces.len() <= normalised.len() / MAX_CONTAINED);
+    }
+
     #[test]
     fn normalising_twice_changes_nothing(text in "\\PC{0,20}") {
         let once = normalise(&text);
@@ -104,8 +148,26 @@ proptest! {
     }
 
     #[test]
-    fn positions_are_read_back(latitude in -90.0..90.0f64, longitude in -180.0..180.0f64) {
-        let (lat, lon) = read_morton(morton(latitude, longitude));
-        prop_assert!((lat - latitude).abs() < 1e-6 && (lon - longitude).abs() < 1e-6);
+    fn positions_lie_in_their_cells(latitude in -90.0..90.0f64, longitude in -180.0..180.0f64) {
+        let point = vector(latitude, longitude);
+        let code = place(point);
+        // One cell in a thousand of a face's side, so that rounding does not matter.
+        let (first, last) = (code >> 40 << 40, code | ((1 << 40) - 1));
+        let corners = corners(first, last).unwrap();
+        let apart = |a: Vector, b: Vector| {
+            (0..3).map(|axis| (a[axis] - b[axis]).powi(2)).sum::<f64>().sqrt()
+        };
+        let across = apart(corners[0], corners[3]).max(apart(corners[1], corners[2]));
+        prop_assert!(across < 0.004, "{}", across);
+        for corner in corners {
+            prop_assert!(apart(point, corner) <= across);
+        }
     }
+}
+
+#[test]
+fn a_position_has_one_key_however_it_is_written() {
+    assert_eq!(near(10.0, 180.0), near(10.0, -180.0));
+    assert_eq!(near(90.0, 0.0), near(90.0, 77.0));
+    assert_eq!(corners(7 << 60, 7 << 60), None);
 }

@@ -29,6 +29,12 @@ pub fn normalise(text: &str) -> String {
     out
 }
 
+/// Text of tokens that have no case: R4 has servers compare them without it when in doubt
+/// (`search.html#token`).
+pub fn fold(text: &str) -> String {
+    text.to_lowercase()
+}
+
 /// Whether ASCII text has no white space but single blanks between words.
 fn is_folded(text: &str) -> bool {
     let mut last = b' ';
