@@ -270,7 +270,8 @@ fn is_harmless(attribute: &str, address: &str) -> bool {
 fn is_local_image(address: &str) -> bool {
     let is_slash = |c: char| matches!(c, '/' | '\\');
     let hidden = address.replace("&amp;", "").contains('&');
-    !hidden && !(address.starts_with(is_slash) && address[1..].starts_with(is_slash))
+    let names_host = address.starts_with(is_slash) && address[1..].starts_with(is_slash);
+    !(hidden || names_host)
 }
 
 /// Whether a style stays inside the resource: its images are data or lie beside it.
