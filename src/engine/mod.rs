@@ -46,8 +46,8 @@ use race::Queues;
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{
-    Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope, MetaScope, Operation,
-    Resource, Return, SearchRequest, Target, ValidateRequest,
+    Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope, IfMatch, MetaScope,
+    Operation, Resource, Return, SearchRequest, Target, ValidateRequest,
 };
 pub use settings::Settings;
 

@@ -13,7 +13,7 @@ use super::{
     Engine,
     draft::{Draft, Verb, parse},
     error::{Error, ErrorKind},
-    operation::{Done, DoneStatus, Resource},
+    operation::{Done, DoneStatus, IfMatch, Resource},
     resolve::Resolved,
     stamp::{Stamp, stamp},
     submit::{Planned, check_structure, parse_stored, resource},
@@ -87,7 +87,7 @@ impl Planner<'_> {
     ) -> Result<Planned, Error> {
         let id = id_of(resolved)?;
         let alive = found.as_ref().is_some_and(|stored| !stored.head.deleted);
-        check_match(draft, found.as_ref())?;
+        self.check_match(draft, id, found.as_ref())?;
         if draft.if_none_match_any && alive {
             return Err(Error::new(
                 ErrorKind::PreconditionFailed,
@@ -134,7 +134,7 @@ impl Planner<'_> {
         document: Document<'_, '_>,
     ) -> Result<Planned, Error> {
         let stored = self.living(draft, id, found)?;
-        check_match(draft, Some(&stored))?;
+        self.check_match(draft, id, Some(&stored))?;
         let before = parse_stored(&stored)?;
         let patch = document()?;
         let text = resources::patch::apply(&before, &patch)
@@ -156,7 +156,7 @@ impl Planner<'_> {
     }
 
     fn delete(&self, draft: &Draft<'_>, id: &str, found: Option<Stored>) -> Result<Planned, Error> {
-        check_match(draft, found.as_ref())?;
+        self.check_match(draft, id, found.as_ref())?;
         match found {
             None if self.engine.is_computed(draft.kind, id) => Err(computed(draft, id)),
             None => Ok(nothing_to_delete(None)),
@@ -344,6 +344,51 @@ impl Planner<'_> {
         Err(Error::not_found(kind, id))
     }
 
+    /// `If-Match`.
+    fn check_match(
+        &self,
+        draft: &Draft<'_>,
+        id: &str,
+        found: Option<&Stored>,
+    ) -> Result<(), Error> {
+        let failed =
+            |text: String| Err(Error::new(ErrorKind::PreconditionFailed, "conflict", text));
+        match (draft.if_match, found) {
+            (None, _) => Ok(()),
+            (Some(IfMatch::Any), Some(stored))
+                if !stored.head.deleted && self.is_visible(stored)? =>
+            {
+                Ok(())
+            }
+            (Some(IfMatch::Any), None) if self.engine.is_computed(draft.kind, id) => Ok(()),
+            (Some(IfMatch::Any), _) => {
+                failed("If-Match: * asks for a resource that exists; there is none".to_owned())
+            }
+            (Some(IfMatch::Version(wanted)), Some(stored)) if stored.head.version == wanted => {
+                Ok(())
+            }
+            (Some(IfMatch::Version(wanted)), Some(stored)) => failed(format!(
+                "If-Match asks for version {wanted}, but version {} is the newest; \
+                 read it and retry",
+                stored.head.version
+            )),
+            (Some(IfMatch::Version(wanted)), None) => failed(format!(
+                "If-Match asks for version {wanted}, but there is no such resource"
+            )),
+        }
+    }
+
+    fn is_visible(&self, stored: &Stored) -> Result<bool, Error> {
+        let head = &stored.head;
+        Ok(self.access.is_unrestricted()
+            || self.permits(
+                head.kind,
+                &head.id,
+                head.updated,
+                &self.old_entries(stored)?,
+            ))
+    }
+
     fn permits(&self, kind: ResourceType, id: &str, updated: i64, entries: &[Entry]) -> bool {
         super::permission::permits(self.access, self.registry, kind, id, updated, entries)
     }
@@ -360,29 +405,6 @@ fn id_of(resolved: &Resolved) -> Result<&str, Error> {
     resolved
         .id()
         .ok_or_else(|| Error::invalid("the request names no resource"))
-}
-
-fn check_match(draft: &Draft<'_>, found: Option<&Stored>) -> Result<(), Error> {
-    let Some(wanted) = draft.if_match else {
-        return Ok(());
-    };
-    match found {
-        Some(stored) if stored.head.version == wanted => Ok(()),
-        Some(stored) => Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            "conflict",
-            format!(
-                "If-Match asks for version {wanted}, but version {} is the newest; \
-                 read it and retry",
-                stored.head.version
-            ),
-        )),
-        None => Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            "conflict",
-            format!("If-Match asks for version {wanted}, but there is no such resource"),
-        )),
-    }
 }
 
 fn computed(draft: &Draft<'_>, id: &str) -> Error {

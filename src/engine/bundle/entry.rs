@@ -9,7 +9,7 @@ use super::address::{Address, Url};
 use crate::engine::{
     draft::{Body, Draft, Verb, parse},
     error::{Error, ErrorKind},
-    operation::Target,
+    operation::{IfMatch, Target},
 };
 
 /// The verb of an entry's request.
@@ -205,7 +205,7 @@ impl<'d> Entry<'d> {
             },
             target,
             body,
-            if_match: self.if_match,
+            if_match: self.if_match.map(IfMatch::Version),
             if_none_match_any: self.if_none_match.as_deref() == Some("*"),
             wants_text: false,
         })
