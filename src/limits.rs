@@ -229,7 +229,8 @@ mod tests {
             change(&mut limits);
             limits.problems().into_iter().map(|(key, _)| key).collect()
         };
-        let cases: [(&str, fn(&mut Limits)); 11] = [
+        type Change = fn(&mut Limits);
+        let cases: [(&str, Change); 11] = [
             ("json_depth", |limits| limits.json_depth = 65),
             ("request_ms", |limits| limits.request_ms = 0),
             ("query_ms", |limits| limits.query_ms = 0),

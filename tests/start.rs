@@ -9,6 +9,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use rotunda::store::{Options, Store};
+
 #[path = "support/mod.rs"]
 #[allow(dead_code)]
 mod support;
@@ -151,6 +153,48 @@ fn what_is_announced_says_where_the_server_itself_listens() {
             assert!(line.contains(part), "{part} is not in {line}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_database_is_open_once_under_all_its_names_and_for_its_owner_only() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let inside = folder.join("inside");
+    fs::create_dir(&inside).unwrap();
+    symlink(folder.join("real.db"), inside.join("link.db")).unwrap();
+    symlink(&inside, folder.join("way")).unwrap();
+    // A link to what is not there yet makes it.
+    let url = format!("sqlite:{}", inside.join("link.db").display());
+    let store = Store::open(&url, &Options::default()).await.unwrap();
+    store.set_setting("a", b"1").await.unwrap();
+    let mut files: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("real"))
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        ["real.db", "real.db-shm", "real.db-wal", "real.db.lock"]
+    );
+    for name in files {
+        let mode = fs::metadata(folder.join(&name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    for name in ["real.db", "inside/link.db", "way/link.db", "way/../real.db"] {
+        is_refused(
+            folder,
+            &format!("sqlite:{name}"),
+            &["another process has it"],
+        );
+    }
+    fs::hard_link(folder.join("real.db"), inside.join("hard.db")).unwrap();
+    is_refused(&inside, "sqlite:hard.db", &["second name", "hard link"]);
+    store.close().await;
 }
 
 #[test]

@@ -6,7 +6,7 @@ use resources::{Doc, Value, model::ResourceType, outcome::Issue};
 
 use super::{
     error::{Error, ErrorKind},
-    operation::{Operation, Target},
+    operation::{IfMatch, Operation, Target},
 };
 
 /// What is done to a resource.
@@ -45,9 +45,7 @@ pub struct Draft<'a> {
     /// The resource or the patch.
     pub body: Body<'a>,
     /// `If-Match`.
-    pub if_match: Option<i64>,
-    /// `If-Match: *` of a Bundle's entry: something must be there.
-    pub if_match_any: bool,
+    pub if_match: Option<IfMatch>,
     /// `If-None-Match: *`.
     pub if_none_match_any: bool,
     /// The answer shall have the text of the new version.
@@ -115,7 +113,6 @@ impl<'a> From<&'a Operation> for Draft<'a> {
             target,
             body,
             if_match,
-            if_match_any: false,
             if_none_match_any,
             wants_text: true,
         }

@@ -48,13 +48,13 @@ use race::Queues;
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{
-    Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope, MetaScope, Operation,
-    Resource, Return, SearchRequest, Target, ValidateRequest,
+    Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope, IfMatch, MetaScope,
+    Operation, Resource, Return, SearchRequest, Target, ValidateRequest,
 };
 pub use part::Part;
 pub use settings::Settings;
 
-pub use crate::search::Scope;
+pub use crate::search::{Scope, condition};
 
 /// The key under which the secret of page tokens is kept in the store.
 const TOKEN_KEY: &str = "page-token-key";

@@ -5,6 +5,15 @@ use resources::{Doc, model::ResourceType};
 
 use crate::search::Scope;
 
+/// The precondition `If-Match`, checked at the moment of the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfMatch {
+    /// `*`: some version, that is no deletion.
+    Any,
+    /// This version must be the newest.
+    Version(i64),
+}
+
 /// One change. Several in one call of [`super::Engine::submit`] happen together or not at all.
 #[derive(Debug, Clone)]
 pub enum Operation {
@@ -25,8 +34,8 @@ pub enum Operation {
         target: Target,
         /// The resource.
         body: Doc,
-        /// `If-Match`: the version that must be the newest.
-        if_match: Option<i64>,
+        /// `If-Match`: what must be there.
+        if_match: Option<IfMatch>,
         /// `If-None-Match: *`: nothing may be there.
         if_none_match_any: bool,
     },
@@ -38,8 +47,8 @@ pub enum Operation {
         target: Target,
         /// The JSON Patch document (RFC 6902).
         patch: Doc,
-        /// `If-Match`: the version that must be the newest.
-        if_match: Option<i64>,
+        /// `If-Match`: what must be there.
+        if_match: Option<IfMatch>,
     },
     /// DELETE.
     Delete {
@@ -47,8 +56,8 @@ pub enum Operation {
         kind: ResourceType,
         /// Which resource, or resources.
         target: Target,
-        /// `If-Match`: the version that must be the newest.
-        if_match: Option<i64>,
+        /// `If-Match`: what must be there.
+        if_match: Option<IfMatch>,
     },
 }
 

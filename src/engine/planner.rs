@@ -14,7 +14,7 @@ use super::{
     Engine,
     draft::{Draft, Verb, parse},
     error::{Error, ErrorKind},
-    operation::{Done, DoneStatus, Resource},
+    operation::{Done, DoneStatus, IfMatch, Resource},
     permission::covers,
     resolve::Resolved,
     stamp::{Stamp, stamp},
@@ -112,8 +112,7 @@ impl Planner<'_> {
         resolved: &Resolved,
         newest: &Newest,
     ) -> Result<(), Error> {
-        let must_exist = draft.if_match.is_some() || draft.if_match_any;
-        let may_create = draft.verb == Verb::Update && !must_exist;
+        let may_create = draft.verb == Verb::Update && draft.if_match.is_none();
         match (resolved, newest) {
             (Resolved::Id(id, _), Newest::Missing | Newest::Hidden)
                 if !self.access.is_unrestricted() && !may_create =>
@@ -144,7 +143,7 @@ impl Planner<'_> {
             Newest::Missing | Newest::Hidden => None,
         };
         let alive = found.is_some_and(|stored| !stored.head.deleted);
-        check_match(draft, found)?;
+        self.check_match(draft, id, found)?;
         if draft.if_none_match_any && alive {
             return Err(Error::new(
                 ErrorKind::PreconditionFailed,
@@ -194,7 +193,7 @@ impl Planner<'_> {
         document: Document<'_, '_>,
     ) -> Result<Planned, Error> {
         let stored = self.living(draft, id, found)?;
-        check_match(draft, Some(&stored))?;
+        self.check_match(draft, id, Some(&stored))?;
         let before = parse_stored(&stored)?;
         let patch = document()?;
         let text = resources::patch::apply(&before, &patch).map_err(not_patched)?;
@@ -215,7 +214,7 @@ impl Planner<'_> {
     }
 
     fn delete(&self, draft: &Draft<'_>, id: &str, found: Option<Stored>) -> Result<Planned, Error> {
-        check_match(draft, found.as_ref())?;
+        self.check_match(draft, id, found.as_ref())?;
         match found {
             None if self.engine.is_computed(draft.kind, id) => Err(computed(draft, id)),
             None => Ok(nothing_to_delete(None)),
@@ -400,6 +399,36 @@ impl Planner<'_> {
         ))
     }
 
+    /// `If-Match`.
+    fn check_match(
+        &self,
+        draft: &Draft<'_>,
+        id: &str,
+        found: Option<&Stored>,
+    ) -> Result<(), Error> {
+        let failed =
+            |text: String| Err(Error::new(ErrorKind::PreconditionFailed, "conflict", text));
+        match (draft.if_match, found) {
+            (None, _) => Ok(()),
+            (Some(IfMatch::Any), Some(stored)) if !stored.head.deleted => Ok(()),
+            (Some(IfMatch::Any), None) if self.engine.is_computed(draft.kind, id) => Ok(()),
+            (Some(IfMatch::Any), _) => {
+                failed("If-Match: * asks for a resource that exists; there is none".to_owned())
+            }
+            (Some(IfMatch::Version(wanted)), Some(stored)) if stored.head.version == wanted => {
+                Ok(())
+            }
+            (Some(IfMatch::Version(wanted)), Some(stored)) => failed(format!(
+                "If-Match asks for version {wanted}, but version {} is the newest; \
+                 read it and retry",
+                stored.head.version
+            )),
+            (Some(IfMatch::Version(wanted)), None) => failed(format!(
+                "If-Match asks for version {wanted}, but there is no such resource"
+            )),
+        }
+    }
+
     fn old_entries(&self, stored: &Stored) -> Result<Vec<Entry>, Error> {
         let doc = parse_stored(stored)?;
         Ok(self
@@ -412,36 +441,6 @@ fn id_of(resolved: &Resolved) -> Result<&str, Error> {
     resolved
         .id()
         .ok_or_else(|| Error::invalid("the request names no resource"))
-}
-
-fn check_match(draft: &Draft<'_>, found: Option<&Stored>) -> Result<(), Error> {
-    if draft.if_match_any && found.is_none_or(|stored| stored.head.deleted) {
-        return Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            "conflict",
-            "If-Match: * asks for a resource that exists; there is none",
-        ));
-    }
-    let Some(wanted) = draft.if_match else {
-        return Ok(());
-    };
-    match found {
-        Some(stored) if stored.head.version == wanted => Ok(()),
-        Some(stored) => Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            "conflict",
-            format!(
-                "If-Match asks for version {wanted}, but version {} is the newest; \
-                 read it and retry",
-                stored.head.version
-            ),
-        )),
-        None => Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            "conflict",
-            format!("If-Match asks for version {wanted}, but there is no such resource"),
-        )),
-    }
 }
 
 fn computed(draft: &Draft<'_>, id: &str) -> Error {

@@ -14,7 +14,7 @@ use super::{
     bundle::check_plain,
     draft::Draft,
     error::{Error, ErrorKind},
-    operation::{Done, Operation, Resource},
+    operation::{Done, IfMatch, Operation, Resource},
     parameters::Changes,
     planner::{Newest, Planner},
     race::Race,
@@ -195,7 +195,7 @@ impl Engine {
             Ok(_) => Ok(Attempt::Done(done, parameters)),
             Err(StoreError::Conflict(write)) => {
                 let owner = owners.get(write).and_then(|at| drafts.get(*at));
-                if owner.is_some_and(|draft| draft.if_match.is_some()) {
+                if owner.is_some_and(|draft| matches!(draft.if_match, Some(IfMatch::Version(_)))) {
                     return Err(Error::new(
                         ErrorKind::PreconditionFailed,
                         "conflict",

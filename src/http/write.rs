@@ -18,10 +18,7 @@ use super::{
     negotiate::BodyType,
     query::{self, Pairs},
 };
-use crate::{
-    engine::{Done, DoneStatus, ErrorKind, Operation, Resource, Return, Target},
-    search,
-};
+use crate::engine::{self, Done, DoneStatus, IfMatch, Operation, Resource, Return, Target};
 
 /// What to send, in words.
 pub const JSON: &str = "application/fhir+json";
@@ -51,7 +48,7 @@ pub async fn update(
     let operation = Operation::Update {
         kind,
         body: resource(call, kind, id, body).await?,
-        if_match: expected_version(call, kind, &target).await?,
+        if_match: expected(call, &target)?,
         if_none_match_any: if_none_match_any(call)?,
         target,
     };
@@ -75,7 +72,7 @@ pub async fn patch(
     let operation = Operation::Patch {
         kind,
         patch: body::parse(bytes, limits.resource_bounds(), call.working).await?,
-        if_match: expected_version(call, kind, &target).await?,
+        if_match: expected(call, &target)?,
         target,
     };
     let done = submit(call, operation).await?;
@@ -86,7 +83,7 @@ pub async fn patch(
 pub async fn delete(call: &Call<'_>, kind: ResourceType, target: Target) -> Result<Reply, Failure> {
     let operation = Operation::Delete {
         kind,
-        if_match: expected_version(call, kind, &target).await?,
+        if_match: expected(call, &target)?,
         target,
     };
     let done = submit(call, operation).await?;
@@ -147,7 +144,7 @@ fn if_none_exist(call: &Call<'_>) -> Result<Option<String>, Failure> {
     let text = std::str::from_utf8(header.as_bytes())
         .unwrap_or_default()
         .trim();
-    let query = search::condition(text);
+    let query = engine::condition(text);
     if query.is_empty() {
         return Err(Failure::bad_request(
             "If-None-Exist must hold a search, as in If-None-Exist: identifier=system|value.",
@@ -157,32 +154,20 @@ fn if_none_exist(call: &Call<'_>) -> Result<Option<String>, Failure> {
     Ok(Some(query.to_owned()))
 }
 
-/// The version that `If-Match` names. `*` only asks whether there is one.
-async fn expected_version(
-    call: &Call<'_>,
-    kind: ResourceType,
-    target: &Target,
-) -> Result<Option<i64>, Failure> {
+/// What `If-Match` asks for.
+fn expected(call: &Call<'_>, target: &Target) -> Result<Option<IfMatch>, Failure> {
     let failed =
         |diagnostics: &str| Failure::new(StatusCode::PRECONDITION_FAILED, "conflict", diagnostics);
     let wanted =
         if_match(call.headers()).map_err(|issue| Failure::of(StatusCode::BAD_REQUEST, issue))?;
     match (wanted, target) {
         (None, _) => Ok(None),
-        (Some(Match::Version(version)), _) => Ok(Some(version)),
+        (Some(Match::Version(version)), _) => Ok(Some(IfMatch::Version(version))),
         (Some(Match::Never), _) => Err(failed(
             "If-Match names a version that this server never gave. Read the resource and send \
              the ETag of the answer.",
         )),
-        (Some(Match::Any), Target::Id(id)) => {
-            match call.engine().read(kind, id, &call.access).await {
-                Ok(_) => Ok(None),
-                Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Gone) => Err(
-                    failed("If-Match: * asks for a resource that exists; there is none."),
-                ),
-                Err(error) => Err(error.into()),
-            }
-        }
+        (Some(Match::Any), Target::Id(_)) => Ok(Some(IfMatch::Any)),
         (Some(Match::Any), Target::Search(_)) => Err(Failure::bad_request(
             "If-Match: * and a search do not go together; leave the header out.",
         )),

@@ -95,6 +95,11 @@ pub(super) fn push_match(sql: &mut Sql, alias: &str, part: TextPart, wanted: &[V
     };
 }
 
+/// True if some word is only the beginning of one.
+pub(super) fn has_prefix(wanted: &[Vec<String>]) -> bool {
+    wanted.iter().flatten().any(|word| word.ends_with('*'))
+}
+
 /// The column of `fulltext` that holds the resource's number.
 pub(super) fn number_column(dialect: Dialect) -> &'static str {
     match dialect {

@@ -6,7 +6,7 @@ use resources::{
 };
 use rotunda::{
     access::Access,
-    engine::{DoneStatus, Error, ErrorKind, HistoryScope, Operation, Target},
+    engine::{DoneStatus, Error, ErrorKind, HistoryScope, IfMatch, Operation, Target},
 };
 
 use crate::{fixture::*, minimal::minimal};
@@ -41,13 +41,13 @@ fn matching(operation: Operation, version: i64) -> Operation {
             kind,
             target,
             body,
-            if_match: Some(version),
+            if_match: Some(IfMatch::Version(version)),
             if_none_match_any: false,
         },
         Operation::Delete { kind, target, .. } => Operation::Delete {
             kind,
             target,
-            if_match: Some(version),
+            if_match: Some(IfMatch::Version(version)),
         },
         other => other,
     }
@@ -73,7 +73,7 @@ fn patch(id: &str, text: &str, if_match: Option<i64>) -> Operation {
         kind: kind("Observation"),
         target: Target::Id(id.to_owned()),
         patch: doc(text),
-        if_match,
+        if_match: if_match.map(IfMatch::Version),
     }
 }
 

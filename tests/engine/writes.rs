@@ -1,4 +1,7 @@
-use rotunda::engine::{DoneStatus, ErrorKind, Operation, Target};
+use rotunda::{
+    access::Access,
+    engine::{DoneStatus, ErrorKind, IfMatch, Operation, Target},
+};
 
 use crate::fixture::*;
 
@@ -127,12 +130,27 @@ async fn if_match_and_if_none_match_guard_an_update(on: Database) {
     let failed = |result: Result<rotunda::engine::Done, rotunda::engine::Error>| {
         assert_eq!(result.unwrap_err().kind, ErrorKind::PreconditionFailed);
     };
-    failed(f.one(update(Some(1), false)).await);
+    let (first, any) = (Some(IfMatch::Version(1)), Some(IfMatch::Any));
+    failed(f.one(update(first, false)).await);
+    failed(f.one(update(any, false)).await);
     f.one(update(None, true)).await.unwrap();
     failed(f.one(update(None, true)).await);
-    f.one(update(Some(1), false)).await.unwrap();
-    failed(f.one(update(Some(1), false)).await);
-    assert_eq!(f.read("Patient", "a").await.unwrap().version, 2);
+    f.one(update(first, false)).await.unwrap();
+    failed(f.one(update(first, false)).await);
+    f.one(update(any, false)).await.unwrap();
+    assert_eq!(f.read("Patient", "a").await.unwrap().version, 3);
+    let own = |id: &str| Access::Compartment {
+        kind: kind("Patient"),
+        id: id.to_owned(),
+    };
+    // Whether there is something that may not be seen does not show.
+    let hidden = f.one_as(update(any, false), &own("b")).await.unwrap_err();
+    assert_eq!(hidden.kind, ErrorKind::NotFound);
+    f.one_as(update(any, false), &own("a")).await.unwrap();
+    f.one(delete("Patient", Target::Id("a".to_owned())))
+        .await
+        .unwrap();
+    failed(f.one(update(any, false)).await);
 }
 
 async fn a_patch_changes_what_it_names(on: Database) {

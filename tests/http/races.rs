@@ -144,6 +144,30 @@ async fn updates_without_a_precondition_all_happen_one_after_another() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_what_must_exist_never_brings_it_back() {
+    for database in DATABASES {
+        let server = Server::plain(database).await;
+        let mut client = Client::connect(server.address).await;
+        let path = "/fhir/Patient/a";
+        let body = r#"{"resourceType":"Patient","id":"a"}"#;
+        for round in 0..30 {
+            let made = client.send("PUT", path, &[FHIR], body.as_bytes()).await;
+            assert_eq!(made.status, 201, "{database:?} round {round}");
+            let headers = [FHIR, ("If-Match", "*")];
+            let (answers, deleted) = tokio::join!(
+                send_all(&server, 8, "PUT", path, &headers, body),
+                send_all(&server, 1, "DELETE", path, &[], "")
+            );
+            assert_eq!(statuses(&deleted), BTreeMap::from([(204, 1)]));
+            for answer in answers {
+                assert!(matches!(answer.status, 200 | 412), "{}", answer.status);
+            }
+        }
+        server.stop().await;
+    }
+}
+
 async fn add_patients(server: &Server, prefix: &str, count: usize) {
     let mut client = Client::connect(server.address).await;
     for i in 0..count {

@@ -3,8 +3,8 @@
 use resources::index::ParamId;
 use resources::model::ResourceType;
 use rotunda::{
-    search::plan::{Clause, Plan, Position, TextPart, TotalMode},
-    store::{Change, LogFilter, Parameter, ParameterState, Reindex, StoreError, Texts},
+    search::plan::{Clause, Plan, Position, Sort, SortKey, TextPart, TotalMode},
+    store::{Change, LogEntry, LogFilter, Parameter, ParameterState, Reindex, StoreError, Texts},
 };
 
 use crate::fixture::{ALL, Fixture, create, delete, entry, put, put_one, update};
@@ -12,6 +12,7 @@ use crate::fixture::{ALL, Fixture, create, delete, entry, put, put_one, update};
 const PATIENT: ResourceType = ResourceType::PATIENT;
 
 on_both_databases!(
+    words_of_very_many_resources_are_looked_up_once,
     a_version_is_read_as_it_was_written,
     texts_come_back_byte_for_byte_wherever_they_are_read,
     a_write_from_an_old_head_conflicts_and_leaves_nothing,
@@ -363,4 +364,61 @@ async fn words_are_found_once_the_log_is_caught_up(Fixture { store, .. }: &Fixtu
         .await
         .unwrap();
     assert_eq!(page.hits.len(), 3);
+}
+
+/// More resources than are collected have the words: they must not be looked up for each.
+async fn words_of_very_many_resources_are_looked_up_once(Fixture { url, .. }: &Fixture) {
+    const COUNT: u64 = 4_000;
+    let options = rotunda::store::Options {
+        candidates: 10,
+        query_time: std::time::Duration::from_millis(500),
+        ..Default::default()
+    };
+    let url = match url.strip_prefix("sqlite:") {
+        Some(path) => format!("sqlite:{path}.second"),
+        None => url.clone(),
+    };
+    let store = rotunda::store::Store::open(&url, &options).await.unwrap();
+    let writes = (0..COUNT).map(|at| create(PATIENT, &format!("p{at}"), vec![]));
+    put(&store, writes.collect()).await.unwrap();
+    let texts = |entry: &LogEntry| Texts {
+        narrative: String::new(),
+        content: format!("about {} basic", entry.stored.head.id),
+    };
+    while !store.fulltext_catch_up(1_000, texts, &ALL).await.unwrap() {}
+    let asked = |words: &[&str]| Clause::Text {
+        part: TextPart::Content,
+        words: vec![words.iter().map(|word| (*word).to_owned()).collect()],
+    };
+    let by_id = |descending| Sort {
+        by: SortKey::Id,
+        descending,
+    };
+    for (filter, sort, total) in [
+        (asked(&["a*", "b*"]), vec![], COUNT),
+        (asked(&["a*", "b*"]), vec![by_id(true)], COUNT),
+        (asked(&["basic"]), vec![by_id(false)], COUNT),
+        (
+            Clause::Not(Box::new(asked(&["p1*"]))),
+            vec![],
+            COUNT - 1_111,
+        ),
+        (
+            Clause::All(vec![asked(&["a*"]), asked(&["p1*", "p2*"])]),
+            vec![],
+            2_222,
+        ),
+    ] {
+        let plan = Plan {
+            total: TotalMode::Accurate,
+            limit: 7,
+            filter,
+            sort,
+            ..plan()
+        };
+        let page = store.search(&plan, &ALL).await.unwrap();
+        assert_eq!(page.total, Some((total, true)), "{plan:?}");
+        assert_eq!(page.hits.len(), 7);
+    }
+    store.close().await;
 }

@@ -10,7 +10,7 @@ use crate::{
     engine::{
         draft::{Body, Draft, Verb, parse},
         error::{Error, ErrorKind},
-        operation::Target,
+        operation::{IfMatch, Target},
     },
     search,
 };
@@ -26,15 +26,6 @@ pub enum Method {
     Delete,
 }
 
-/// `ifMatch`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Match {
-    /// `*`: any version.
-    Any,
-    /// This version.
-    Version(i64),
-}
-
 /// An entry.
 #[derive(Debug)]
 pub struct Entry<'d> {
@@ -44,7 +35,7 @@ pub struct Entry<'d> {
     pub url: Url,
     pub full_url: Option<Cow<'d, str>>,
     pub resource: Option<Value<'d>>,
-    pub if_match: Option<Match>,
+    pub if_match: Option<IfMatch>,
     pub if_none_match: Option<Cow<'d, str>>,
     pub if_modified_since: Option<Cow<'d, str>>,
     pub if_none_exist: Option<String>,
@@ -170,12 +161,12 @@ fn method(text: Option<&str>) -> Result<Method, Error> {
 }
 
 /// The version that an entity tag names: `W/"3"`, `"3"` or `3`; any for `*`.
-fn matched_by(tag: &str) -> Result<Match, Error> {
+fn matched_by(tag: &str) -> Result<IfMatch, Error> {
     if tag == "*" {
-        return Ok(Match::Any);
+        return Ok(IfMatch::Any);
     }
     let inner = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
-    inner.parse().map(Match::Version).map_err(|_| {
+    inner.parse().map(IfMatch::Version).map_err(|_| {
         Error::invalid(format!(
             "'{tag}' is no entity tag of this server; ifMatch looks like W/\"3\""
         ))
@@ -232,7 +223,7 @@ impl<'d> Entry<'d> {
     /// The address does not fit the method, or the resource is missing.
     pub fn draft(&self) -> Result<Draft<'_>, Error> {
         let (kind, target) = self.target()?;
-        if self.if_match == Some(Match::Any) && !matches!(target, Some(Target::Id(_))) {
+        if self.if_match == Some(IfMatch::Any) && !matches!(target, Some(Target::Id(_))) {
             return Err(Error::invalid(
                 "ifMatch '*' asks whether one resource is there, so the url must name it by its \
                  id; leave ifMatch out",
@@ -253,11 +244,7 @@ impl<'d> Entry<'d> {
             },
             target,
             body,
-            if_match: match self.if_match {
-                Some(Match::Version(version)) => Some(version),
-                _ => None,
-            },
-            if_match_any: self.if_match == Some(Match::Any),
+            if_match: self.if_match,
             if_none_match_any: self.if_none_match.as_deref() == Some("*"),
             wants_text: false,
         })

@@ -14,7 +14,7 @@ use crate::{
         Engine,
         draft::parse,
         error::{Error, ErrorKind},
-        operation::{MetaScope, Operation, Resource, Target},
+        operation::{IfMatch, MetaScope, Operation, Resource, Target},
         submit::{check_structure, parse_body},
     },
     search::plan::{Clause, Plan, TotalMode},
@@ -229,7 +229,7 @@ impl Engine {
                 kind,
                 target: Target::Id(id.to_owned()),
                 body: parse(with_lists(&doc, meta, &lists))?,
-                if_match: Some(old.version),
+                if_match: Some(IfMatch::Version(old.version)),
                 if_none_match_any: false,
             };
             match self.submit_as_is(vec![operation], access).await {

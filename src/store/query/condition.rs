@@ -92,6 +92,17 @@ pub(crate) fn push(
         } => {
             canonical::push_referred_by(sql, (param.0, *canonical), (*source, inner), rid, view)?;
         }
+        // SQLite collects what begins with a prefix anew for each look: once is enough.
+        Clause::Text { part, words }
+            if sql.dialect == Dialect::Sqlite && fulltext::has_prefix(words) =>
+        {
+            let f = sql.alias('f');
+            sql.push(&format!(
+                "{rid} IN (SELECT {f}.rowid FROM fulltext {f} WHERE "
+            ));
+            fulltext::push_match(sql, &f, *part, words);
+            sql.push(")");
+        }
         Clause::Text { part, words } => {
             let f = sql.alias('f');
             let number = fulltext::number_column(sql.dialect);

@@ -5,6 +5,7 @@ use resources::model::ResourceType;
 use super::{
     super::{
         error::StoreError,
+        fulltext,
         session::Session,
         sql::{Sql, Value, rid_range},
         view::View,
@@ -21,6 +22,8 @@ pub(super) enum Driver {
     Scan,
     /// The one key of this condition: gives resources in the order of their numbers.
     Exact(usize),
+    /// The many resources with the words of this condition, in the order of their numbers.
+    Words(usize),
     /// The few candidates of this condition.
     Small(usize),
     /// The many keys of this condition, in their order.
@@ -118,6 +121,8 @@ impl<'v> Scope<'v> {
         };
         if let Some(at) = first(|part| exact(part).is_some()) {
             Driver::Exact(at)
+        } else if let Some(at) = first(|part| matches!(part, Clause::Text { .. })) {
+            Driver::Words(at)
         } else if let Some(at) = first(can_be_walked) {
             Driver::Keys(at)
         } else if let Some(at) = first(|part| matches!(part, Clause::Updated { .. })) {
@@ -233,6 +238,12 @@ impl<'v> Scope<'v> {
                 }
                 None => at,
             },
+            Driver::Words(at) => {
+                self.push_words(sql, at, after)?;
+                let number = fulltext::number_column(sql.dialect);
+                push_order(sql, &format!("w.{number}"), limit);
+                return Ok(());
+            }
             Driver::Small(at) | Driver::Keys(at) | Driver::Updated(at) => at,
         };
         sql.push("SELECT d.rid AS rid FROM (");
@@ -241,6 +252,22 @@ impl<'v> Scope<'v> {
         self.push_filter(sql, "d.rid", self.skip(at))?;
         push_order(sql, "d.rid", limit);
         Ok(())
+    }
+
+    /// Appends a query of the matches after `after`, from the words of a condition.
+    fn push_words(&self, sql: &mut Sql, at: usize, after: i64) -> Result<(), StoreError> {
+        let Clause::Text { part, words } = &self.parts[at] else {
+            return Err(StoreError::Position);
+        };
+        let (_, high) = rid_range(self.kind);
+        let number = fulltext::number_column(sql.dialect);
+        sql.push("SELECT r.rid AS rid FROM fulltext w CROSS JOIN resource r WHERE ");
+        fulltext::push_match(sql, "w", *part, words);
+        sql.push(&format!(" AND w.{number}>")).int(after);
+        sql.push(&format!(
+            " AND w.{number}<{high} AND r.rid=w.{number} AND r.deleted=0"
+        ));
+        self.push_filter(sql, "r.rid", Some(at))
     }
 
     /// Appends a query of the numbers of a condition's candidates, once each.

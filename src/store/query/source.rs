@@ -4,7 +4,7 @@ use resources::{index::key::reference_prefix, model::ResourceType};
 
 use super::super::{
     fulltext,
-    sql::{Sql, Value},
+    sql::{Dialect, Sql, Value},
 };
 use super::{
     canonical::{push_named, push_naming, references},
@@ -176,14 +176,22 @@ fn push_source(sql: &mut Sql, source: &Source<'_>, kind: ResourceType) {
             sql.in_texts(ids);
         }
         Source::Text { part, words } => {
-            let (f, r) = (sql.alias('f'), sql.alias('r'));
+            let (f, w, r) = (sql.alias('f'), sql.alias('w'), sql.alias('r'));
             let number = fulltext::number_column(sql.dialect);
+            // Apart from the rest, PostgreSQL has no other way to the rows than the words' index.
             sql.push(&format!(
-                "SELECT {r}.rid AS rid FROM fulltext {f} CROSS JOIN resource {r}
-                 WHERE {r}.rid={f}.{number} AND {r}.deleted=0 AND "
+                "SELECT {r}.rid AS rid FROM (SELECT {w}.{number} AS rid FROM fulltext {w} WHERE "
             ));
-            fulltext::push_match(sql, &f, *part, words);
-            push_bounds(sql, &format!("{f}.{number}"), kind);
+            fulltext::push_match(sql, &w, *part, words);
+            if sql.dialect == Dialect::Sqlite {
+                push_bounds(sql, &format!("{w}.{number}"), kind);
+            } else {
+                sql.push(" OFFSET 0");
+            }
+            sql.push(&format!(
+                ") {f} CROSS JOIN resource {r} WHERE {r}.rid={f}.rid AND {r}.deleted=0"
+            ));
+            push_bounds(sql, &format!("{f}.rid"), kind);
         }
         Source::Updated { from, to } => {
             let r = sql.alias('r');

@@ -2,16 +2,12 @@
 
 mod apply;
 mod checkpoint;
+mod file;
 mod reader;
 mod session;
 mod writer;
 
-use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::ErrorKind,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs::File, path::Path, sync::Arc};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
@@ -41,22 +37,17 @@ pub(super) struct Sqlite {
 impl Sqlite {
     /// Opens or makes the database at `path`.
     pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        if !options.create {
-            check_log(path)?;
-            check_there(path)?;
-        }
-        let lock = lock(path)?;
-        check_log(path)?;
-        let mut connection = connect(path, options.writer_cache, true)?;
+        let (path, lock) = file::claim(path, options.create)?;
+        let mut connection = connect(&path, options.writer_cache, true)?;
         if connection.is_readonly("main").map_err(failure)? {
             return Err(StoreError::Open(
                 "the file cannot be written; give this user the right to".to_owned(),
             ));
         }
         migrate(&mut connection, options.create)?;
-        let readers = Readers::open(path, options)?;
+        let readers = Readers::open(&path, options)?;
         Ok(Self {
-            writer: Writer::start(connection, connect(path, 0, false)?, options)?,
+            writer: Writer::start(connection, connect(&path, 0, false)?, options)?,
             readers: Arc::new(readers),
             _lock: lock,
         })
@@ -114,68 +105,6 @@ impl Sqlite {
     /// Finishes what waits and closes.
     pub async fn close(&self) {
         self.writer.close().await;
-    }
-}
-
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let name = PathBuf::from(name);
-    let shown = name.display();
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name)
-        .map_err(|error| {
-            StoreError::Open(match error.kind() {
-                ErrorKind::NotFound => "its folder is not there; make it first".to_owned(),
-                _ => format!("{shown}: {error}; give this user the right to write in the folder"),
-            })
-        })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Open(
-            "another process has it open; stop that first".to_owned(),
-        )),
-        Err(TryLockError::Error(error)) => Err(StoreError::Open(format!("{shown}: {error}"))),
-    }
-}
-
-/// Refuses a log without its database: SQLite would take the database as new, and delete the
-/// log with what it holds.
-fn check_log(path: &Path) -> Result<(), StoreError> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let log = PathBuf::from(log);
-    if size(path)? == 0 && size(&log)? > 0 {
-        return Err(StoreError::Open(format!(
-            "the file is missing or empty, but its log {} is there; put the file back, or move the \
-             log away to begin with an empty database",
-            log.display()
-        )));
-    }
-    Ok(())
-}
-
-/// Refuses a name that is mistyped, most likely.
-fn check_there(path: &Path) -> Result<(), StoreError> {
-    if size(path)? > 0 {
-        return Ok(());
-    }
-    Err(StoreError::Open(if path.exists() {
-        format!("the file is empty; {}", migration::NO_STORE)
-    } else {
-        format!("there is no such file; {}", migration::NO_STORE)
-    }))
-}
-
-/// The size of a file; 0 if it is not there.
-fn size(path: &Path) -> Result<u64, StoreError> {
-    match std::fs::metadata(path) {
-        Ok(found) => Ok(found.len()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(StoreError::Open(error.to_string())),
     }
 }
 

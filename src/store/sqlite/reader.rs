@@ -1,6 +1,7 @@
 //! Read connections: some for short queries on the caller's thread, some for long ones.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, TryLockError,
@@ -176,13 +177,16 @@ impl Readers {
                 .pop();
             let reader = taken.ok_or(StoreError::Busy)?;
             let until = Some(Instant::now() + readers.time);
-            let done = reader.run(Allowance { looks: None, until }, query);
+            let work = || reader.run(Allowance { looks: None, until }, query);
+            // What panics has no part of the connection: the next to use it begins anew.
+            let done = catch_unwind(AssertUnwindSafe(work));
             readers
                 .long
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(reader);
-            done.map_err(|error| readers.timed(error))
+            done.unwrap_or_else(|panic| resume_unwind(panic))
+                .map_err(|error| readers.timed(error))
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -193,6 +197,28 @@ impl Readers {
         match error {
             StoreError::Timeout(_) => StoreError::Timeout(self.time.as_millis() as u64),
             other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_query_that_panics_leaves_its_connection_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let options = Options {
+            connections: 1,
+            ..Options::default()
+        };
+        connect(&path, 1_000, true).unwrap();
+        let readers = Arc::new(Readers::open(&path, &options).unwrap());
+        for _ in 0..3 {
+            let broken = readers.long(|_| -> Result<(), _> { panic!("on purpose") });
+            assert!(matches!(broken.await, Err(StoreError::Failed(_))));
+            assert!(readers.long(|_| Ok(())).await.is_ok());
         }
     }
 }
