@@ -73,6 +73,8 @@ fn value(element: &Element, ty: &TypeUse, path: &[&str], patient: &str) -> Strin
         Primitive::Date | Primitive::DateTime => "\"2026-11-20\"".to_owned(),
         Primitive::Time => "\"10:00:00\"".to_owned(),
         Primitive::Base64Binary => "\"AAAA\"".to_owned(),
+        // Its value set has no list.
+        Primitive::Code if element.name == "contentType" => "\"text/plain\"".to_owned(),
         Primitive::Code => {
             let codes = element.binding.and_then(|binding| binding.codes);
             let code = codes.and_then(|codes| codes.first());

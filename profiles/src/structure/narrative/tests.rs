@@ -74,7 +74,7 @@ fn active_content_is_refused() {
         "<img src=\"//a/b.png\"/>",
         "<img src=\" /\\a/b.png\"/>",
         "<img src=\"/&#47;a/b.png\"/>",
-        "<img src=\"&sol;/a/b.png\"/>",
+        "<img src=\"&#x2F;/a/b.png\"/>",
         "<!--[if IE]><script>a</script><![endif]-->",
         "<!-- [IF gte mso 9]>a<![endif]-->",
         "<!--><script>a</script>-->",
