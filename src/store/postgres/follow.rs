@@ -57,13 +57,13 @@ pub(super) async fn frontier(
 }
 
 async fn settle(session: &mut Lease, now: &mut Frontier) -> Result<(), StoreError> {
-    if let Some((position, transaction)) = now.pending {
-        if oldest(session).await? > transaction {
-            *now = Frontier {
-                safe: position,
-                pending: None,
-            };
-        }
+    if let Some((position, transaction)) = now.pending
+        && oldest(session).await? > transaction
+    {
+        *now = Frontier {
+            safe: position,
+            pending: None,
+        };
     }
     Ok(())
 }
