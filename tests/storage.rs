@@ -11,6 +11,7 @@ use std::{
 };
 
 use conformance::{
+    client::{Base, Connection},
     drill::{self, Fault, Plan, Report},
     server::Server,
 };
@@ -85,6 +86,50 @@ async fn a_full_disk_refuses_writes_and_loses_none() {
             .await
             .unwrap(),
     );
+}
+
+async fn status(base: &Base, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
+    let mut connection = Connection::new(base, &[]);
+    let headers = [("content-type", "application/fhir+json")];
+    let body = body.map(str::to_owned);
+    let reply = connection.send(method, path, body, &headers).await.unwrap();
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    (reply.status.as_u16(), text)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_disk_is_full_is_not_ready_until_it_can_write_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = wrapped(folder.path(), "trap '' XFSZ");
+    let log = folder.path().join("server.log");
+    let store = drill::sqlite(folder.path());
+    let server = Server::start(&binary, &store, &log).await.unwrap();
+    let patient = r#"{"resourceType":"Patient"}"#;
+    let ready = || status(&server.admin, "GET", "/health/ready", None);
+    let create = || status(&server.base, "POST", "/Patient", Some(patient));
+    assert_eq!(create().await.0, 201);
+    assert_eq!(ready().await.0, 200);
+    NoSpace.strike(&server).unwrap();
+    let mut refused = 0;
+    while create().await.0 != 503 {
+        refused += 1;
+        assert!(refused < 1_000, "the disk is never full");
+    }
+    for _ in 0..2 {
+        let (code, text) = ready().await;
+        assert_eq!(code, 503);
+        assert!(text.contains("takes no writes"), "{text}");
+    }
+    let (_, metrics) = status(&server.admin, "GET", "/metrics", None).await;
+    assert!(
+        metrics.contains("rotunda_store_takes_writes 0"),
+        "{metrics}"
+    );
+    NoSpace.mend(&server).unwrap();
+    // Nobody but the probe writes.
+    assert_eq!(ready().await.0, 200);
+    assert_eq!(create().await.0, 201);
+    server.stop().await.unwrap();
 }
 
 /// Replaces the calls that make writes durable: they fail while a file is there.

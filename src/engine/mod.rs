@@ -127,6 +127,11 @@ impl Engine {
         Ok(self.store.health().await?)
     }
 
+    /// False from when the disk refused a write until it takes one.
+    pub fn takes_writes(&self) -> bool {
+        self.store.takes_writes()
+    }
+
     /// A new logical id; later ones sort behind earlier ones, so that the index grows at its end.
     fn new_id(&self) -> String {
         let now = self.clock.now().max(0).unsigned_abs();

@@ -83,11 +83,15 @@ async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Resp
     }
 }
 
-/// Ready means that the store answers.
+/// Ready means that the store answers and takes writes.
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     let health = tokio::time::timeout(Duration::from_secs(2), admin.engine.health()).await;
     match health {
         Ok(Ok(())) => (StatusCode::OK, "ready\n"),
+        Ok(Err(error)) if error.issues.iter().any(|issue| issue.code == "no-store") => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: the storage takes no writes\n",
+        ),
         Ok(Err(_)) | Err(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: the database does not answer\n",
@@ -97,6 +101,7 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn scrape(State(admin): State<Admin>) -> impl IntoResponse {
     const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    metrics::gauge!("rotunda_store_takes_writes").set(f64::from(admin.engine.takes_writes()));
     match &admin.metrics {
         Some(Metrics(handle)) => (
             StatusCode::OK,

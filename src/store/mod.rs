@@ -18,6 +18,7 @@ mod read;
 mod session;
 mod sql;
 mod sqlite;
+mod storage;
 mod text;
 mod types;
 mod view;
@@ -38,7 +39,11 @@ pub use types::*;
 use crate::{access::Access, search::plan::Plan};
 use postgres::Postgres;
 use sqlite::{Handle, Sqlite, now};
+use storage::Storage;
 use view::View;
+
+/// The setting that is written to find out whether the disk takes writes.
+const PROBE: &str = "probe";
 
 /// Names in one call that are still looked up on the caller's thread (SQLite).
 const FEW: usize = 32;
@@ -47,6 +52,7 @@ const FEW: usize = 32;
 #[derive(Debug)]
 pub struct Store {
     backend: Backend,
+    storage: Storage,
     candidates: usize,
     registry: ArcSwap<Registry>,
 }
@@ -80,7 +86,7 @@ macro_rules! run {
 /// Writes on either database, in a transaction.
 macro_rules! change {
     ($store:ident, |$session:ident| $work:expr) => {
-        match &$store.backend {
+        $store.storage.note(match &$store.backend {
             Backend::Sqlite(sqlite) => {
                 sqlite
                     .write(move |$session: &mut Handle<'_>| now($work))
@@ -96,7 +102,7 @@ macro_rules! change {
                     .await?;
                 postgres.timed(done)
             }
-        }
+        })
     };
 }
 
@@ -119,6 +125,7 @@ impl Store {
         };
         Ok(Self {
             backend,
+            storage: Storage::default(),
             candidates: options.candidates,
             registry: ArcSwap::from_pointee(Registry::builtin()),
         })
@@ -180,10 +187,11 @@ impl Store {
     /// the guards see; whether the caller may write the resources is the engine's decision.
     pub async fn commit(&self, commit: Commit, access: &Access) -> Result<Committed, StoreError> {
         let view = self.view(access);
-        match &self.backend {
+        let done = match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.commit(commit, view).await,
             Backend::Postgres(postgres) => postgres.commit(commit, view).await,
-        }
+        };
+        self.storage.note(done)
     }
 
     /// Runs a search.
@@ -434,12 +442,25 @@ impl Store {
         self.setting(key).await?.ok_or_else(lost)
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and its disk takes writes: if it refused one, another is
+    /// tried.
     pub async fn health(&self) -> Result<(), StoreError> {
         match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(|_| Ok(())).await,
-            Backend::Postgres(postgres) => postgres.health().await,
+            Backend::Sqlite(sqlite) => {
+                sqlite.check_space()?;
+                sqlite.write(|_| Ok(())).await?;
+            }
+            Backend::Postgres(postgres) => postgres.health().await?,
         }
+        if self.storage.refuses() {
+            self.set_setting(PROBE, b"1").await?;
+        }
+        Ok(())
+    }
+
+    /// False from when the disk refused a write until it takes one.
+    pub fn takes_writes(&self) -> bool {
+        !self.storage.refuses()
     }
 
     /// Refreshes statistics and writes back what waits; after bulk loads.

@@ -115,6 +115,7 @@ async fn metrics_and_health_stand_on_the_admin_listener() {
         r#"rotunda_http_requests_total{interaction="capabilities",status="2xx"}"#,
         "rotunda_http_request_duration_seconds_bucket",
         "rotunda_http_requests_in_flight",
+        "rotunda_store_takes_writes 1",
     ] {
         assert!(page.contains(wanted), "{wanted} is not in\n{page}");
     }

@@ -13,8 +13,11 @@ use super::super::{error::StoreError, migration};
 /// the rights of the database.
 const OWNER_ONLY: u32 = 0o600;
 
-/// Makes the file if it is not there and `create` says so, and locks it. Gives its one true path, since SQLite and the
-/// lock go by names, and what to hold on to.
+/// Bytes that must be left on the disk.
+const LEAST_SPACE: u64 = 16 << 20;
+
+/// Makes the file if it is not there and `create` says so, and locks it. Gives its one true path,
+/// since SQLite and the lock go by names, and what to hold on to.
 pub(super) fn claim(path: &Path, create: bool) -> Result<(PathBuf, File), StoreError> {
     if !create {
         check_log(path)?;
@@ -35,6 +38,20 @@ pub(super) fn claim(path: &Path, create: bool) -> Result<(PathBuf, File), StoreE
         ));
     }
     Ok((path, lock))
+}
+
+/// Refuses when little is left of the disk: a write of the largest size would not fit.
+pub(super) fn check_space(path: &Path) -> Result<(), StoreError> {
+    let Ok(disk) = rustix::fs::statvfs(path) else {
+        return Ok(());
+    };
+    let left = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if left < LEAST_SPACE {
+        return Err(StoreError::Storage(format!(
+            "{left} bytes are left on the disk; make room"
+        )));
+    }
+    Ok(())
 }
 
 fn cannot_open(error: io::Error) -> StoreError {

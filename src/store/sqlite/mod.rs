@@ -7,7 +7,11 @@ mod reader;
 mod session;
 mod writer;
 
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
@@ -30,6 +34,7 @@ pub(super) use session::{Handle, now};
 pub(super) struct Sqlite {
     writer: Writer,
     readers: Arc<Readers>,
+    path: PathBuf,
     /// Held as long as the database is open.
     _lock: File,
 }
@@ -49,6 +54,7 @@ impl Sqlite {
         Ok(Self {
             writer: Writer::start(connection, connect(&path, 0, false)?, options)?,
             readers: Arc::new(readers),
+            path,
             _lock: lock,
         })
     }
@@ -95,6 +101,11 @@ impl Sqlite {
         F: FnOnce(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.readers.long(query).await
+    }
+
+    /// Refuses when the disk is all but full.
+    pub fn check_space(&self) -> Result<(), StoreError> {
+        file::check_space(&self.path)
     }
 
     /// Statistics, and the log written back.
