@@ -12,6 +12,7 @@ use super::{
     Engine,
     error::Error,
     operation::Resource,
+    search::weight,
     submit::{parse_body, resource},
 };
 use crate::{
@@ -34,11 +35,12 @@ pub struct Included {
 type Identity = (ResourceType, String);
 
 impl Engine {
-    /// What `includes` add to `hits`.
+    /// What `includes` add to `hits`, with about `bytes` at most.
     pub(super) async fn included(
         &self,
         includes: &[Include],
         hits: &[Resource],
+        mut bytes: usize,
         access: &Access,
     ) -> Result<Included, Error> {
         let mut out = Included::default();
@@ -65,25 +67,33 @@ impl Engine {
                 return Ok(out);
             }
             let room = max.saturating_sub(out.resources.len());
-            let mut found = self
-                .forward(&registry, &wanted, &from, &seen, access)
+            let (mut found, mut cut) = self
+                .forward(&registry, &wanted, &from, &seen, bytes, access)
                 .await?;
             for include in wanted.iter().filter(|include| include.reverse) {
-                let more = self
-                    .backward(&registry, include, &from, room + 1, access)
+                if cut {
+                    break;
+                }
+                let left = (room + 1, bytes.saturating_sub(weight(&found)));
+                let (more, ended) = self
+                    .backward(&registry, include, &from, left, access)
                     .await?;
                 found.extend(more);
+                cut = ended;
             }
             found.retain(|resource| seen.insert(identity(resource)));
-            if found.len() > room {
+            bytes = bytes.saturating_sub(weight(&found));
+            if cut || found.len() > room {
                 found.truncate(room);
                 out.resources.extend(found);
+                let what = if cut {
+                    "the resources to be included in this page are too large together".to_owned()
+                } else {
+                    format!("more than {max} resources are to be included in this page")
+                };
                 out.warnings.push(Issue::warning(
                     "incomplete",
-                    format!(
-                        "more than {max} resources are to be included in this page; \
-                         ask for smaller pages with _count"
-                    ),
+                    format!("{what}; ask for smaller pages with _count"),
                 ));
                 return Ok(out);
             }
@@ -100,8 +110,9 @@ impl Engine {
         includes: &[&Include],
         from: &[Resource],
         seen: &HashSet<Identity>,
+        bytes: usize,
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let mut targets: BTreeMap<Identity, ()> = BTreeMap::new();
         for resource in from {
             let wanted: Vec<&&Include> = includes
@@ -121,7 +132,7 @@ impl Engine {
                 }
             }
         }
-        self.fetch(targets.into_keys(), access).await
+        self.fetch(targets.into_keys(), bytes, access).await
     }
 
     /// The references of a resource: parameter, and what it points to on this server.
@@ -141,25 +152,27 @@ impl Engine {
             .collect())
     }
 
-    /// Those of the resources that are there and may be seen.
+    /// Those of the resources that are there and may be seen, until they have more than `bytes`;
+    /// true if the rest is left out.
     pub(super) async fn fetch(
         &self,
         identities: impl IntoIterator<Item = Identity>,
+        bytes: usize,
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let identities: Vec<Identity> = identities
             .into_iter()
             .take(self.settings.limits.included_max + 1)
             .collect();
         if identities.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let keys: Vec<(ResourceType, &str)> = identities
             .iter()
             .map(|(kind, id)| (*kind, id.as_str()))
             .collect();
-        let found = self.store.current(&keys, access).await?;
-        Ok(found
+        let (found, cut) = self.store.current_within(&keys, bytes, access).await?;
+        let resources = found
             .iter()
             .zip(&keys)
             .filter_map(|(stored, (kind, id))| match stored {
@@ -168,25 +181,27 @@ impl Engine {
                 None if access.is_unrestricted() => self.computed.read(*kind, id),
                 None => None,
             })
-            .collect())
+            .collect();
+        Ok((resources, cut))
     }
 
-    /// The resources that refer to `from`, in one query.
+    /// The resources that refer to `from`, in one query; true if there are more than have room,
+    /// which is a number and bytes.
     async fn backward(
         &self,
         registry: &Registry,
         include: &Include,
         from: &[Resource],
-        limit: usize,
+        (limit, bytes): (usize, usize),
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let ranges: Vec<KeyRange> = from
             .iter()
             .filter(|resource| include.target.is_none_or(|target| target == resource.kind))
             .map(|resource| KeyRange::exact(key::reference(resource.kind, &resource.id)))
             .collect();
         if ranges.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let keys = |param: ParamId| Clause::Keys {
             param,
@@ -211,8 +226,10 @@ impl Engine {
             total: TotalMode::None,
         };
         self.check_indexed(&plan)?;
-        let page = self.store.search(&plan, access).await?;
-        Ok(page.hits.iter().map(|hit| resource(&hit.stored)).collect())
+        let page = self.store.search_within(&plan, bytes, access).await?;
+        let cut = page.more && page.hits.len() < limit;
+        let found = page.hits.iter().map(|hit| resource(&hit.stored));
+        Ok((found.collect(), cut))
     }
 }
 

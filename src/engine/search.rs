@@ -41,6 +41,17 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Invalid`] for parameters that make no sense, and what the store reports.
     pub async fn search(&self, request: &SearchRequest, access: &Access) -> Result<String, Error> {
+        let room = self.settings.limits.answer_bytes;
+        self.search_within(request, room, access).await
+    }
+
+    /// A page with about `room` bytes of resources at most, and at least one.
+    pub(super) async fn search_within(
+        &self,
+        request: &SearchRequest,
+        room: usize,
+        access: &Access,
+    ) -> Result<String, Error> {
         let registry = self.registry();
         let query = search::parse(
             &search::Request {
@@ -71,11 +82,13 @@ impl Engine {
             Some(token) => Cursor::read(&self.tokens.open(&own, token)?)?,
             None => Cursor::default(),
         };
-        let found = self.page(&plan, cursor, access).await?;
+        let found = self.page(&plan, cursor, room, access).await?;
         let included = if plan.limit == 0 {
             Included::default()
         } else {
-            self.included(&query.includes, &found.hits, access).await?
+            let room = room.saturating_sub(weight(&found.hits));
+            self.included(&query.includes, &found.hits, room, access)
+                .await?
         };
         self.write_searchset(&query, &own, found, included)
     }
@@ -109,11 +122,12 @@ impl Engine {
         with_query(path, &encode(params))
     }
 
-    /// A page of what `plan` finds behind `cursor`.
+    /// A page of what `plan` finds behind `cursor`, with about `room` bytes at most.
     pub(super) async fn page(
         &self,
         plan: &Plan,
         cursor: Cursor,
+        room: usize,
         access: &Access,
     ) -> Result<Found, Error> {
         let computed = self.computed_hits(plan, access).await?;
@@ -134,7 +148,7 @@ impl Engine {
                 after: cursor.stored.clone(),
                 ..plan.clone()
             };
-            self.store.search(&plan, access).await?
+            self.store.search_within(&plan, room, access).await?
         };
         let total = stored.total.map(|(count, _)| count + computed.len() as u64);
         let explain = stored.explain.clone();
@@ -230,6 +244,11 @@ impl Resource {
     }
 }
 
+/// Bytes of the texts of resources.
+pub(super) fn weight(resources: &[Resource]) -> usize {
+    resources.iter().map(|resource| resource.body.len()).sum()
+}
+
 /// `url` with one more piece of query.
 pub(super) fn with_query(url: String, query: &str) -> String {
     match query {
@@ -267,6 +286,8 @@ fn merge<'s>(
                 compare(&plan.sort, &hit.sort, sort_of(at)) != Ordering::Greater
             }
             (Some(_), None) => true,
+            // The stored ones end early, and what comes next is not known.
+            (None, _) if stored.more => break,
             (None, Some(_)) => false,
             (None, None) => break,
         };
@@ -355,6 +376,7 @@ mod tests {
         }
     }
 
+    /// A page of at most `limit` hits.
     fn stored(all: &[&str], after: Option<&Position>, limit: usize) -> Page {
         let from = after.map_or(0, |position| usize::from(position.0[0]) + 1);
         let hits: Vec<Hit> = all
@@ -394,7 +416,7 @@ mod tests {
             .map(|id| vec![Some(id.as_bytes().to_vec())])
             .collect();
         for (sorted, expected) in [(true, "abcdefghi"), (false, "acdhbefgi")] {
-            for limit in 1..12 {
+            for (limit, room) in (1..12).flat_map(|limit| [(limit, 12), (limit, 1), (limit, 2)]) {
                 let plan = plan(limit, sorted);
                 let mut seen = String::new();
                 let mut cursor = Some(Cursor::default());
@@ -402,7 +424,7 @@ mod tests {
                     let page = if at.stored_done {
                         Page::default()
                     } else {
-                        stored(&a, at.stored.as_ref(), limit)
+                        stored(&a, at.stored.as_ref(), limit.min(room))
                     };
                     let at = Cursor::read(&at.write()).unwrap();
                     let merged = merge(&plan, at, page, b.len(), |at| &keys[at]);
@@ -415,7 +437,7 @@ mod tests {
                     }
                     cursor = merged.next;
                 }
-                assert_eq!(seen, expected, "limit {limit}");
+                assert_eq!(seen, expected, "limit {limit}, room for {room}");
             }
         }
     }

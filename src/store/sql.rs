@@ -140,6 +140,16 @@ impl Row {
         Self(values.into_iter())
     }
 
+    /// Bytes of the texts and byte strings in it.
+    pub fn weight(&self) -> usize {
+        let of = |value: &Value| match value {
+            Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.0.as_slice().iter().map(of).sum()
+    }
+
     fn next(&mut self) -> Result<Value, StoreError> {
         self.0
             .next()

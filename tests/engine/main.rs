@@ -28,6 +28,7 @@ macro_rules! on_both_databases {
     };
 }
 
+mod answers;
 mod bundles;
 mod fixture;
 mod operations;

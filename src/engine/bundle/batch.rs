@@ -7,7 +7,7 @@ use resources::Doc;
 use super::{
     BundleOptions,
     entry::{Entry, entries, place},
-    fetch::Fetched,
+    fetch::{Fetched, Room},
     response,
 };
 use crate::{
@@ -41,6 +41,7 @@ impl Engine {
             entries(doc.root(), &self.settings.base_url).collect();
         let mut answers: Vec<Option<Result<Answer, Error>>> = Vec::new();
         answers.resize_with(entries.len(), || None);
+        let room = Room::new(self.settings.limits.answer_bytes);
         for phase in 0..4 {
             let of_phase: Vec<&Entry<'_>> = entries
                 .iter()
@@ -48,8 +49,11 @@ impl Engine {
                 .filter(|entry| entry.method.phase() == phase)
                 .collect();
             let one = |number: usize| {
-                let entry = of_phase[number];
-                async move { (entry.at, self.one_of_batch(entry, options, access).await) }
+                let (entry, room) = (of_phase[number], &room);
+                async move {
+                    let answer = self.one_of_batch(entry, options, room, access).await;
+                    (entry.at, answer)
+                }
             };
             bounded(CONCURRENT, of_phase.len(), one, |(at, answer)| {
                 answers[at] = Some(answer);
@@ -63,10 +67,11 @@ impl Engine {
         &self,
         entry: &Entry<'_>,
         options: &BundleOptions,
+        room: &Room,
         access: &Access,
     ) -> Result<Answer, Error> {
         if entry.is_read() {
-            let fetched = self.fetch_entry(entry, options, access).await?;
+            let fetched = self.fetch_entry(entry, options, room, access).await?;
             return Ok(Answer::Fetched(fetched));
         }
         let operation = operation(&entry.draft()?)?;

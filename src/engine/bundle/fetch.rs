@@ -1,5 +1,7 @@
 //! GET and HEAD entries.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use resources::primitive::DateRange;
 
 use super::{
@@ -13,7 +15,7 @@ use crate::{
     engine::{
         Engine,
         bundle_text::BundleText,
-        error::Error,
+        error::{Error, ErrorKind},
         operation::{EverythingRequest, HistoryRequest, Resource, SearchRequest},
     },
     search::{self, Scope},
@@ -29,12 +31,66 @@ pub enum Fetched {
     Bundle(String),
 }
 
+/// Pages that have room in the answer to a Bundle: several are made at the same time.
+const PAGES: usize = 16;
+
+/// Bytes of resources that the answer to a Bundle may still have.
+pub struct Room {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    /// An answer with about `limit` bytes of resources at most.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// Room for one more entry.
+    fn next(&self) -> Result<usize, Error> {
+        if self.taken.load(Relaxed) <= self.limit {
+            return Ok(self.limit / PAGES);
+        }
+        Err(Error::new(
+            ErrorKind::TooCostly,
+            "too-costly",
+            format!(
+                "the answer to the Bundle has more than {} bytes already; send this entry in \
+                 another one, or by itself",
+                self.limit
+            ),
+        ))
+    }
+}
+
 impl Engine {
-    /// Carries out a GET or HEAD entry.
+    /// Carries out a GET or HEAD entry, if there is room for what it gives.
     pub(super) async fn fetch_entry(
         &self,
         entry: &Entry<'_>,
         options: &BundleOptions,
+        room: &Room,
+        access: &Access,
+    ) -> Result<Fetched, Error> {
+        let page = room.next()?;
+        let fetched = self.fetch_within(entry, options, page, access).await?;
+        let bytes = match &fetched {
+            Fetched::Resource(resource) => resource.body.len(),
+            Fetched::NotModified(_) => 0,
+            Fetched::Bundle(text) => text.len(),
+        };
+        room.taken.fetch_add(bytes, Relaxed);
+        Ok(fetched)
+    }
+
+    async fn fetch_within(
+        &self,
+        entry: &Entry<'_>,
+        options: &BundleOptions,
+        room: usize,
         access: &Access,
     ) -> Result<Fetched, Error> {
         let params = search::decode(entry.url.query.as_deref().unwrap_or_default());
@@ -53,9 +109,12 @@ impl Engine {
                 let found = self.vread(*kind, id, *version, access).await?;
                 return Ok(Fetched::Resource(Box::new(found)));
             }
-            Address::System => self.search(&search(Scope::System, params), access).await?,
+            Address::System => {
+                self.search_within(&search(Scope::System, params), room, access)
+                    .await?
+            }
             Address::Type(kind) => {
-                self.search(&search(Scope::Type(*kind), params), access)
+                self.search_within(&search(Scope::Type(*kind), params), room, access)
                     .await?
             }
             Address::Compartment(kind, id, member) => {
@@ -64,7 +123,8 @@ impl Engine {
                     id: id.clone(),
                     member: *member,
                 };
-                self.search(&search(scope, params), access).await?
+                self.search_within(&search(scope, params), room, access)
+                    .await?
             }
             Address::History(scope) => {
                 let request = HistoryRequest {
@@ -72,7 +132,7 @@ impl Engine {
                     params,
                     strict: options.strict,
                 };
-                self.history(&request, access).await?
+                self.history_within(&request, room, access).await?
             }
             Address::Everything(kind, id) => {
                 let request = EverythingRequest {
@@ -81,7 +141,7 @@ impl Engine {
                     params,
                     strict: options.strict,
                 };
-                self.everything(&request, access).await?
+                self.everything_within(&request, room, access).await?
             }
         };
         Ok(Fetched::Bundle(text))
