@@ -230,12 +230,13 @@ mod tests {
 
     #[test]
     fn what_would_leave_a_useless_server_is_named() {
-        let with = |change: fn(&mut Limits)| {
+        type Change = fn(&mut Limits);
+        let with = |change: Change| {
             let mut limits = Limits::default();
             change(&mut limits);
             limits.problems().into_iter().map(|(key, _)| key).collect()
         };
-        let cases: [(&str, fn(&mut Limits)); 11] = [
+        let cases: [(&str, Change); 11] = [
             ("json_depth", |limits| limits.json_depth = 65),
             ("request_ms", |limits| limits.request_ms = 0),
             ("query_ms", |limits| limits.query_ms = 0),
