@@ -37,6 +37,10 @@ pub struct Limits {
     pub page_default: usize,
     /// Hits of a page at most; a larger `_count` is lowered to it, as the standard allows.
     pub page_max: usize,
+    /// Bytes of resources in one answer: a page that has more ends early, with a link to the next,
+    /// and further searches and reads of a batch are refused. The largest page of small resources
+    /// stays below; a page of large documents would be gigabytes.
+    pub answer_bytes: usize,
     /// Parameters of one search. Each is at least one condition of the query.
     pub search_params: usize,
     /// Values separated by commas in one search parameter.
@@ -89,6 +93,7 @@ impl Default for Limits {
             header_bytes: 32 << 10,
             page_default: 20,
             page_max: 1_000,
+            answer_bytes: 64 << 20,
             search_params: 64,
             search_values: 500,
             chain_depth: 5,
@@ -140,6 +145,7 @@ impl Limits {
             ("json_values", self.json_values),
             ("bundle_entries", self.bundle_entries),
             ("page_default", self.page_default),
+            ("answer_bytes", self.answer_bytes),
             ("search_params", self.search_params),
             ("search_values", self.search_values),
             ("conditional_delete", self.conditional_delete),
@@ -224,12 +230,12 @@ mod tests {
 
     #[test]
     fn what_would_leave_a_useless_server_is_named() {
-        let with = |change: fn(&mut Limits)| {
+        type Change = fn(&mut Limits);
+        let with = |change: Change| {
             let mut limits = Limits::default();
             change(&mut limits);
             limits.problems().into_iter().map(|(key, _)| key).collect()
         };
-        type Change = fn(&mut Limits);
         let cases: [(&str, Change); 11] = [
             ("json_depth", |limits| limits.json_depth = 65),
             ("request_ms", |limits| limits.request_ms = 0),

@@ -114,7 +114,9 @@ impl Engine {
         let registry = self.registry();
         let parts = ids.iter().map(|id| (family.kind, id.clone()));
         let mut found = Vec::new();
-        for part in self.fetch(parts, access).await? {
+        // Whole: what is left out here would be missing among the hits.
+        let (parts, _) = self.fetch(parts, usize::MAX, access).await?;
+        for part in parts {
             for (param, (kind, id)) in self.references(&registry, &part)? {
                 if param == family.param && kind == family.kind {
                     found.push(id);

@@ -58,6 +58,17 @@ impl Engine {
         request: &HistoryRequest,
         access: &Access,
     ) -> Result<String, Error> {
+        let room = self.settings.limits.answer_bytes;
+        self.history_within(request, room, access).await
+    }
+
+    /// A page with about `room` bytes of resources at most, and at least one.
+    pub(super) async fn history_within(
+        &self,
+        request: &HistoryRequest,
+        room: usize,
+        access: &Access,
+    ) -> Result<String, Error> {
         let Prepared {
             asked,
             mut filter,
@@ -70,7 +81,7 @@ impl Engine {
             let whole = asked.since.is_none() && asked.at.is_none();
             total = (whole && access.is_unrestricted()).then_some(versions);
         }
-        let (entries, next) = self.log_page(&filter, &asked, access).await?;
+        let (entries, next) = self.log_page(&filter, &asked, room, access).await?;
         let this = match &asked.page {
             Some(token) => with_query(own.clone(), &format!("_page={token}")),
             None => own.clone(),
@@ -207,31 +218,37 @@ impl Engine {
         &self,
         filter: &LogFilter,
         asked: &Asked,
+        room: usize,
         access: &Access,
     ) -> Result<(Vec<LogEntry>, Option<i64>), Error> {
         let mut filter = filter.clone();
         let mut page = Vec::new();
+        let mut taken = 0;
         if asked.count == 0 {
             return Ok((page, None));
         }
         let sifted = asked.at.is_some() || !access.is_unrestricted();
         for _ in 0..MAX_CHUNKS {
             let limit = if sifted { CHUNK } else { asked.count + 1 };
-            let chunk = self.store.log(&filter, limit, access).await?;
-            let end = chunk.len() < limit;
+            let (chunk, cut) = self
+                .store
+                .log_within(&filter, (limit, room), access)
+                .await?;
+            let end = !cut && chunk.len() < limit;
             for entry in chunk {
-                if page.len() == asked.count {
+                if page.len() == asked.count || taken > room {
                     return Ok((page, filter.below));
                 }
                 filter.below = Some(entry.stored.head.vid);
                 if !sifted || self.belongs(&entry, asked, access).await? {
+                    taken += entry.stored.body.len();
                     page.push(entry);
                 }
             }
             if end {
                 return Ok((page, None));
             }
-            if page.len() == asked.count {
+            if page.len() == asked.count || taken > room {
                 return Ok((page, filter.below));
             }
         }

@@ -13,6 +13,7 @@ use super::{
     cursor::Cursor,
     error::Error,
     operation::Resource,
+    search::weight,
     submit::{parse_body, resource},
 };
 use crate::{
@@ -35,11 +36,12 @@ pub struct Included {
 type Identity = (ResourceType, String);
 
 impl Engine {
-    /// What `includes` add to `hits`.
+    /// What `includes` add to `hits`, with about `bytes` at most.
     pub(super) async fn included(
         &self,
         includes: &[Include],
         hits: &[Resource],
+        mut bytes: usize,
         access: &Access,
     ) -> Result<Included, Error> {
         let mut out = Included::default();
@@ -66,25 +68,33 @@ impl Engine {
                 return Ok(out);
             }
             let room = max.saturating_sub(out.resources.len());
-            let mut found = self
-                .forward(&registry, &wanted, &from, &seen, access)
+            let (mut found, mut cut) = self
+                .forward(&registry, &wanted, &from, &seen, bytes, access)
                 .await?;
             for include in wanted.iter().filter(|include| include.reverse) {
-                let more = self
-                    .backward(&registry, include, &from, room + 1, access)
+                if cut {
+                    break;
+                }
+                let left = (room + 1, bytes.saturating_sub(weight(&found)));
+                let (more, ended) = self
+                    .backward(&registry, include, &from, left, access)
                     .await?;
                 found.extend(more);
+                cut = ended;
             }
             found.retain(|resource| seen.insert(identity(resource)));
-            if found.len() > room {
+            bytes = bytes.saturating_sub(weight(&found));
+            if cut || found.len() > room {
                 found.truncate(room);
                 out.resources.extend(found);
+                let what = if cut {
+                    "the resources to be included in this page are too large together".to_owned()
+                } else {
+                    format!("more than {max} resources are to be included in this page")
+                };
                 out.warnings.push(Issue::warning(
                     "incomplete",
-                    format!(
-                        "more than {max} resources are to be included in this page; \
-                         ask for smaller pages with _count"
-                    ),
+                    format!("{what}; ask for smaller pages with _count"),
                 ));
                 return Ok(out);
             }
@@ -101,8 +111,9 @@ impl Engine {
         includes: &[&Include],
         from: &[Resource],
         seen: &HashSet<Identity>,
+        bytes: usize,
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let mut targets: BTreeMap<Identity, ()> = BTreeMap::new();
         for resource in from {
             let wanted: Vec<&&Include> = includes
@@ -122,9 +133,14 @@ impl Engine {
                 }
             }
         }
-        let mut found = self.fetch(targets.into_keys(), access).await?;
-        found.extend(self.named(registry, includes, from, access).await?);
-        Ok(found)
+        let (mut found, cut) = self.fetch(targets.into_keys(), bytes, access).await?;
+        if cut {
+            return Ok((found, cut));
+        }
+        let left = bytes.saturating_sub(weight(&found));
+        let (named, cut) = self.named(registry, includes, from, left, access).await?;
+        found.extend(named);
+        Ok((found, cut))
     }
 
     /// The references of a resource: parameter, and what it points to on this server.
@@ -144,14 +160,16 @@ impl Engine {
             .collect())
     }
 
-    /// The resources whose canonicals `from` names.
+    /// The resources whose canonicals `from` names, until they have more than `bytes`; true if
+    /// the rest is left out.
     async fn named(
         &self,
         registry: &Registry,
         includes: &[&Include],
         from: &[Resource],
+        mut bytes: usize,
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let mut wanted: BTreeMap<ResourceType, BTreeSet<Name>> = BTreeMap::new();
         for resource in from {
             let asked = includes
@@ -178,7 +196,10 @@ impl Engine {
                 after: None,
                 total: TotalMode::None,
             };
-            for resource in self.page(&plan, Cursor::default(), access).await?.hits {
+            let page = self.page(&plan, Cursor::default(), bytes, access).await?;
+            let cut = page.next.is_some() && page.hits.len() < plan.limit;
+            bytes = bytes.saturating_sub(weight(&page.hits));
+            for resource in page.hits {
                 let own = name(registry, &resource)?;
                 let of_any_version = |own: &Name| Name {
                     version: String::new(),
@@ -190,8 +211,11 @@ impl Engine {
                     found.push(resource);
                 }
             }
+            if cut {
+                return Ok((found, true));
+            }
         }
-        Ok(found)
+        Ok((found, false))
     }
 
     /// The canonicals of a resource that the includes ask for, with each type that they may be of.
@@ -238,25 +262,27 @@ impl Engine {
         Ok(out)
     }
 
-    /// Those of the resources that are there and may be seen.
+    /// Those of the resources that are there and may be seen, until they have more than `bytes`;
+    /// true if the rest is left out.
     pub(super) async fn fetch(
         &self,
         identities: impl IntoIterator<Item = Identity>,
+        bytes: usize,
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let identities: Vec<Identity> = identities
             .into_iter()
             .take(self.settings.limits.included_max + 1)
             .collect();
         if identities.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let keys: Vec<(ResourceType, &str)> = identities
             .iter()
             .map(|(kind, id)| (*kind, id.as_str()))
             .collect();
-        let found = self.store.current(&keys, access).await?;
-        Ok(found
+        let (found, cut) = self.store.current_within(&keys, bytes, access).await?;
+        let resources = found
             .iter()
             .zip(&keys)
             .filter_map(|(stored, (kind, id))| match stored {
@@ -265,18 +291,20 @@ impl Engine {
                 None if access.is_unrestricted() => self.computed.read(*kind, id),
                 None => None,
             })
-            .collect())
+            .collect();
+        Ok((resources, cut))
     }
 
-    /// The resources that refer to `from`, in one query.
+    /// The resources that refer to `from`, in one query; true if there are more than have room,
+    /// which is a number and bytes.
     async fn backward(
         &self,
         registry: &Registry,
         include: &Include,
         from: &[Resource],
-        limit: usize,
+        (limit, bytes): (usize, usize),
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let asked = from
             .iter()
             .filter(|resource| include.target.is_none_or(|target| target == resource.kind));
@@ -301,7 +329,7 @@ impl Engine {
             }
         }
         if local.is_empty() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let keys = |param: &&Param| {
             let mut ranges = local.clone();
@@ -323,8 +351,10 @@ impl Engine {
             total: TotalMode::None,
         };
         self.check_indexed(&plan).await?;
-        let page = self.store.search(&plan, access).await?;
-        Ok(page.hits.iter().map(|hit| resource(&hit.stored)).collect())
+        let page = self.store.search_within(&plan, bytes, access).await?;
+        let cut = page.more && page.hits.len() < limit;
+        let found = page.hits.iter().map(|hit| resource(&hit.stored));
+        Ok((found.collect(), cut))
     }
 }
 

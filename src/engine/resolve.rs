@@ -179,7 +179,12 @@ impl Engine {
         plan.total = TotalMode::None;
         plan.sort.clear();
         let clause = plan.filter.clone();
-        let page = self.store.search(&plan, access).await?;
+        // Whether it is just one must be known in any case.
+        let room = match limit {
+            0..=2 => usize::MAX,
+            _ => self.settings.limits.answer_bytes,
+        };
+        let page = self.store.search_within(&plan, room, access).await?;
         Ok(Matches {
             clause,
             hits: page.hits.into_iter().map(|hit| hit.stored).collect(),
@@ -303,9 +308,9 @@ impl Engine {
                 ErrorKind::TooCostly,
                 "too-costly",
                 format!(
-                    "the condition '{query}' matches more than {} resources, \
-                     the most that one conditional delete may delete; narrow it",
-                    self.settings.limits.conditional_delete
+                    "the condition '{query}' matches more than {} resources or more than {} \
+                     bytes of them, the most that one conditional delete may delete; narrow it",
+                    self.settings.limits.conditional_delete, self.settings.limits.answer_bytes
                 ),
             ));
         }

@@ -53,17 +53,30 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Invalid`] for parameters that make no sense, and what the store reports.
     pub async fn search(&self, request: &SearchRequest, access: &Access) -> Result<String, Error> {
+        let room = self.settings.limits.answer_bytes;
+        self.search_within(request, room, access).await
+    }
+
+    /// A page with about `room` bytes of resources at most, and at least one.
+    pub(super) async fn search_within(
+        &self,
+        request: &SearchRequest,
+        room: usize,
+        access: &Access,
+    ) -> Result<String, Error> {
         let Prepared {
             query,
             plan,
             own,
             cursor,
         } = self.prepared(request, access).await?;
-        let found = self.page(&plan, cursor, access).await?;
+        let found = self.page(&plan, cursor, room, access).await?;
         let included = if plan.limit == 0 {
             Included::default()
         } else {
-            self.included(&query.includes, &found.hits, access).await?
+            let room = room.saturating_sub(weight(&found.hits));
+            self.included(&query.includes, &found.hits, room, access)
+                .await?
         };
         self.write_searchset(&query, &own, found, included)
     }
@@ -141,11 +154,12 @@ impl Engine {
         with_query(path, &encode(params))
     }
 
-    /// A page of what `plan` finds behind `cursor`.
+    /// A page of what `plan` finds behind `cursor`, with about `room` bytes at most.
     pub(super) async fn page(
         &self,
         plan: &Plan,
         cursor: Cursor,
+        room: usize,
         access: &Access,
     ) -> Result<Found, Error> {
         let computed = self.computed_hits(plan, access).await?;
@@ -166,7 +180,7 @@ impl Engine {
                 after: cursor.stored.clone(),
                 ..plan.clone()
             };
-            self.store.search(&plan, access).await?
+            self.store.search_within(&plan, room, access).await?
         };
         let total = stored.total.map(|(count, _)| count + computed.len() as u64);
         let at_least = stored.total.is_some_and(|(_, is_exact)| !is_exact);
@@ -276,6 +290,11 @@ impl Resource {
     }
 }
 
+/// Bytes of the texts of resources.
+pub(super) fn weight(resources: &[Resource]) -> usize {
+    resources.iter().map(|resource| resource.body.len()).sum()
+}
+
 /// `url` with one more piece of query.
 pub(super) fn with_query(url: String, query: &str) -> String {
     match query {
@@ -312,6 +331,8 @@ fn merge(
                 compare(&plan.sort, &hit.sort, &other.sort) != Ordering::Greater
             }
             (Some(_), None) => true,
+            // The stored ones end early, and what comes next is not known.
+            (None, _) if stored.more => break,
             (None, Some(_)) => false,
             (None, None) => break,
         };
@@ -403,6 +424,7 @@ mod tests {
         }
     }
 
+    /// A page of at most `limit` hits.
     fn stored(all: &[&str], after: Option<&Position>, limit: usize) -> Page {
         let from = after.map_or(0, |position| usize::from(position.0[0]) + 1);
         let hits: Vec<Hit> = all
@@ -439,7 +461,7 @@ mod tests {
         let (a, b) = (["a", "c", "d", "h"], ["b", "e", "f", "g", "i"]);
         let computed: Vec<ComputedHit> = b.iter().map(|id| ComputedHit::named(id)).collect();
         for (sorted, expected) in [(true, "abcdefghi"), (false, "acdhbefgi")] {
-            for limit in 1..12 {
+            for (limit, room) in (1..12).flat_map(|limit| [(limit, 12), (limit, 1), (limit, 2)]) {
                 let plan = plan(limit, sorted);
                 let mut seen = String::new();
                 let mut cursor = Some(Cursor::default());
@@ -447,7 +469,7 @@ mod tests {
                     let page = if at.stored_done {
                         Page::default()
                     } else {
-                        stored(&a, at.stored.as_ref(), limit)
+                        stored(&a, at.stored.as_ref(), limit.min(room))
                     };
                     let at = Cursor::read(&at.write()).unwrap();
                     let last = at.computed.as_ref().map(|place| place.id.as_str());
@@ -463,7 +485,7 @@ mod tests {
                     }
                     cursor = merged.next;
                 }
-                assert_eq!(seen, expected, "limit {limit}");
+                assert_eq!(seen, expected, "limit {limit}, room for {room}");
             }
         }
     }

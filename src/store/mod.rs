@@ -164,6 +164,29 @@ impl Store {
         })
     }
 
+    /// As [`Store::current`], until the texts are more than `room` bytes; true if the rest is
+    /// left out.
+    pub async fn current_within(
+        &self,
+        keys: &[(ResourceType, &str)],
+        room: usize,
+        access: &Access,
+    ) -> Result<(Vec<Option<Stored>>, bool), StoreError> {
+        let view = self.view(access);
+        let owned: Vec<_> = keys
+            .iter()
+            .map(|(kind, id)| (*kind, (*id).to_owned()))
+            .collect();
+        run!(self, search, |session| {
+            let keys: Vec<_> = owned
+                .iter()
+                .map(|(kind, id)| (*kind, id.as_str()))
+                .collect();
+            let view = &view;
+            async move { read::current_within(session, &keys, room, view).await }
+        })
+    }
+
     /// One version of a resource, deletions included. Old versions are not indexed: access is
     /// decided by what is indexed of the newest, so whoever may not see all must also look at
     /// the old text.
@@ -196,9 +219,23 @@ impl Store {
 
     /// Runs a search.
     pub async fn search(&self, plan: &Plan, access: &Access) -> Result<Page, StoreError> {
+        self.search_within(plan, usize::MAX, access).await
+    }
+
+    /// Runs a search whose page ends early, but not without any hit, when the texts of its hits
+    /// are more than `room` bytes.
+    pub async fn search_within(
+        &self,
+        plan: &Plan,
+        room: usize,
+        access: &Access,
+    ) -> Result<Page, StoreError> {
         let (plan, view, cap) = (plan.clone(), self.view(access), self.candidates);
         let found = run!(self, search, |session| query::search(
-            session, &plan, &view, cap
+            session,
+            &plan,
+            &view,
+            (cap, room)
         ));
         self.healed(found).await
     }
@@ -210,9 +247,23 @@ impl Store {
         limit: usize,
         access: &Access,
     ) -> Result<Vec<LogEntry>, StoreError> {
+        let (entries, _) = self.log_within(filter, (limit, usize::MAX), access).await?;
+        Ok(entries)
+    }
+
+    /// As [`Store::log`], until the texts are more than `room` bytes; true if it ended there.
+    pub async fn log_within(
+        &self,
+        filter: &LogFilter,
+        (limit, room): (usize, usize),
+        access: &Access,
+    ) -> Result<(Vec<LogEntry>, bool), StoreError> {
         let (filter, view) = (filter.clone(), self.view(access));
         run!(self, search, |session| read::log(
-            session, &filter, limit, &view
+            session,
+            &filter,
+            (limit, room),
+            &view
         ))
     }
 

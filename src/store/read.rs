@@ -17,16 +17,32 @@ pub(super) async fn current<S: Session>(
     keys: &[(ResourceType, &str)],
     view: &View,
 ) -> Result<Vec<Option<Stored>>, StoreError> {
-    match (session.dialect(), keys) {
-        (Dialect::Sqlite, _) | (_, [_]) => {
-            let mut found = Vec::with_capacity(keys.len());
-            for (kind, id) in keys {
-                found.push(current_one(session, *kind, id, view).await?);
-            }
-            Ok(found)
-        }
-        (Dialect::Postgres, _) => current_many(session, keys, view).await,
+    let (found, _) = current_within(session, keys, usize::MAX, view).await?;
+    Ok(found)
+}
+
+/// As [`current`], until the texts are more than `room`; true if some are left out.
+pub(super) async fn current_within<S: Session>(
+    session: &mut S,
+    keys: &[(ResourceType, &str)],
+    room: usize,
+    view: &View,
+) -> Result<(Vec<Option<Stored>>, bool), StoreError> {
+    if session.dialect() == Dialect::Postgres && keys.len() > 1 {
+        return current_many(session, keys, room, view).await;
     }
+    let mut found = Vec::with_capacity(keys.len());
+    let mut taken = 0;
+    for (kind, id) in keys {
+        if taken > room {
+            found.resize(keys.len(), None);
+            return Ok((found, true));
+        }
+        let one = current_one(session, *kind, id, view).await?;
+        taken += one.as_ref().map_or(0, |stored| stored.body.len());
+        found.push(one);
+    }
+    Ok((found, false))
 }
 
 async fn current_one<S: Session>(
@@ -49,9 +65,11 @@ async fn current_one<S: Session>(
 async fn current_many<S: Session>(
     session: &mut S,
     keys: &[(ResourceType, &str)],
+    room: usize,
     view: &View,
-) -> Result<Vec<Option<Stored>>, StoreError> {
+) -> Result<(Vec<Option<Stored>>, bool), StoreError> {
     let mut found: Vec<Option<Stored>> = vec![None; keys.len()];
+    let mut left = room;
     let mut order: Vec<usize> = (0..keys.len()).collect();
     order.sort_unstable_by_key(|&at| keys[at]);
     for group in order.chunk_by(|&a, &b| keys[a].0 == keys[b].0) {
@@ -62,7 +80,9 @@ async fn current_many<S: Session>(
         sql.push(", v.body FROM resource r CROSS JOIN version v WHERE v.vid=r.vid AND r.type=");
         sql.int(kind.number()).push(" AND r.id").in_texts(&ids);
         condition::push_access(&mut sql, kind, "r.rid", view)?;
-        for mut row in session.rows(&sql).await? {
+        let (rows, cut) = session.rows_within(&sql, left).await?;
+        for mut row in rows {
+            left = left.saturating_sub(row.weight());
             let stored = row.stored()?;
             let from = group.partition_point(|&at| keys[at].1 < stored.head.id.as_str());
             for &at in group[from..]
@@ -72,8 +92,11 @@ async fn current_many<S: Session>(
                 found[at] = Some(stored.clone());
             }
         }
+        if cut {
+            return Ok((found, true));
+        }
     }
-    Ok(found)
+    Ok((found, false))
 }
 
 /// The columns of a log entry, of `version` as `v` and `resource` as `r`.
@@ -134,13 +157,13 @@ pub(super) async fn version<S: Session>(
     session.rows(&sql).await?.pop().map(log_entry).transpose()
 }
 
-/// A part of the log, newest first.
+/// A part of the log, newest first, until the texts are more than `room`; true if it ended there.
 pub(super) async fn log<S: Session>(
     session: &mut S,
     filter: &LogFilter,
-    limit: usize,
+    (limit, room): (usize, usize),
     view: &View,
-) -> Result<Vec<LogEntry>, StoreError> {
+) -> Result<(Vec<LogEntry>, bool), StoreError> {
     let mut sql = Sql::new(session.dialect(), "SELECT ");
     sql.push(LOG)
         .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid");
@@ -179,12 +202,9 @@ pub(super) async fn log<S: Session>(
         " ORDER BY v.vid DESC"
     });
     sql.push(" LIMIT ").int(limit as i64);
-    session
-        .rows(&sql)
-        .await?
-        .into_iter()
-        .map(log_entry)
-        .collect()
+    let (rows, cut) = session.rows_within(&sql, room).await?;
+    let entries: Result<_, _> = rows.into_iter().map(log_entry).collect();
+    Ok((entries?, cut))
 }
 
 fn push_log_access(

@@ -149,6 +149,16 @@ impl Row {
         Self(values.into_iter())
     }
 
+    /// Bytes of the texts and byte strings in it, resource texts unpacked.
+    pub fn weight(&self) -> usize {
+        let of = |value: &Value| match value {
+            Value::Text(value) => value.len(),
+            Value::Bytes(bytes) => text::length(bytes),
+            _ => 0,
+        };
+        self.0.as_slice().iter().map(of).sum()
+    }
+
     fn next(&mut self) -> Result<Value, StoreError> {
         self.0
             .next()

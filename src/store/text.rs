@@ -105,18 +105,28 @@ pub(super) fn unpack(stored: Vec<u8>) -> Result<String, Unreadable> {
     String::from_utf8(text).map_err(|_| Unreadable::Encoding)
 }
 
+/// The length of the text of which [`pack`] made `stored`, as far as that says.
+pub(super) fn length(stored: &[u8]) -> usize {
+    if !stored.starts_with(&MAGIC) {
+        return stored.len();
+    }
+    promised(stored).unwrap_or_default()
+}
+
+fn promised(stored: &[u8]) -> Option<usize> {
+    let length = get_frame_content_size(stored).ok().flatten()?;
+    usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= LONGEST)
+}
+
 fn unpacked(stored: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let id = get_dict_id_from_frame(stored).map_or(0, |id| id.get());
     let (_, dictionary) = UNPACKING
         .iter()
         .find(|(known, _)| *known == id)
         .ok_or(Unreadable::Dictionary(id))?;
-    let length = get_frame_content_size(stored)
-        .ok()
-        .flatten()
-        .and_then(|length| usize::try_from(length).ok())
-        .filter(|length| *length <= LONGEST)
-        .ok_or(Unreadable::Length)?;
+    let length = promised(stored).ok_or(Unreadable::Length)?;
     let mut text = Vec::with_capacity(length);
     UNPACKER
         .with_borrow_mut(|unpacker| {
@@ -138,6 +148,7 @@ mod tests {
     fn frame(text: &str) -> Vec<u8> {
         let packed = pack(text);
         assert!(packed.starts_with(&MAGIC));
+        assert_eq!(length(&packed), text.len());
         packed
     }
 

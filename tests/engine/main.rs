@@ -29,6 +29,7 @@ macro_rules! on_both_databases {
 }
 
 mod access;
+mod answers;
 mod bundles;
 mod conditions;
 mod fixture;

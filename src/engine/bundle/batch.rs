@@ -7,7 +7,7 @@ use resources::Doc;
 use super::{
     BundleOptions,
     entry::{Entry, entries, place},
-    fetch::Fetched,
+    fetch::{Fetched, Room},
     references::check_plain,
     response,
 };
@@ -46,6 +46,7 @@ impl Engine {
             .collect();
         let mut answers: Vec<Option<Result<Answer, Error>>> = Vec::new();
         answers.resize_with(entries.len(), || None);
+        let room = Room::new(self.settings.limits.answer_bytes);
         for phase in 0..4 {
             let of_phase: Vec<&Entry<'_>> = entries
                 .iter()
@@ -53,8 +54,8 @@ impl Engine {
                 .filter(|entry| entry.phase() == phase)
                 .collect();
             let one = |number: usize| {
-                let entry = of_phase[number];
-                let answer = self.one_of_batch(entry, &full_urls, options, access);
+                let (entry, room) = (of_phase[number], &room);
+                let answer = self.one_of_batch(entry, &full_urls, options, room, access);
                 async move { (entry.at, answer.await) }
             };
             bounded(CONCURRENT, of_phase.len(), one, |(at, answer)| {
@@ -70,10 +71,11 @@ impl Engine {
         entry: &Entry<'_>,
         full_urls: &HashSet<&str>,
         options: &BundleOptions,
+        room: &Room,
         access: &Access,
     ) -> Result<Answer, Error> {
         if entry.is_read() {
-            let fetched = self.fetch_entry(entry, options, access).await?;
+            let fetched = self.fetch_entry(entry, options, room, access).await?;
             return Ok(Answer::Fetched(fetched));
         }
         let draft = Draft {

@@ -1,6 +1,9 @@
 //! Entries that change nothing: GET and HEAD, and the POSTs of searches and of `$validate`.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use resources::{model::ResourceType, outcome::operation_outcome, primitive::DateRange};
 
@@ -16,7 +19,7 @@ use crate::{
         Engine,
         bundle_text::BundleText,
         draft::parse,
-        error::Error,
+        error::{Error, ErrorKind},
         operation::{
             EverythingRequest, HistoryRequest, HistoryScope, MetaScope, Resource, SearchRequest,
             ValidateRequest,
@@ -61,12 +64,66 @@ impl<'w> Coming<'w> {
     }
 }
 
+/// Pages that have room in the answer to a Bundle: several are made at the same time.
+const PAGES: usize = 16;
+
+/// Bytes of resources that the answer to a Bundle may still have.
+pub struct Room {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    /// An answer with about `limit` bytes of resources at most.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            taken: AtomicUsize::new(0),
+        }
+    }
+
+    /// Room for one more entry.
+    fn next(&self) -> Result<usize, Error> {
+        if self.taken.load(Relaxed) <= self.limit {
+            return Ok(self.limit / PAGES);
+        }
+        Err(Error::new(
+            ErrorKind::TooCostly,
+            "too-costly",
+            format!(
+                "the answer to the Bundle has more than {} bytes already; send this entry in \
+                 another one, or by itself",
+                self.limit
+            ),
+        ))
+    }
+}
+
 impl Engine {
-    /// Carries out an entry that changes nothing.
+    /// Carries out an entry that changes nothing, if there is room for what it gives.
     pub(super) async fn fetch_entry(
         &self,
         entry: &Entry<'_>,
         options: &BundleOptions,
+        room: &Room,
+        access: &Access,
+    ) -> Result<Fetched, Error> {
+        let page = room.next()?;
+        let fetched = self.fetch_within(entry, options, page, access).await?;
+        let bytes = match &fetched {
+            Fetched::Resource(resource) => resource.body.len(),
+            Fetched::NotModified(_) => 0,
+            Fetched::Bundle(text) => text.len(),
+        };
+        room.taken.fetch_add(bytes, Relaxed);
+        Ok(fetched)
+    }
+
+    async fn fetch_within(
+        &self,
+        entry: &Entry<'_>,
+        options: &BundleOptions,
+        room: usize,
         access: &Access,
     ) -> Result<Fetched, Error> {
         let text = match asked(entry, options)? {
@@ -78,9 +135,9 @@ impl Engine {
                 let found = self.vread(kind, id, version, access).await?;
                 return Ok(Fetched::Resource(Box::new(found)));
             }
-            Asked::Search(request) => self.search(&request, access).await?,
-            Asked::History(request) => self.history(&request, access).await?,
-            Asked::Everything(request) => self.everything(&request, access).await?,
+            Asked::Search(request) => self.search_within(&request, room, access).await?,
+            Asked::History(request) => self.history_within(&request, room, access).await?,
+            Asked::Everything(request) => self.everything_within(&request, room, access).await?,
             Asked::Meta(scope) => self.meta(scope, access).await?,
             Asked::Validate(request) => operation_outcome(&self.validate(&request, access).await?),
         };

@@ -10,7 +10,7 @@ use resources::{Doc, model::ResourceType};
 use super::{
     BundleOptions,
     entry::{Entry, entries, place},
-    fetch::{Coming, Fetched},
+    fetch::{Coming, Fetched, Room},
     references::{self, Answers, Conditional, Identities},
     response,
 };
@@ -56,9 +56,13 @@ impl Engine {
         let mut done_at: HashMap<usize, Done> = writes.places.iter().copied().zip(done).collect();
 
         let mut fetched: HashMap<usize, Result<Fetched, Error>> = HashMap::new();
+        let room = Room::new(self.settings.limits.answer_bytes);
         let one = |number: usize| {
-            let entry = reads[number];
-            async move { (entry.at, self.fetch_entry(entry, options, access).await) }
+            let (entry, room) = (reads[number], &room);
+            async move {
+                let fetched = self.fetch_entry(entry, options, room, access).await;
+                (entry.at, fetched)
+            }
         };
         bounded(CONCURRENT, reads.len(), one, |(at, answer)| {
             fetched.insert(at, answer);

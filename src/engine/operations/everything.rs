@@ -18,7 +18,7 @@ use crate::{
         operation::{EverythingRequest, Resource},
         operations::care_dates,
         part::Part,
-        search::with_query,
+        search::{weight, with_query},
         subset::Subset,
     },
     search::{
@@ -62,30 +62,51 @@ impl Engine {
         request: &EverythingRequest,
         access: &Access,
     ) -> Result<String, Error> {
+        let room = self.settings.limits.answer_bytes;
+        self.everything_within(request, room, access).await
+    }
+
+    /// A page with about `room` bytes of resources at most, and at least one.
+    pub(in crate::engine) async fn everything_within(
+        &self,
+        request: &EverythingRequest,
+        room: usize,
+        access: &Access,
+    ) -> Result<String, Error> {
         let Prepared { asked, own, cursor } = self.prepared_everything(request)?;
         let kind = request.kind;
         if let Some(id) = &request.id {
             self.read(kind, id, access).await?;
         }
         let plan = self.everything_plan(request, &asked);
-        let found = self.page(&plan, cursor, access).await?;
-        let around = self.around(kind, &asked, &found.hits, access).await?;
+        let found = self.page(&plan, cursor, room, access).await?;
+        let room = room.saturating_sub(weight(&found.hits));
+        let (around, cut) = self.around(kind, &asked, &found.hits, room, access).await?;
         let mut links = vec![("self", own.clone()), ("first", own.clone())];
         if let Some(cursor) = &found.next {
             let token = self.tokens.seal(&own, &cursor.write());
             links.push(("next", with_query(own, &format!("_page={token}"))));
         }
-        let room = found.hits.iter().chain(&around);
-        let room = room.map(|hit| hit.body.len() + 200).sum();
-        let mut bundle = BundleText::new("searchset", &links, found.total, self.clock.now(), room);
+        let length = found.hits.iter().chain(&around);
+        let length = length.map(|hit| hit.body.len() + 200).sum();
+        let mut bundle =
+            BundleText::new("searchset", &links, found.total, self.clock.now(), length);
         for (hits, mode) in [(&found.hits, Mode::Match), (&around, Mode::Include)] {
             for hit in hits {
                 let text = self.shown(hit, asked.part.as_ref())?;
                 bundle.hit(&self.settings.base_url, hit, &text, mode);
             }
         }
-        if !asked.warnings.is_empty() {
-            bundle.outcome(&asked.warnings);
+        let mut warnings = asked.warnings;
+        if cut {
+            warnings.push(Issue::warning(
+                "incomplete",
+                "what this page refers to is too large to be here as a whole; ask for smaller \
+                 pages with _count",
+            ));
+        }
+        if !warnings.is_empty() {
+            bundle.outcome(&warnings);
         }
         Ok(bundle.finish())
     }
@@ -253,14 +274,15 @@ impl Engine {
         Clause::All(vec![of_type, Clause::Any(keys.collect())])
     }
 
-    /// What the hits refer to outside of the compartment.
+    /// What the hits refer to outside of the compartment; true if not all has room.
     async fn around(
         &self,
         kind: ResourceType,
         asked: &Asked,
         hits: &[Resource],
+        room: usize,
         access: &Access,
-    ) -> Result<Vec<Resource>, Error> {
+    ) -> Result<(Vec<Resource>, bool), Error> {
         let registry = self.registry();
         let seen: HashSet<(ResourceType, &str)> =
             hits.iter().map(|hit| (hit.kind, hit.id.as_str())).collect();
@@ -275,10 +297,10 @@ impl Engine {
                 }
             }
         }
-        let mut found = self.fetch(wanted, access).await?;
+        let (mut found, cut) = self.fetch(wanted, room, access).await?;
         if let Some(since) = asked.since {
             found.retain(|resource| resource.updated >= since);
         }
-        Ok(found)
+        Ok((found, cut))
     }
 }

@@ -96,6 +96,12 @@ impl Lists {
         }
     }
 
+    /// Bytes of all texts.
+    fn weight(&self) -> usize {
+        let values = self.0.iter().flat_map(|list| &list.values);
+        values.map(|(_, text)| text.len()).sum()
+    }
+
     /// The members of a Meta, without braces.
     fn members(&self) -> String {
         let mut members = Vec::new();
@@ -119,7 +125,7 @@ fn parameters(meta: &str) -> String {
 impl Engine {
     /// `$meta`: the text of a Parameters resource with one `return` of type Meta. For a type or
     /// the server it has what the first ten thousand resources with tags, profiles or security
-    /// labels use.
+    /// labels use, up to the bytes of an answer.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`].
@@ -157,8 +163,9 @@ impl Engine {
         };
         let mut lists = Lists::default();
         let mut looked = 0;
+        let room = self.settings.limits.answer_bytes;
         loop {
-            let page = self.store.search(&plan, access).await?;
+            let page = self.store.search_within(&plan, room, access).await?;
             for hit in &page.hits {
                 let head = &hit.stored.head;
                 let doc = parse_body(head.kind, &head.id, &hit.stored.body)?;
@@ -166,7 +173,8 @@ impl Engine {
             }
             looked += page.hits.len();
             plan.after = page.hits.last().map(|hit| hit.position.clone());
-            if !page.more || plan.after.is_none() || looked >= COLLECTED {
+            let is_full = looked >= COLLECTED || lists.weight() > room;
+            if !page.more || plan.after.is_none() || is_full {
                 return Ok(parameters(&format!("{{{}}}", lists.members())));
             }
         }

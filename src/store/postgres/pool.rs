@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::TryStreamExt;
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection, Executor, Row as _, TypeInfo, ValueRef,
     postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow},
@@ -227,7 +228,38 @@ impl Session for Lease {
             return Err(StoreError::TooLarge(format!("{count} arguments")));
         }
         let found = self.query(prepare(sql)).await.map_err(failure)?;
-        found.iter().map(row).collect()
+        let rows: Result<_, _> = found.iter().map(row).collect();
+        rows.map_err(failure)
+    }
+
+    async fn rows_within(
+        &mut self,
+        sql: &Sql,
+        room: usize,
+    ) -> Result<(Vec<Row>, bool), StoreError> {
+        let limit = self.answer_time;
+        let mut stream = self.connection()?.fetch(prepare(sql));
+        let mut rows = Vec::new();
+        let mut taken = 0;
+        let read = async {
+            while let Some(found) = stream.try_next().await? {
+                if taken > room {
+                    return Ok(true);
+                }
+                let row = row(&found)?;
+                taken += row.weight();
+                rows.push(row);
+            }
+            Ok(false)
+        };
+        let done = answer(limit, read).await;
+        drop(stream);
+        if let Ok(true) = done {
+            // The server goes on sending; the connection closes instead of reading all that.
+            return Ok((rows, true));
+        }
+        let cut = self.settle(done).map_err(failure)?;
+        Ok((rows, cut))
     }
 
     async fn execute(&mut self, sql: &Sql) -> Result<u64, StoreError> {
@@ -255,10 +287,10 @@ fn prepare(sql: &Sql) -> Query<'_, sqlx::Postgres, PgArguments> {
     query
 }
 
-fn row(row: &PgRow) -> Result<Row, StoreError> {
+fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
     let mut values = Vec::with_capacity(row.len());
     for column in row.columns() {
-        values.push(value(row, column.ordinal()).map_err(failure)?);
+        values.push(value(row, column.ordinal())?);
     }
     Ok(Row::new(values))
 }

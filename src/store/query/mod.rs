@@ -49,12 +49,13 @@ pub(super) async fn guard_holds<S: Session>(
     Ok(found.as_slice() == guard.matches.as_slice())
 }
 
-/// One page of a search, with at most `cap` candidates in memory.
+/// One page of a search, with at most `cap` candidates in memory. It ends early, but not without
+/// any hit, when the texts of the hits are more than `room`.
 pub(super) async fn search<S: Session>(
     session: &mut S,
     plan: &Plan,
     view: &View,
-    cap: usize,
+    (cap, room): (usize, usize),
 ) -> Result<Page, StoreError> {
     let after = plan
         .after
@@ -72,12 +73,14 @@ pub(super) async fn search<S: Session>(
     }
     if plan.limit > 0 {
         let by_order = !plan.sort.is_empty() || matches!(after, Some(Place::Sorted { .. }));
-        page.hits = if by_order {
-            sorted::page(session, plan, &scopes, after.as_ref(), &mut page.explain).await?
+        let explain = &mut page.explain;
+        let (hits, cut) = if by_order {
+            sorted::page(session, plan, &scopes, (after.as_ref(), room), explain).await?
         } else {
-            unsorted::page(session, plan, &scopes, after.as_ref(), &mut page.explain).await?
+            unsorted::page(session, plan, &scopes, (after.as_ref(), room), explain).await?
         };
-        page.more = page.hits.len() > plan.limit;
+        page.more = cut || hits.len() > plan.limit;
+        page.hits = hits;
         page.hits.truncate(plan.limit);
     }
     Ok(page)

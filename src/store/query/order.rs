@@ -7,7 +7,7 @@ use resources::{index::ParamId, model::ResourceType};
 use super::super::{
     error::StoreError,
     session::Session,
-    sql::{Dialect, HEAD, Sql, from_ordered},
+    sql::{Dialect, HEAD, Sql, Value, from_ordered},
     types::Stored,
 };
 use super::{fold::is_of_other, scope::Scope};
@@ -190,21 +190,50 @@ pub(super) fn push_value(sql: &mut Sql, criterion: &Criterion, descending: bool,
 /// Numbers in one statement.
 const CHUNK: usize = 10_000;
 
-/// Resources by number.
+/// Resources by number, in the order of `rids`, until their texts are more than `room`. True if
+/// some are left out.
 pub(super) async fn fetch<S: Session>(
     session: &mut S,
     rids: &[i64],
-) -> Result<HashMap<i64, Stored>, StoreError> {
+    room: usize,
+) -> Result<(HashMap<i64, Stored>, bool), StoreError> {
     let mut found = HashMap::with_capacity(rids.len());
+    let mut left = room;
     for chunk in rids.chunks(CHUNK) {
-        let mut sql = Sql::new(session.dialect(), "SELECT ");
-        sql.push(HEAD);
-        sql.push(", v.body FROM resource r CROSS JOIN version v WHERE v.vid=r.vid AND r.deleted=0");
-        sql.push(" AND r.rid").in_ints(chunk);
-        for mut row in session.rows(&sql).await? {
+        let mut sql = Sql::new(session.dialect(), "WITH c(rid, n) AS ");
+        push_numbered(&mut sql, chunk);
+        sql.push(" SELECT ").push(HEAD).push(
+            ", v.body FROM c CROSS JOIN resource r CROSS JOIN version v
+              WHERE r.rid=c.rid AND v.vid=r.vid AND r.deleted=0",
+        );
+        if sql.dialect == Dialect::Postgres {
+            sql.push(" ORDER BY c.n");
+        }
+        let (rows, cut) = session.rows_within(&sql, left).await?;
+        for mut row in rows {
+            left = left.saturating_sub(row.weight());
             let stored = row.stored()?;
             found.insert(stored.head.rid, stored);
         }
+        if cut {
+            return Ok((found, true));
+        }
     }
-    Ok(found)
+    Ok((found, false))
+}
+
+/// The numbers as a table, each with its place; SQLite walks it in the order in which it is made.
+fn push_numbered(sql: &mut Sql, numbers: &[i64]) {
+    if sql.dialect == Dialect::Postgres {
+        sql.push("(SELECT * FROM unnest(");
+        sql.bind(Value::Ints(numbers.to_vec()))
+            .push(") WITH ORDINALITY)");
+        return;
+    }
+    sql.push("MATERIALIZED (VALUES ");
+    for (at, number) in numbers.iter().enumerate() {
+        sql.push(if at > 0 { ",(" } else { "(" });
+        sql.int(*number).push(",0)");
+    }
+    sql.push(")");
 }

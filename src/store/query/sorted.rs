@@ -14,14 +14,15 @@ use super::{
 };
 use crate::search::plan::{KeyRange, Sort};
 
-/// One hit more than the page has, if there are more.
+/// One hit more than the page has, if there are more; fewer, and true, if there is no room for
+/// all.
 pub(super) async fn page<S: Session>(
     session: &mut S,
     plan: &Plan,
     scopes: &[Scope<'_>],
-    after: Option<&Place>,
+    (after, room): (Option<&Place>, usize),
     explain: &mut Vec<String>,
-) -> Result<Vec<Hit>, StoreError> {
+) -> Result<(Vec<Hit>, bool), StoreError> {
     // A search that asks for no order comes here when it is by time of change.
     let by_time = [Sort {
         by: SortKey::Updated,
@@ -56,7 +57,7 @@ pub(super) async fn page<S: Session>(
     ranked.sort_by(|a, b| compare(sort, a, b));
     ranked.truncate(plan.limit + 1);
     let rids: Vec<i64> = ranked.iter().map(|ranked| ranked.rid).collect();
-    let mut bodies = fetch(session, &rids).await?;
+    let (mut bodies, cut) = fetch(session, &rids, room).await?;
     let hits = ranked.into_iter().filter_map(|Ranked { keys, rid }| {
         let stored = bodies.remove(&rid)?;
         let sort = if plan.sort.is_empty() {
@@ -70,7 +71,7 @@ pub(super) async fn page<S: Session>(
             position: Place::Sorted { keys, rid }.encode(),
         })
     });
-    Ok(hits.collect())
+    Ok((hits.collect(), cut))
 }
 
 /// An order for one type, and the part of it that is wanted.

@@ -4,7 +4,7 @@ use super::{
     super::{
         error::StoreError,
         session::Session,
-        sql::{HEAD, Sql, rid_range},
+        sql::{Dialect, HEAD, Sql, rid_range},
         types::Hit,
     },
     Clause, Driver, Place, Plan, Scope, order,
@@ -13,15 +13,17 @@ use super::{
     walk::Walk,
 };
 
-/// One hit more than the page has, if there are more.
+/// One hit more than the page has, if there are more; fewer, and true, if there is no room for
+/// all.
 pub(super) async fn page<S: Session>(
     session: &mut S,
     plan: &Plan,
     scopes: &[Scope<'_>],
-    after: Option<&Place>,
+    (after, room): (Option<&Place>, usize),
     explain: &mut Vec<String>,
-) -> Result<Vec<Hit>, StoreError> {
-    let mut hits = Vec::new();
+) -> Result<(Vec<Hit>, bool), StoreError> {
+    let mut hits: Vec<Hit> = Vec::new();
+    let mut left = room;
     for scope in scopes {
         let (low, high) = rid_range(scope.kind);
         if after.is_some_and(|after| after.rid() >= high) {
@@ -29,36 +31,53 @@ pub(super) async fn page<S: Session>(
         }
         let here = after.filter(|after| after.rid() >= low);
         let wanted = plan.limit + 1 - hits.len();
-        let found = one_type(session, plan, scope, (here, wanted), explain).await?;
+        let part = Part {
+            after: here,
+            wanted,
+            room: left,
+        };
+        let (found, cut) = one_type(session, plan, scope, part, explain).await?;
+        let taken: usize = found.iter().map(|hit| hit.stored.body.len()).sum();
+        left = left.saturating_sub(taken);
         hits.extend(found);
-        if hits.len() > plan.limit {
-            break;
+        if cut || hits.len() > plan.limit {
+            return Ok((hits, cut));
         }
     }
-    Ok(hits)
+    Ok((hits, false))
+}
+
+/// Which hits of a type are wanted.
+#[derive(Clone, Copy)]
+struct Part<'p> {
+    after: Option<&'p Place>,
+    wanted: usize,
+    /// Bytes of text.
+    room: usize,
 }
 
 async fn one_type<S: Session>(
     session: &mut S,
     plan: &Plan,
     scope: &Scope<'_>,
-    (after, wanted): (Option<&Place>, usize),
+    part: Part<'_>,
     explain: &mut Vec<String>,
-) -> Result<Vec<Hit>, StoreError> {
-    let driver = match after {
+) -> Result<(Vec<Hit>, bool), StoreError> {
+    let driver = match part.after {
         Some(Place::Key { part, .. }) => Driver::Keys(usize::from(*part)),
         _ => scope.choose_unsorted(session, explain).await?,
     };
     explain.push(format!("{}: driven by {driver:?}", scope.kind));
-    match (driver, after) {
+    match (driver, part.after) {
         // A page that began in the order of numbers goes on in it.
         (Driver::Keys(at), None | Some(Place::Key { .. })) => {
-            by_key(session, scope, at, after, wanted).await
+            by_key(session, scope, at, part).await
         }
         (Driver::Updated(_), None) if plan.types.len() == 1 => {
-            sorted::page(session, plan, std::slice::from_ref(scope), None, explain).await
+            let scopes = std::slice::from_ref(scope);
+            sorted::page(session, plan, scopes, (None, part.room), explain).await
         }
-        _ => by_number(session, scope, driver, after, wanted).await,
+        _ => by_number(session, scope, driver, part).await,
     }
 }
 
@@ -66,23 +85,27 @@ async fn by_number<S: Session>(
     session: &mut S,
     scope: &Scope<'_>,
     driver: Driver,
-    after: Option<&Place>,
-    wanted: usize,
-) -> Result<Vec<Hit>, StoreError> {
+    part: Part<'_>,
+) -> Result<(Vec<Hit>, bool), StoreError> {
     // Very many candidates are not collected just to go on in the order of numbers.
     let driver = match driver {
         Driver::Keys(_) | Driver::Updated(_) => Driver::Scan,
         other => other,
     };
-    let after = after.map_or(rid_range(scope.kind).0 - 1, Place::rid);
+    let after = part.after.map_or(rid_range(scope.kind).0 - 1, Place::rid);
     let mut sql = Sql::new(session.dialect(), "WITH c(rid) AS MATERIALIZED (");
-    scope.push_numbers(&mut sql, driver, after, Some(wanted))?;
+    scope.push_numbers(&mut sql, driver, after, Some(part.wanted))?;
     sql.push(") SELECT ").push(HEAD).push(
         ", v.body FROM c CROSS JOIN resource r CROSS JOIN version v
           WHERE r.rid=c.rid AND v.vid=r.vid",
     );
-    let mut hits = Vec::with_capacity(wanted);
-    for mut row in session.rows(&sql).await? {
+    if sql.dialect == Dialect::Postgres {
+        // SQLite walks the numbers in the order in which they are made.
+        sql.push(" ORDER BY c.rid");
+    }
+    let (rows, cut) = session.rows_within(&sql, part.room).await?;
+    let mut hits = Vec::with_capacity(rows.len());
+    for mut row in rows {
         let stored = row.stored()?;
         let position = Place::Number(stored.head.rid).encode();
         hits.push(Hit {
@@ -91,18 +114,16 @@ async fn by_number<S: Session>(
             position,
         });
     }
-    // Sorting here spares the database to sort rows with their texts.
     hits.sort_unstable_by_key(|hit| hit.stored.head.rid);
-    Ok(hits)
+    Ok((hits, cut))
 }
 
 async fn by_key<S: Session>(
     session: &mut S,
     scope: &Scope<'_>,
     at: usize,
-    after: Option<&Place>,
-    wanted: usize,
-) -> Result<Vec<Hit>, StoreError> {
+    wanted: Part<'_>,
+) -> Result<(Vec<Hit>, bool), StoreError> {
     let Some(Clause::Keys { param, ranges }) = scope.parts.get(at) else {
         return Err(StoreError::Position);
     };
@@ -114,13 +135,13 @@ async fn by_key<S: Session>(
         skip: Some(at),
         descending: false,
     };
-    let from = match after {
+    let from = match wanted.after {
         Some(Place::Key { key, rid, .. }) => Some((key.as_slice(), *rid)),
         _ => None,
     };
-    let found = walk.step(session, scope, from, wanted).await?;
+    let found = walk.step(session, scope, from, wanted.wanted).await?;
     let rids: Vec<i64> = found.iter().map(|(_, rid)| *rid).collect();
-    let mut bodies = order::fetch(session, &rids).await?;
+    let (mut bodies, cut) = order::fetch(session, &rids, wanted.room).await?;
     let hits = found.into_iter().filter_map(|(key, rid)| {
         let position = Place::Key { part, key, rid }.encode();
         Some(Hit {
@@ -129,5 +150,5 @@ async fn by_key<S: Session>(
             position,
         })
     });
-    Ok(hits.collect())
+    Ok((hits.collect(), cut))
 }

@@ -33,7 +33,16 @@ impl Session for Handle<'_> {
     }
 
     fn rows(&mut self, sql: &Sql) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
-        ready(rows(self.0, sql).map_err(failure))
+        let all = rows(self.0, sql, usize::MAX);
+        ready(all.map(|(rows, _)| rows).map_err(failure))
+    }
+
+    fn rows_within(
+        &mut self,
+        sql: &Sql,
+        room: usize,
+    ) -> impl Future<Output = Result<(Vec<Row>, bool), StoreError>> + Send {
+        ready(rows(self.0, sql, room).map_err(failure))
     }
 
     fn execute(&mut self, sql: &Sql) -> impl Future<Output = Result<u64, StoreError>> + Send {
@@ -58,19 +67,25 @@ impl ToSql for Value {
     }
 }
 
-fn rows(connection: &Connection, sql: &Sql) -> rusqlite::Result<Vec<Row>> {
+fn rows(connection: &Connection, sql: &Sql, room: usize) -> rusqlite::Result<(Vec<Row>, bool)> {
     let mut statement = connection.prepare_cached(&sql.text)?;
     let width = statement.column_count();
     let mut found = statement.query(rusqlite::params_from_iter(&sql.args))?;
     let mut rows = Vec::new();
+    let mut taken = 0;
     while let Some(row) = found.next()? {
+        if taken > room {
+            return Ok((rows, true));
+        }
         let mut values = Vec::with_capacity(width);
         for column in 0..width {
             values.push(value(row.get_ref(column)?)?);
         }
-        rows.push(Row::new(values));
+        let row = Row::new(values);
+        taken += row.weight();
+        rows.push(row);
     }
-    Ok(rows)
+    Ok((rows, false))
 }
 
 fn value(value: ValueRef<'_>) -> rusqlite::Result<Value> {

@@ -269,9 +269,9 @@ fn is_harmless(attribute: &str, address: &str) -> bool {
 /// stand for either.
 fn is_local_image(address: &str) -> bool {
     let is_slash = |c: char| matches!(c, '/' | '\\');
-    let hidden = address.replace("&amp;", "").contains('&');
-    let names_host = address.starts_with(is_slash) && address[1..].starts_with(is_slash);
-    !(hidden || names_host)
+    let is_hidden = address.replace("&amp;", "").contains('&');
+    let is_foreign = address.starts_with(is_slash) && address[1..].starts_with(is_slash);
+    !is_hidden && !is_foreign
 }
 
 /// Whether a style stays inside the resource: its images are data or lie beside it.
