@@ -251,6 +251,15 @@ impl Config {
         if let Some(reason) = self.http.base_url.as_deref().and_then(no_base) {
             refuse("http.base_url", reason);
         }
+        for origin in &self.http.cors_origins {
+            if !is_origin(origin) {
+                let reason = format!(
+                    "'{origin}' is no origin; write scheme and host as in https://app.example.org, \
+                     or *"
+                );
+                refuse("http.cors_origins", &reason);
+            }
+        }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));
         }
@@ -281,6 +290,18 @@ fn no_base(url: &str) -> Option<&'static str> {
     }
     rest.contains(|letter: char| letter.is_whitespace() || letter.is_control())
         .then_some("must have no spaces")
+}
+
+/// `*`, or scheme, host and perhaps port, as browsers send them.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return text == "*";
+    };
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    matches!(scheme, "http" | "https")
+        && authority.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && authority.chars().all(is_part)
 }
 
 /// A database URL with its password replaced by `***`.

@@ -17,11 +17,12 @@ pub struct Limits {
     /// Bytes of a Bundle, after decompression. 25,000 entries of a long patient record are about
     /// 60 MB.
     pub bundle_bytes: usize,
-    /// Bytes of all larger bodies together that are being received or worked on: what many
-    /// clients with large Bundles at the same time may take of the memory.
+    /// Bytes of all larger bodies together that are being received or worked on, with 24 for each
+    /// of their JSON values: what many clients with large Bundles at the same time may take of
+    /// the memory.
     pub bodies_bytes: usize,
-    /// Objects and arrays inside one another. R4's examples have up to 16 levels, its code systems
-    /// 22; every walk over a document may use the stack this deep.
+    /// Objects and arrays inside one another, 64 at most. R4's examples have up to 16 levels, its
+    /// code systems 22; every walk over a document may use the stack this deep.
     pub json_depth: usize,
     /// JSON values in one body. A value costs 24 bytes while the body is looked at, whatever its
     /// text, so that bytes alone do not bound memory.
@@ -71,6 +72,9 @@ pub struct Limits {
     /// Milliseconds that shutdown waits for requests in flight.
     pub shutdown_ms: u64,
 }
+
+/// Bytes of a URL or of headers that every connection can be given room for.
+const LARGEST_HEAD: usize = 1 << 20;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -136,12 +140,25 @@ impl Limits {
             ("json_values", self.json_values),
             ("bundle_entries", self.bundle_entries),
             ("page_default", self.page_default),
+            ("search_params", self.search_params),
+            ("search_values", self.search_values),
+            ("conditional_delete", self.conditional_delete),
             ("requests", self.requests),
             ("connections", self.connections),
             ("commit_queue", self.commit_queue),
         ] {
             if value == 0 {
                 found.push((key, "must be at least 1".to_owned()));
+            }
+        }
+        for (key, value) in [
+            ("header_ms", self.header_ms),
+            ("request_ms", self.request_ms),
+            ("query_ms", self.query_ms),
+        ] {
+            if value == 0 {
+                let reason = "must be at least 1: nothing is done in no time";
+                found.push((key, reason.to_owned()));
             }
         }
         if self.page_default > self.page_max {
@@ -153,14 +170,19 @@ impl Limits {
                 ),
             ));
         }
-        if self.json_depth > 512 {
-            found.push((
-                "json_depth",
-                "more than 512 may exhaust the stack".to_owned(),
-            ));
+        if self.json_depth > Bounds::default().depth {
+            let most = Bounds::default().depth;
+            let reason = format!("must be at most {most}: what is stored is read with this depth");
+            found.push(("json_depth", reason));
         }
-        if self.url_bytes < 1_024 {
-            found.push(("url_bytes", "must be at least 1024".to_owned()));
+        for (key, value) in [
+            ("url_bytes", self.url_bytes),
+            ("header_bytes", self.header_bytes),
+        ] {
+            if !(1_024..=LARGEST_HEAD).contains(&value) {
+                let reason = format!("must be between 1024 and {LARGEST_HEAD}");
+                found.push((key, reason));
+            }
         }
         if self.bodies_bytes < self.bundle_bytes.max(self.resource_bytes) {
             let reason = "must be at least bundle_bytes and resource_bytes";
@@ -198,5 +220,31 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(limits.problems()[0].0, "page_default");
+    }
+
+    #[test]
+    fn what_would_leave_a_useless_server_is_named() {
+        let with = |change: fn(&mut Limits)| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            limits.problems().into_iter().map(|(key, _)| key).collect()
+        };
+        let cases: [(&str, fn(&mut Limits)); 11] = [
+            ("json_depth", |limits| limits.json_depth = 65),
+            ("request_ms", |limits| limits.request_ms = 0),
+            ("query_ms", |limits| limits.query_ms = 0),
+            ("header_ms", |limits| limits.header_ms = 0),
+            ("conditional_delete", |limits| limits.conditional_delete = 0),
+            ("search_params", |limits| limits.search_params = 0),
+            ("search_values", |limits| limits.search_values = 0),
+            ("url_bytes", |limits| limits.url_bytes = 1 << 62),
+            ("url_bytes", |limits| limits.url_bytes = 1_023),
+            ("header_bytes", |limits| limits.header_bytes = usize::MAX),
+            ("header_bytes", |limits| limits.header_bytes = 0),
+        ];
+        for (key, change) in cases {
+            let found: Vec<&str> = with(change);
+            assert_eq!(found, [key]);
+        }
     }
 }

@@ -79,8 +79,7 @@ impl Fault for NoSpace {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_and_loses_none() {
     let folder = tempfile::tempdir().unwrap();
-    // Else the signal that comes with the refusal ends the process.
-    let binary = wrapped(folder.path(), "trap '' XFSZ");
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_rotunda"));
     held(
         &drill::refusal(&plan(folder.path(), binary), &NoSpace)
             .await

@@ -6,9 +6,10 @@ mod import;
 mod maintenance;
 mod serve;
 
-use std::{fmt, path::PathBuf, process::ExitCode};
+use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     config::{Config, ConfigError, LogFormat},
@@ -130,7 +131,12 @@ failure_from!(
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     let result = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(run(command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(run(command));
+            // Queries that nobody waits for any more.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            result
+        }
         Err(error) => Err(error.into()),
     };
     server::log::flush();
@@ -143,7 +149,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Writing beyond RLIMIT_FSIZE raises a signal that ends the process. With a handler for it, the
+/// write fails instead, as on a full disk.
+fn outlive_file_size_limit() -> std::io::Result<()> {
+    let beyond = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // The handler stays when what listens to it is gone.
+    signal(beyond).map(drop)
+}
+
 async fn run(command: Command) -> Result<ExitCode, Failure> {
+    outlive_file_size_limit()?;
     match command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Import(arguments) => import::run(arguments).await,

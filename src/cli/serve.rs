@@ -63,12 +63,15 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let store = without_password(&config.store_url()?);
     println!("{}", announcement(&server, &store, config.log.format));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("shutting down: finishing the requests in flight");
-    server.stop().await?;
+    let mut asked = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    asked().await;
+    tracing::info!("shutting down: finishing the requests in flight; a second signal ends them");
+    server.stop(asked()).await?;
     Ok(ExitCode::SUCCESS)
 }
 

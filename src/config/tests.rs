@@ -118,6 +118,34 @@ fn a_base_url_can_be_appended_to() {
 }
 
 #[test]
+fn origins_are_a_scheme_and_a_host() {
+    let mut config = Config::default();
+    config.http.cors_origins = [
+        "*",
+        "https://app.example.org",
+        "http://localhost:3000/",
+        "http://[::1]:80",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    assert_eq!(config.problems(), []);
+    for wrong in [
+        "app",
+        "app.example.org",
+        "https://",
+        "https://a/b",
+        "ftp://a",
+        "null",
+        "https://u@a",
+        "",
+    ] {
+        config.http.cors_origins = vec![wrong.to_owned()];
+        let keys: Vec<_> = config.problems().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["http.cors_origins"], "{wrong}");
+    }
+}
+
+#[test]
 fn passwords_are_never_printed() {
     for (url, shown) in [
         ("sqlite:a.db", "sqlite:a.db"),

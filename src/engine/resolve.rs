@@ -156,13 +156,6 @@ impl Engine {
                  which shapes results and says nothing about what matches; leave it out"
             )));
         }
-        if params.is_empty() {
-            return Err(Error::new(
-                ErrorKind::PreconditionFailed,
-                "required",
-                "the condition names no search parameter and would match everything",
-            ));
-        }
         let registry = self.registry();
         let request = search::Request {
             scope: search::Scope::Type(kind),
@@ -171,9 +164,17 @@ impl Engine {
             base_url: &self.settings.base_url,
             now: self.clock.now(),
         };
-        let query = search::parse(&request, &registry, &self.search_limits)
+        let parsed = search::parse(&request, &registry, &self.search_limits)
             .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
-        let mut plan = self.compile(&query, access).await?;
+        let mut plan = self.compile(&parsed, access).await?;
+        if plan.filter.is_always() {
+            return Err(Error::new(
+                ErrorKind::PreconditionFailed,
+                "required",
+                "the condition names no search parameter that tells resources apart and would \
+                 match everything; say which one is meant, as in identifier=system|value",
+            ));
+        }
         plan.limit = limit;
         plan.total = TotalMode::None;
         plan.sort.clear();

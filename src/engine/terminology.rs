@@ -103,16 +103,16 @@ impl Engine {
         let set = if let Some(id) = name.strip_prefix("ValueSet/") {
             let found = self.read(ResourceType::VALUE_SET, id, access).await;
             let found = found.map_err(|_| unknown(name))?;
-            let doc = Arc::new(parse_body(found.kind, &found.id, &found.body)?);
+            let doc = parse_body(found.kind, &found.id, &found.body)?;
             self.fill(&mut shelf, terminology::dependencies(doc.root()))
                 .await?;
-            terminology::expand_value_set(doc.root(), &shelf, limit)
+            apart(move || terminology::expand_value_set(doc.root(), &shelf, limit)).await?
         } else {
             let first = vec![(ResourceType::VALUE_SET, name.to_owned())];
             self.fill(&mut shelf, first).await?;
-            terminology::expand(name, &shelf, limit)
+            let name = name.to_owned();
+            apart(move || terminology::expand(&name, &shelf, limit)).await?
         };
-        let set = set.map_err(refused)?;
         let mut codes: Vec<(String, String)> = set
             .pairs()
             .map(|(system, code)| (system.to_owned(), code.to_owned()))
@@ -141,11 +141,13 @@ impl Engine {
         let mut shelf = Shelf::default();
         let first = vec![(ResourceType::CODE_SYSTEM, system.to_owned())];
         self.fill(&mut shelf, first).await?;
-        let codes = walk(system, code, &shelf, limit).map_err(refused)?;
-        Ok(codes
-            .into_iter()
-            .map(|code| (system.to_owned(), code))
-            .collect())
+        let (system, code) = (system.to_owned(), code.to_owned());
+        apart(move || {
+            let codes = walk(&system, &code, &shelf, limit)?;
+            let coded = |code| (system.clone(), code);
+            Ok(codes.into_iter().map(coded).collect())
+        })
+        .await
     }
 
     /// Fetches what is stored of `wanted` and of all that it is made of.
@@ -224,6 +226,21 @@ impl Engine {
         hit.map(|hit| parse_stored(&hit.stored).map(Arc::new))
             .transpose()
     }
+}
+
+/// Does what may take long away from the threads that answer requests.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Issue> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "the expansion of a value set failed");
+        Error::new(
+            ErrorKind::Internal,
+            "exception",
+            "the codes that the search needs cannot be computed",
+        )
+    })?;
+    done.map_err(refused)
 }
 
 fn unknown(name: &str) -> Error {

@@ -4,13 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    body::Body,
+    extract::{Request, State},
     http::{StatusCode, header},
-    response::IntoResponse,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::{
+    host::{self, Hosts},
+    negotiate::Format,
+};
 use crate::engine::Engine;
 
 /// The process's metrics, in the form that Prometheus reads.
@@ -54,13 +60,27 @@ struct Admin {
     metrics: Option<Metrics>,
 }
 
-/// `/health/live`, `/health/ready` and `/metrics`.
+/// `/health/live`, `/health/ready` and `/metrics`, for those who name this computer or the host
+/// of the base URL: there is never any authentication here.
 pub fn admin_router(engine: Arc<Engine>, metrics: Option<Metrics>) -> Router {
     Router::new()
         .route("/health/live", get(async || "alive\n"))
         .route("/health/ready", get(ready))
         .route("/metrics", get(scrape))
+        .layer(middleware::from_fn_with_state(
+            Hosts::new(&engine.settings().base_url),
+            guard,
+        ))
         .with_state(Admin { engine, metrics })
+}
+
+async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let checked = host::check_one(parts.version, &parts.headers).and_then(|()| hosts.check(&parts));
+    match checked {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(failure) => failure.reply(Format::default()).map(Body::from),
+    }
 }
 
 /// Ready means that the store answers.

@@ -41,11 +41,11 @@ pub async fn read(
     let Some(coding) = headers.get(header::CONTENT_ENCODING) else {
         return Ok(raw);
     };
-    let whole = decompress(raw, coding.to_str().unwrap_or("?").trim(), limit).await?;
-    if working.hold(whole.len()) {
-        Ok(whole)
-    } else {
-        Err(Failure::overloaded())
+    // Codings are case-insensitive (RFC 9110, section 8.4.1).
+    let coding = coding.to_str().unwrap_or("?").trim().to_ascii_lowercase();
+    match unpacker(&coding)? {
+        None => Ok(raw),
+        Some(open) => unpack(raw, open, limit, working).await,
     }
 }
 
@@ -87,9 +87,13 @@ async fn collect(mut body: Body, limit: usize, working: &Working<'_>) -> Result<
     })
 }
 
-async fn decompress(raw: Bytes, coding: &str, limit: usize) -> Result<Bytes, Failure> {
-    let open: fn(Bytes) -> std::io::Result<Box<dyn Read>> = match coding {
-        "" | "identity" => return Ok(raw),
+/// Begins to unpack.
+type Open = fn(Bytes) -> std::io::Result<Box<dyn Read + Send>>;
+
+/// How a coding is unpacked; `None` for bodies that are as they are.
+fn unpacker(coding: &str) -> Result<Option<Open>, Failure> {
+    let open: Open = match coding {
+        "" | "identity" => return Ok(None),
         "gzip" | "x-gzip" => |raw| {
             let reader = flate2::bufread::MultiGzDecoder::new(std::io::Cursor::new(raw));
             Ok(Box::new(reader))
@@ -110,19 +114,47 @@ async fn decompress(raw: Bytes, coding: &str, limit: usize) -> Result<Bytes, Fai
             ));
         }
     };
-    let unpack = move || -> std::io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        open(raw)?.take(limit as u64 + 1).read_to_end(&mut out)?;
-        Ok(out)
-    };
-    let out = tokio::task::spawn_blocking(unpack)
-        .await
-        .map_err(|_| Failure::bad_request("The compressed body cannot be read."))?
-        .map_err(|_| Failure::bad_request("The body is not what its Content-Encoding says."))?;
-    if out.len() > limit {
-        return Err(too_large(limit));
+    Ok(Some(open))
+}
+
+/// Bytes that are unpacked at a time, first and at most: their room is held before.
+const PIECE: (usize, usize) = (32 << 10, 1 << 20);
+
+/// Unpacks piece by piece, so that what a few bytes become is counted as it comes.
+async fn unpack(
+    raw: Bytes,
+    open: Open,
+    limit: usize,
+    working: &Working<'_>,
+) -> Result<Bytes, Failure> {
+    let packed = raw.len();
+    let mut reader = open(raw).map_err(|_| not_as_said())?;
+    let mut out = Vec::new();
+    loop {
+        let before: usize = out.len();
+        let more = before.clamp(PIECE.0, PIECE.1).min(limit + 1 - before);
+        if !working.hold(packed + out.capacity().max(before + more)) {
+            return Err(Failure::overloaded());
+        }
+        let step = move || {
+            reader.by_ref().take(more as u64).read_to_end(&mut out)?;
+            Ok::<_, std::io::Error>((reader, out))
+        };
+        (reader, out) = tokio::task::spawn_blocking(step)
+            .await
+            .map_err(|_| Failure::bad_request("The compressed body cannot be read."))?
+            .map_err(|_| not_as_said())?;
+        if out.len() > limit {
+            return Err(too_large(limit));
+        }
+        if out.len() - before < more {
+            return Ok(Bytes::from(out));
+        }
     }
-    Ok(Bytes::from(out))
+}
+
+fn not_as_said() -> Failure {
+    Failure::bad_request("The body is not what its Content-Encoding says.")
 }
 
 /// 8 MiB: what RFC 9659 lets a zstd content coding need.
@@ -139,11 +171,13 @@ fn too_large(limit: usize) -> Failure {
     )
 }
 
-/// Parses a body as JSON.
+/// Parses a body as JSON. Its values are counted with its bytes: many small ones take several
+/// times the memory of their text.
 ///
 /// # Errors
-/// 400 with line and column where it is not, 413 if it holds more values than allowed.
-pub async fn parse(bytes: Bytes, bounds: Bounds) -> Result<Doc, Failure> {
+/// 400 with line and column where it is not, 413 if it holds more values than allowed, 503 if
+/// there is no room for them at present.
+pub async fn parse(bytes: Bytes, bounds: Bounds, working: &Working<'_>) -> Result<Doc, Failure> {
     if bytes.is_empty() {
         return Err(Failure::of(
             StatusCode::BAD_REQUEST,
@@ -152,6 +186,10 @@ pub async fn parse(bytes: Bytes, bounds: Bounds) -> Result<Doc, Failure> {
                 "The request has no body; it needs a JSON document.",
             ),
         ));
+    }
+    let values = Doc::values_at_most(&bytes).min(bounds.nodes);
+    if !working.hold(bytes.len() + values * Doc::VALUE_BYTES) {
+        return Err(Failure::overloaded());
     }
     if bytes.len() < PARSE_APART {
         return Ok(Doc::parse_bytes(&bytes, &bounds)?);
@@ -217,6 +255,57 @@ mod tests {
             let refused = read_within(99_999).await.unwrap_err();
             assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{coding}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_unpacks_to_much_is_counted_while_it_does() {
+        let limits = Limits {
+            bodies_bytes: 8 << 20,
+            ..Limits::default()
+        };
+        let load = Load::default();
+        let other = load.enter(&limits).unwrap();
+        assert!(other.hold(4 << 20));
+        let headers = encoded("gzip");
+        let packed = |bytes| Body::from(gzip(&vec![b' '; bytes]));
+        let working = load.enter(&limits).unwrap();
+        let refused = read(packed(64 << 20), &headers, 128 << 20, &working).await;
+        assert_eq!(refused.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+        drop(working);
+        let working = load.enter(&limits).unwrap();
+        assert!(
+            read(packed(1 << 20), &headers, 128 << 20, &working)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn the_values_of_a_body_are_counted_with_its_bytes() {
+        let limits = Limits {
+            bodies_bytes: 2 << 20,
+            ..Limits::default()
+        };
+        let load = Load::default();
+        let other = load.enter(&limits).unwrap();
+        assert!(other.hold(1 << 20));
+        let of = |item: &str, times| {
+            let text = format!("[{}0]", format!("{item},").repeat(times));
+            async {
+                let working = load.enter(&limits).unwrap();
+                parse(Bytes::from(text), limits.resource_bounds(), &working).await
+            }
+        };
+        let refused = of("{}", 100_000).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        let long = format!("\"{}\"", "x".repeat(1_000));
+        assert!(of(&long, 300).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_name_of_a_coding_may_be_in_capitals() {
+        let body = Body::from(gzip(b"{}"));
+        assert_eq!(receive(body, &encoded("GZIP"), 100).await.unwrap(), "{}");
     }
 
     #[tokio::test]

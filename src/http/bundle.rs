@@ -10,7 +10,7 @@ pub async fn bundle(call: &Call<'_>, body: Body) -> Result<Reply, Failure> {
     call.expect_body(&[BodyType::Json], JSON)?;
     let limits = &call.engine().settings().limits;
     let bytes = call.receive(body, limits.bundle_bytes).await?;
-    let doc = body::parse(bytes, limits.bundle_bounds()).await?;
+    let doc = body::parse(bytes, limits.bundle_bounds(), call.working).await?;
     let options = BundleOptions {
         // The client has what it sent; a transaction may have thousands of entries.
         prefer: call.prefer.answer.unwrap_or(Return::Minimal),

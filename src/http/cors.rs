@@ -35,32 +35,6 @@ impl Origins {
             || self.allowed(request).is_some()
     }
 
-    /// False for a request that names another host than this computer or that of the base URL:
-    /// while there is no authentication, a page whose name was pointed at this computer (DNS
-    /// rebinding) would read everything.
-    pub fn is_addressed(&self, request: &HeaderMap) -> bool {
-        let Some(host) = request.get(header::HOST) else {
-            return true;
-        };
-        let Ok(host) = host.to_str() else {
-            return false;
-        };
-        let own = self
-            .own
-            .split_once("://")
-            .map_or("", |(_, authority)| authority);
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
-        };
-        host.eq_ignore_ascii_case(own)
-            || name.eq_ignore_ascii_case("localhost")
-            || name == "[::1]"
-            || name
-                .parse()
-                .is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
-    }
-
     /// What `Access-Control-Allow-Origin` says to this request.
     fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
         let origin = request.get(header::ORIGIN)?;
@@ -138,35 +112,6 @@ mod tests {
         assert!(from(Method::GET, "https://evil.example"));
         assert!(!from(Method::POST, "https://evil.example"));
         assert!(!from(Method::DELETE, "null"));
-    }
-
-    #[test]
-    fn a_foreign_name_for_this_computer_is_noticed() {
-        let origins = Origins::new(&[], BASE);
-        let addressed = |host: &'static str| {
-            let value = HeaderValue::from_static(host);
-            origins.is_addressed(&HeaderMap::from_iter([(header::HOST, value)]))
-        };
-        for fine in [
-            "127.0.0.1:8080",
-            "127.0.0.1",
-            "localhost:80",
-            "LOCALHOST",
-            "[::1]:8080",
-            "[::1]",
-            "fhir.example.org:8443",
-        ] {
-            assert!(addressed(fine), "{fine}");
-        }
-        for foreign in [
-            "evil.example",
-            "evil.example:8080",
-            "127.0.0.1.evil.example",
-            "10.0.0.1",
-            "",
-        ] {
-            assert!(!addressed(foreign), "{foreign}");
-        }
     }
 
     fn allowed(origins: &[&str], origin: &'static str) -> Option<String> {

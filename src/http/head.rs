@@ -5,15 +5,17 @@ use axum::http::{StatusCode, request::Parts};
 use super::{
     Server,
     failure::Failure,
+    host,
     query::{self, Pairs},
 };
 
 /// Refuses heads that are too large, and pages in browsers that have no business here.
 ///
 /// # Errors
-/// 414, 431, 421 and 403.
+/// 414, 431, 400, 421 and 403.
 pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
     check_sizes(server, parts)?;
+    host::check_one(parts.version, &parts.headers)?;
     check_sender(server, parts)
 }
 
@@ -51,20 +53,16 @@ fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
 
 /// Pages in browsers that have no business here.
 fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
-    let refuse = |status, diagnostics| Err(Failure::new(status, "forbidden", diagnostics));
-    if server.settings.open && !server.origins.is_addressed(&parts.headers) {
-        return refuse(
-            StatusCode::MISDIRECTED_REQUEST,
-            "The Host of the request is not this server. While it is open to all, it answers \
-             under 127.0.0.1, localhost and the host of http.base_url only.",
-        );
+    if server.settings.open {
+        server.hosts.check(parts)?;
     }
     if !server.origins.may_send(&parts.method, &parts.headers) {
-        return refuse(
+        return Err(Failure::new(
             StatusCode::FORBIDDEN,
+            "forbidden",
             "Pages of this origin may not change anything here; http.cors_origins names those \
              that may.",
-        );
+        ));
     }
     Ok(())
 }

@@ -71,7 +71,8 @@ impl Working<'_> {
         true
     }
 
-    /// The request's body has become this large; false if all bodies together are too large.
+    /// The request's body, with what is made of it, has become this large; false if all bodies
+    /// together are too large. One that is alone is only bound by its own limits.
     #[must_use]
     pub fn hold(&self, bytes: usize) -> bool {
         let held = self.held.load(Relaxed);
@@ -80,7 +81,7 @@ impl Working<'_> {
         }
         self.held.store(bytes, Relaxed);
         let all = self.load.bytes.fetch_add(bytes - held, Relaxed) + bytes - held;
-        all <= self.limits.bodies_bytes
+        all <= self.limits.bodies_bytes || all == bytes
     }
 }
 

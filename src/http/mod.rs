@@ -16,6 +16,7 @@ mod failure;
 mod files;
 mod head;
 mod headers;
+mod host;
 mod load;
 mod metadata;
 mod negotiate;
@@ -82,6 +83,7 @@ struct Server {
     engine: Arc<Engine>,
     settings: Settings,
     origins: cors::Origins,
+    hosts: host::Hosts,
     ids: request_id::RequestIds,
     load: load::Load,
     meters: Meters,
@@ -92,6 +94,7 @@ struct Server {
 pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
     let server = Server {
         origins: cors::Origins::new(&settings.cors_origins, &engine.settings().base_url),
+        hosts: host::Hosts::new(&engine.settings().base_url),
         engine,
         settings,
         ids: request_id::RequestIds::default(),

@@ -176,7 +176,7 @@ async fn validate(
         None
     } else {
         call.expect_body(&[BodyType::Json], JSON)?;
-        Some(body::parse(bytes, limits.resource_bounds()).await?)
+        Some(body::parse(bytes, limits.resource_bounds(), call.working).await?)
     };
     let parameter = |name| query::last(&call.pairs, name).map(str::to_owned);
     let request = ValidateRequest {
@@ -202,7 +202,7 @@ async fn everything(
         let bytes = call.receive(body, limits.resource_bytes).await?;
         if !bytes.is_empty() {
             call.expect_body(&[BodyType::Json], JSON)?;
-            let doc = body::parse(bytes, limits.resource_bounds()).await?;
+            let doc = body::parse(bytes, limits.resource_bounds(), call.working).await?;
             read_parameters(&doc, &mut call.pairs)?;
         }
     }
@@ -219,7 +219,7 @@ async fn json_body(call: &Call<'_>, body: Body) -> Result<Doc, Failure> {
     call.expect_body(&[BodyType::Json], JSON)?;
     let limits = &call.engine().settings().limits;
     let bytes = call.receive(body, limits.resource_bytes).await?;
-    body::parse(bytes, limits.resource_bounds()).await
+    body::parse(bytes, limits.resource_bounds(), call.working).await
 }
 
 /// The primitive parameters of a Parameters resource, as a query would give them.

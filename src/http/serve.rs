@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -61,11 +62,12 @@ struct Shared {
     open: AtomicUsize,
     /// Asks an idle connection to close, the oldest first.
     make_room: Notify,
+    /// Says when to finish; when its sender is gone, there is no more time for that.
     stop: watch::Receiver<bool>,
 }
 
 /// Serves `router` on `listener` until `shutdown` is done, then finishes what is in flight.
-/// Gives the number of connections that had to be cut off.
+/// Gives the number of connections that had to be cut off. If the future is dropped, all are.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -99,7 +101,13 @@ pub async fn serve(
         }
     };
     let _ = timeout(bounds.shutdown_time, all_closed).await;
+    drop(stop);
     shared.open.load(Ordering::Acquire)
+}
+
+/// Done when there is no more time to finish.
+async fn out_of_time(mut stop: watch::Receiver<bool>) {
+    while stop.changed().await.is_ok() {}
 }
 
 /// Idle connections that close when the operating system gives no more.
@@ -112,7 +120,13 @@ async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
                 let _ = stream.set_nodelay(true);
                 let open = shared.open.fetch_add(1, Ordering::AcqRel) + 1;
                 let counted = Open(shared.clone());
-                tokio::spawn(connection(counted, stream));
+                let cut_off = out_of_time(shared.stop.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = connection(counted, stream) => {}
+                        () = cut_off => {}
+                    }
+                });
                 if open > most {
                     shared.make_room.notify_one();
                 }
@@ -182,18 +196,32 @@ async fn connection(open: Open, stream: TcpStream) {
     let mut http = shared.http.serve_connection(io, service);
     let mut stop = shared.stop.clone();
     let mut closing = false;
+    let mut asked_to_go = None;
     let ended = loop {
+        let step = poll_fn(|cx| {
+            if let Poll::Ready(ended) = http.poll_without_shutdown(cx) {
+                return Poll::Ready(Some(ended));
+            }
+            // A connection at work does not wait to be asked: the request to make room stays for
+            // the next one that is idle.
+            if closing || activity.in_flight.load(Ordering::Relaxed) {
+                asked_to_go = None;
+                return Poll::Pending;
+            }
+            asked_to_go
+                .get_or_insert_with(|| Box::pin(shared.make_room.notified()))
+                .as_mut()
+                .poll(cx)
+                .map(|()| None)
+        });
         tokio::select! {
             biased;
-            ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => break ended,
-            () = shared.make_room.notified(), if !closing => {
-                if activity.in_flight.load(Ordering::Relaxed) {
-                    shared.make_room.notify_one();
-                    continue;
-                }
-            }
+            ended = step => if let Some(ended) = ended {
+                break ended;
+            },
             _ = stop.wait_for(|stop| *stop), if !closing => {}
         }
+        asked_to_go = None;
         if activity.requests.load(Ordering::Relaxed) == 0 {
             // hyper would wait for a first request.
             return;

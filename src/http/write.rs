@@ -18,7 +18,10 @@ use super::{
     negotiate::BodyType,
     query::{self, Pairs},
 };
-use crate::engine::{Done, DoneStatus, ErrorKind, Operation, Resource, Return, Target};
+use crate::{
+    engine::{Done, DoneStatus, ErrorKind, Operation, Resource, Return, Target},
+    search,
+};
 
 /// What to send, in words.
 pub const JSON: &str = "application/fhir+json";
@@ -71,7 +74,7 @@ pub async fn patch(
     let bytes = call.receive(body, limits.resource_bytes).await?;
     let operation = Operation::Patch {
         kind,
-        patch: body::parse(bytes, limits.resource_bounds()).await?,
+        patch: body::parse(bytes, limits.resource_bounds(), call.working).await?,
         if_match: expected_version(call, kind, &target).await?,
         target,
     };
@@ -112,7 +115,7 @@ async fn resource(
     if raw_content {
         return binary::wrap(call.headers(), id, &bytes, limits.resource_bounds());
     }
-    body::parse(bytes, limits.resource_bounds()).await
+    body::parse(bytes, limits.resource_bounds(), call.working).await
 }
 
 /// The search of a conditional update, patch or delete: the query as it came, without what only
@@ -144,8 +147,7 @@ fn if_none_exist(call: &Call<'_>) -> Result<Option<String>, Failure> {
     let text = std::str::from_utf8(header.as_bytes())
         .unwrap_or_default()
         .trim();
-    // Some clients send the whole URL of the search.
-    let query = text.split_once('?').map_or(text, |(_, query)| query);
+    let query = search::condition(text);
     if query.is_empty() {
         return Err(Failure::bad_request(
             "If-None-Exist must hold a search, as in If-None-Exist: identifier=system|value.",

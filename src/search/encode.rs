@@ -1,5 +1,14 @@
 //! The text of a search: what a self link says.
 
+/// The query of a condition: some clients send the whole URL of the search. A `?` behind a `=`
+/// belongs to a value.
+pub fn condition(text: &str) -> &str {
+    match text.split_once('?') {
+        Some((path, query)) if !path.contains('=') => query,
+        _ => text,
+    }
+}
+
 /// `name=value&…` with percent encoding, in the order given.
 pub fn encode<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::new();

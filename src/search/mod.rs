@@ -34,7 +34,7 @@ mod values;
 mod words;
 
 pub use compartment::access_clause;
-pub use encode::{decode, encode};
+pub use encode::{condition, decode, encode};
 pub use parse::parse;
 pub use query::{Include, Need, Query, Request, Resolved, Scope, SearchLimits, Summary};
 pub use words::words;

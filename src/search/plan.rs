@@ -83,6 +83,34 @@ pub enum Clause {
     },
 }
 
+impl Clause {
+    /// True if it lets every resource pass, whatever is stored: nothing was asked.
+    pub fn is_always(&self) -> bool {
+        self.constant() == Some(true)
+    }
+
+    /// What the clause is for every resource, if that shows in its form.
+    fn constant(&self) -> Option<bool> {
+        match self {
+            Self::All(parts) if parts.iter().any(|part| part.constant() == Some(false)) => {
+                Some(false)
+            }
+            Self::All(parts) => parts.iter().all(Self::is_always).then_some(true),
+            Self::Any(parts) if parts.iter().any(Self::is_always) => Some(true),
+            Self::Any(parts) => {
+                let never = parts.iter().all(|part| part.constant() == Some(false));
+                never.then_some(false)
+            }
+            Self::Not(part) => part.constant().map(|constant| !constant),
+            Self::Updated {
+                from: None,
+                to: None,
+            } => Some(true),
+            _ => None,
+        }
+    }
+}
+
 /// The parameters of a type by which its resources answer to canonical references (R4
 /// `references.html#canonical`): a reference without version means all versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,3 +275,34 @@ pub enum TotalMode {
 /// Where a page ended: bytes that only the store reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(pub Vec<u8>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clauses_that_ask_nothing_are_known_by_their_form() {
+        let (all, any) = (Clause::All, Clause::Any);
+        let not = |part| Clause::Not(Box::new(part));
+        let some = || Clause::Ids(vec!["a".to_owned()]);
+        let open = Clause::Updated {
+            from: None,
+            to: None,
+        };
+        for (clause, expected) in [
+            (all(vec![]), true),
+            (all(vec![all(vec![]), any(vec![some(), all(vec![])])]), true),
+            (not(any(vec![])), true),
+            (not(all(vec![all(vec![]), any(vec![])])), true),
+            (open, true),
+            (any(vec![]), false),
+            (not(all(vec![])), false),
+            (some(), false),
+            (not(some()), false),
+            (all(vec![all(vec![]), some()]), false),
+            (any(vec![any(vec![]), some()]), false),
+        ] {
+            assert_eq!(clause.is_always(), expected, "{clause:?}");
+        }
+    }
+}

@@ -3,9 +3,13 @@
 mod demo;
 pub mod log;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{AbortHandle, JoinError, JoinHandle},
+};
 
 use crate::{
     clock::SystemClock,
@@ -198,22 +202,42 @@ impl Server {
         demo::load(&self.engine, &self.store).await
     }
 
-    /// Takes no more requests, finishes those in flight, and closes the store.
+    /// Takes no more requests, finishes those in flight, and closes the store. When `hurry` is
+    /// done, what is still in flight is cut off; writes that have begun end all the same.
     ///
     /// # Errors
     /// None at present; what was cut off is logged.
-    pub async fn stop(self) -> Result<(), StartError> {
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> Result<(), StartError> {
         let _ = self.stop.send(true);
-        for listener in self.listeners {
-            match listener.await {
-                Ok(0) => {}
-                Ok(open) => tracing::warn!(open, "connections were cut off at shutdown"),
-                Err(error) => tracing::error!(%error, "a listener broke down"),
+        let listeners = self.listeners.each_ref().map(JoinHandle::abort_handle);
+        let mut finish = pin!(async {
+            for listener in self.listeners {
+                report(listener.await);
+            }
+        });
+        tokio::select! {
+            () = &mut finish => {}
+            () = hurry => {
+                // Their connections end with them.
+                listeners.iter().for_each(AbortHandle::abort);
+                finish.await;
             }
         }
         drop(self.engine);
         close(self.store).await;
         Ok(())
+    }
+}
+
+/// Says in the log how a listener ended.
+fn report(ended: Result<usize, JoinError>) {
+    match ended {
+        Ok(0) => {}
+        Ok(open) => tracing::warn!(open, "connections were cut off at shutdown"),
+        Err(error) if error.is_cancelled() => {
+            tracing::warn!("shutdown did not wait for the requests in flight");
+        }
+        Err(error) => tracing::error!(%error, "a listener broke down"),
     }
 }
 

@@ -22,7 +22,10 @@ struct Listener {
 
 /// Serves `/`, at once, and `/slow`, after a while.
 async fn listen(change: impl FnOnce(&mut Connections)) -> Listener {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    start(TcpListener::bind("127.0.0.1:0").await.unwrap(), change)
+}
+
+fn start(listener: TcpListener, change: impl FnOnce(&mut Connections)) -> Listener {
     let address = listener.local_addr().unwrap();
     let slow = async || {
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -68,6 +71,35 @@ async fn idle_connections_make_room_for_new_ones() {
     let mut client = Client::connect(listener.address).await;
     assert_eq!(client.send("GET", "/", &[], b"").await.status, 200);
     assert!(asked.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn more_connections_at_work_than_there_may_be_cost_nothing() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut busy = Vec::new();
+        for _ in 0..6 {
+            let mut client = Client::connect(listener.local_addr().unwrap()).await;
+            let request = b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n";
+            client.send_raw(request).await.unwrap();
+            busy.push(client);
+        }
+        let _listener = start(listener, |bounds| bounds.most = 2);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let before = metrics.worker_total_busy_duration(0);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let worked = metrics.worker_total_busy_duration(0) - before;
+        assert!(worked < Duration::from_millis(60), "{worked:?}");
+        for client in &mut busy {
+            assert_eq!(client.receive(false).await.unwrap().status, 200);
+        }
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

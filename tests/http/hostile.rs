@@ -209,6 +209,37 @@ async fn smuggled_requests_get_one_refusal_and_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_names_one_host_and_it_is_this_server() {
+    let mut options = Options::default();
+    options.http.open = true;
+    let server = Server::start(Database::Sqlite, options).await;
+    let here = format!("http://{}", server.address);
+    for (target, hosts, status) in [
+        ("/fhir/metadata", "Host: localhost\r\n", 200),
+        ("/fhir/metadata", "", 400),
+        (
+            "/fhir/metadata",
+            "Host: localhost\r\nHost: localhost\r\n",
+            400,
+        ),
+        ("/fhir/metadata", "Host: evil.example\r\n", 421),
+        (
+            "http://evil.example/fhir/metadata",
+            "Host: localhost\r\n",
+            421,
+        ),
+        (&format!("{here}/fhir/metadata"), "Host: localhost\r\n", 200),
+    ] {
+        let mut client = Client::connect(server.address).await;
+        let request = format!("GET {target} HTTP/1.1\r\n{hosts}\r\n");
+        client.send_raw(request.as_bytes()).await.unwrap();
+        let answer = client.receive(false).await.expect(target);
+        assert_eq!(answer.status, status, "{target} {hosts:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_is_given_up() {
     let server = server(&[("request_ms", "300")]).await;
     let mut client = Client::connect(server.address).await;

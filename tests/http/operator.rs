@@ -85,6 +85,8 @@ async fn logs_name_requests_and_nobody() {
     assert!(fields["us"].as_u64().unwrap() > 0);
 }
 
+const HERE: (&str, &str) = ("Host", "localhost");
+
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_and_health_stand_on_the_admin_listener() {
     let metrics = Metrics::install().unwrap();
@@ -102,12 +104,12 @@ async fn metrics_and_health_stand_on_the_admin_listener() {
     let mut operator = Client::connect(admin).await;
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(
-            operator.send("GET", path, &[], b"").await.status,
+            operator.send("GET", path, &[HERE], b"").await.status,
             200,
             "{path}"
         );
     }
-    let page = operator.send("GET", "/metrics", &[], b"").await.text();
+    let page = operator.send("GET", "/metrics", &[HERE], b"").await.text();
     for wanted in [
         r#"rotunda_http_requests_total{interaction="read",status="4xx"}"#,
         r#"rotunda_http_requests_total{interaction="capabilities",status="2xx"}"#,
@@ -116,6 +118,10 @@ async fn metrics_and_health_stand_on_the_admin_listener() {
     ] {
         assert!(page.contains(wanted), "{wanted} is not in\n{page}");
     }
+    // A page whose name was pointed at this computer gets nothing.
+    let foreign = ("Host", "evil.example:9090");
+    let answer = operator.send("GET", "/metrics", &[foreign], b"").await;
+    assert_eq!(answer.status, 421);
     drop(operator);
     admin_task.abort();
     let _ = admin_task.await;

@@ -58,7 +58,11 @@ impl CodeSet {
 
     /// How many codes are listed.
     pub fn len(&self) -> usize {
-        self.pairs().count()
+        let listed = |(_, codes): (&str, &Codes)| match codes {
+            Codes::All => 0,
+            Codes::Listed(codes) => codes.len(),
+        };
+        self.systems().map(listed).sum()
     }
 
     /// True if no code belongs to the set.
@@ -75,7 +79,7 @@ impl CodeSet {
                 vacant.insert(codes);
             }
             Entry::Occupied(mut occupied) => match (occupied.get_mut(), codes) {
-                (Codes::Listed(own), Codes::Listed(mut more)) => own.append(&mut more),
+                (Codes::Listed(own), Codes::Listed(more)) => own.extend(more),
                 (own, _) => *own = Codes::All,
             },
         }

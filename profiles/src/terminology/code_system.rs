@@ -92,6 +92,12 @@ impl CodeSystem {
         self.complete
     }
 
+    /// How much there is to look through: concepts, their properties and links.
+    pub fn size(&self) -> usize {
+        let of = |concept: &Concept| 1 + concept.properties.len() + 2 * concept.parents.len();
+        self.concepts.iter().map(of).sum()
+    }
+
     /// The place of a code.
     pub fn find(&self, code: &str) -> Option<usize> {
         self.by_code.get(code).copied()

@@ -11,6 +11,8 @@ use super::{CodeSet, CodeSystem, Codes, Lookup, code_system, too_many, value_set
 
 /// Value sets inside one another.
 const MAX_DEPTH: usize = 32;
+/// Codes taken in hand during one expansion, whatever becomes of them: about a second.
+const MAX_WORK: usize = 10_000_000;
 
 /// One computation of a value set, with the code systems read on the way.
 pub(super) struct Expansion<'l> {
@@ -18,8 +20,11 @@ pub(super) struct Expansion<'l> {
     limit: usize,
     /// The value sets being computed, outermost first.
     open: Vec<String>,
+    /// The value sets that are done: each is computed once, however often it is imported.
+    done: HashMap<String, Rc<CodeSet>>,
     /// `None` for those that are not known or not complete.
     code_systems: HashMap<String, Option<Rc<CodeSystem>>>,
+    work: usize,
 }
 
 /// An object's array, item by item.
@@ -67,11 +72,16 @@ impl<'l> Expansion<'l> {
             lookup,
             limit,
             open: Vec::new(),
+            done: HashMap::new(),
             code_systems: HashMap::new(),
+            work: 0,
         }
     }
 
-    pub fn of_canonical(&mut self, canonical: &str) -> Result<CodeSet, Issue> {
+    pub fn of_canonical(&mut self, canonical: &str) -> Result<Rc<CodeSet>, Issue> {
+        if let Some(codes) = self.done.get(canonical) {
+            return Ok(Rc::clone(codes));
+        }
         if self.open.len() >= MAX_DEPTH || self.open.iter().any(|open| open == canonical) {
             let sentence = format!(
                 "The value set {canonical} imports itself, directly or through others; correct \
@@ -85,9 +95,11 @@ impl<'l> Expansion<'l> {
             return Err(Issue::error("not-found", sentence));
         };
         self.open.push(canonical.to_owned());
-        let codes = self.of_resource(doc.root());
+        let codes = self.of_resource(doc.root()).map(Rc::new);
         self.open.pop();
-        codes
+        let codes = codes?;
+        self.done.insert(canonical.to_owned(), Rc::clone(&codes));
+        Ok(codes)
     }
 
     pub fn of_resource(&mut self, value_set: Value<'_>) -> Result<CodeSet, Issue> {
@@ -97,11 +109,14 @@ impl<'l> Expansion<'l> {
             return self.bounded(codes);
         }
         for include in parts(value_set, "include") {
-            codes.unite(self.included(include)?);
+            let included = self.included(include)?;
+            codes.unite(included);
+            self.spend(codes.systems().count())?;
             codes = self.bounded(codes)?;
         }
         for exclude in parts(value_set, "exclude") {
             let excluded = self.included(exclude)?;
+            self.spend(codes.len() + codes.systems().count())?;
             codes.subtract(&excluded).map_err(|system| {
                 let sentence = format!(
                     "The value set excludes codes from all of {system}, \
@@ -115,10 +130,20 @@ impl<'l> Expansion<'l> {
     }
 
     fn bounded(&self, codes: CodeSet) -> Result<CodeSet, Issue> {
-        if codes.len() > self.limit {
+        if codes.len() + codes.whole_systems().count() > self.limit {
             return Err(too_many(self.limit));
         }
         Ok(codes)
+    }
+
+    fn spend(&mut self, codes: usize) -> Result<(), Issue> {
+        self.work = self.work.saturating_add(codes).saturating_add(1);
+        if self.work > MAX_WORK {
+            let sentence = "The value set takes too much work to expand; let it include fewer \
+                 value sets and use fewer filters, or store it with its expansion.";
+            return Err(Issue::error("too-costly", sentence));
+        }
+        Ok(())
     }
 
     /// One include or exclude: codes of a system, and in all of the value sets named.
@@ -132,9 +157,10 @@ impl<'l> Expansion<'l> {
                 continue;
             };
             let imported = self.of_canonical(&canonical)?;
+            self.spend(imported.len() + codes.as_ref().map_or(0, CodeSet::len))?;
             codes = Some(match codes {
                 Some(codes) => codes.intersect(&imported),
-                None => imported,
+                None => CodeSet::clone(&imported),
             });
         }
         Ok(codes.unwrap_or_default())
@@ -158,8 +184,10 @@ impl<'l> Expansion<'l> {
                 Some(_) => Err(super::unknown_code_system(system)),
             };
         };
+        self.spend(known.size())?;
         let mut places: BTreeSet<usize> = known.all().collect();
         for filter in filters {
+            self.spend(known.size())?;
             let kept = Filter::read(filter)?.keep(&known)?;
             places.retain(|at| kept.contains(at));
         }

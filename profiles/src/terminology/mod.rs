@@ -7,7 +7,7 @@ mod compose;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use resources::{Doc, Value, model::ResourceType, outcome::Issue};
 
@@ -44,7 +44,8 @@ impl Lookup for Embedded {
 /// `not-found` if it or something that it is made of is not known, `too-costly` if it has more
 /// codes, `not-supported` if it is defined in a way that cannot be computed, `invalid` if by itself.
 pub fn expand(canonical: &str, lookup: &dyn Lookup, limit: usize) -> Result<CodeSet, Issue> {
-    Expansion::new(lookup, limit).of_canonical(canonical)
+    let codes = Expansion::new(lookup, limit).of_canonical(canonical)?;
+    Ok(Rc::unwrap_or_clone(codes))
 }
 
 /// The codes of a ValueSet given as a resource, `limit` at most.

@@ -236,3 +236,31 @@ fn dependencies_name_what_must_be_fetched() {
         ["CodeSystem urn:s", "CodeSystem urn:u", "ValueSet urn:v"]
     );
 }
+
+#[test]
+fn value_sets_that_import_each_other_many_times_are_computed_once_each() {
+    let mut stored = Stored::default();
+    for level in 0..28 {
+        let next = format!(r#"{{"valueSet":["urn:{}"]}}"#, level + 1);
+        let text = compose(&format!(r#""include":[{next},{next}],"exclude":[{next}]"#));
+        stored = stored.with(&format!("urn:{level}"), &text);
+    }
+    let last = compose(r#""include":[{"system":"urn:s","concept":[{"code":"a"}]}]"#);
+    let stored = stored.with("urn:28", &last);
+    assert_eq!(expand("urn:0", &stored, 100).unwrap().len(), 0);
+}
+
+#[test]
+fn the_work_of_an_expansion_is_bounded() {
+    let codes: Vec<_> = (0..5_000).map(|n| format!(r#"{{"code":"{n}"}}"#)).collect();
+    let many = compose(&format!(
+        r#""include":[{{"system":"urn:x","concept":[{}]}}]"#,
+        codes.join(",")
+    ));
+    let again = vec![r#"{"valueSet":["urn:many"]}"#; 20_000].join(",");
+    let stored = Stored::default()
+        .with("urn:many", &many)
+        .with("urn:all", &compose(&format!(r#""include":[{again}]"#)));
+    let refused = expand("urn:all", &stored, 10_000).unwrap_err();
+    assert_eq!(refused.code, "too-costly");
+}

@@ -86,6 +86,22 @@ impl Doc {
         self.text
     }
 
+    /// Memory that each value takes beside the text.
+    pub const VALUE_BYTES: usize = size_of::<Node>();
+
+    /// How many values a JSON text can hold at most, without reading it as JSON: each one but
+    /// the outermost begins behind a comma or as the first of an object or array.
+    pub fn values_at_most(text: &[u8]) -> usize {
+        let mut values = 1;
+        let mut opened = false;
+        for byte in text {
+            values += usize::from(*byte == b',');
+            values += usize::from(opened && !matches!(byte, b']' | b'}'));
+            opened = matches!(byte, b'[' | b'{');
+        }
+        values
+    }
+
     /// How many values the document holds, nested ones included.
     pub fn node_count(&self) -> usize {
         self.nodes.len()

@@ -102,6 +102,9 @@ impl ParseError {
 /// Object members up to this many are compared pairwise for duplicates; more are sorted first.
 const PAIRWISE_MEMBERS: usize = 24;
 
+/// Texts from this length on are looked through before they are read, to make room just once.
+const LARGE_TEXT: usize = 1 << 20;
+
 type Step<T> = Result<T, (usize, ParseErrorKind)>;
 
 struct Reader<'t> {
@@ -117,10 +120,16 @@ pub(super) fn parse(text: String, bounds: &Bounds) -> Result<Doc, ParseError> {
     if text.len() > bounds.bytes || text.len() >= u32::MAX as usize {
         return Err(ParseError::at(text.as_bytes(), 0, ParseErrorKind::TooLarge));
     }
+    let room = if text.len() < LARGE_TEXT {
+        text.len() / 20 + 4
+    } else {
+        // Growing would hold what was read so far twice.
+        Doc::values_at_most(text.as_bytes()).min(bounds.nodes)
+    };
     let mut reader = Reader {
         text: text.as_bytes(),
         at: 0,
-        nodes: Vec::with_capacity(text.len() / 20 + 4),
+        nodes: Vec::with_capacity(room),
         max_depth: bounds.depth,
         max_nodes: bounds.nodes.min(u32::MAX as usize - 1),
         spaces: false,

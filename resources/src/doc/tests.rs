@@ -120,9 +120,10 @@ proptest! {
     #[test]
     fn reads_whatever_serde_json_writes(json in any_json()) {
         for text in [json.to_string(), serde_json::to_string_pretty(&json).unwrap()] {
-            let doc = Doc::parse(text).unwrap();
+            let doc = Doc::parse(text.as_str()).unwrap();
             prop_assert!(same(doc.root(), &json));
             prop_assert_eq!(doc.text(), json.to_string());
+            prop_assert!(doc.node_count() <= Doc::values_at_most(text.as_bytes()));
             let mut pretty = String::new();
             doc.root().write_pretty(&mut pretty, 0);
             let again = Doc::parse(pretty).unwrap();

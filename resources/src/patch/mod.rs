@@ -13,13 +13,16 @@ use crate::{Doc, Value, outcome::Issue};
 const MAX_DEPTH: usize = 64;
 /// The most bytes that the `copy` operations of one patch may add: copies of copies double.
 const MAX_COPIED: usize = 16 * 1024 * 1024;
+/// The most steps that one patch may take: values looked at, and items moved to make or fill gaps
+/// in arrays. About a quarter of a second.
+const MAX_WORK: usize = 4_000_000;
 
 /// The text that `patch` makes of `doc`.
 ///
 /// # Errors
 /// The first operation that is malformed (`invalid`), cannot be applied (`processing`), whose
-/// `test` fails (`conflict`), or that copies too much (`too-costly`). The operations before it
-/// have no effect.
+/// `test` fails (`conflict`), or that copies too much or takes too many steps (`too-costly`). The
+/// operations before it have no effect.
 pub fn apply(doc: &Doc, patch: &Doc) -> Result<String, Issue> {
     if !patch.root().is_array() {
         let reason = "a JSON Patch is an array of operations";
@@ -28,6 +31,7 @@ pub fn apply(doc: &Doc, patch: &Doc) -> Result<String, Issue> {
     let mut target = Target {
         root: Tree::Raw(doc.root()),
         copied: 0,
+        work: Work(MAX_WORK),
     };
     for (number, operation) in patch.root().items().enumerate() {
         target.apply(operation).map_err(|failure| {
@@ -54,6 +58,15 @@ impl Failure {
         })
     }
 
+    fn too_costly() -> Self {
+        Self {
+            code: "too-costly",
+            reason: "the patch takes more steps than this server accepts; change fewer items of \
+                     large arrays at a time, or send the whole resource"
+                .into(),
+        }
+    }
+
     fn processing(reason: impl Into<String>) -> Self {
         Self {
             code: "processing",
@@ -62,9 +75,20 @@ impl Failure {
     }
 }
 
+/// Steps that are left.
+struct Work(usize);
+
+impl Work {
+    fn spend(&mut self, steps: usize) -> Result<(), Failure> {
+        self.0 = self.0.checked_sub(steps).ok_or_else(Failure::too_costly)?;
+        Ok(())
+    }
+}
+
 struct Target<'d> {
     root: Tree<'d>,
     copied: usize,
+    work: Work,
 }
 
 impl<'d> Target<'d> {
@@ -84,6 +108,7 @@ impl<'d> Target<'d> {
                     return Failure::invalid(format!("'{from}' cannot be moved into itself"));
                 }
                 let moved = self.remove(&from)?;
+                self.work.spend(moved.measure().1)?;
                 self.add(&path, moved)
             }
             "copy" => {
@@ -99,13 +124,16 @@ impl<'d> Target<'d> {
             }
             "test" => {
                 let expected = Tree::Raw(value(operation)?);
-                if self.find(&path)?.equals(&expected) {
-                    return Ok(());
+                let mut left = self.work.0;
+                let same = self.find(&path)?.equals(&expected, &mut left);
+                self.work.0 = self.work.0.min(left);
+                match same.ok_or_else(Failure::too_costly)? {
+                    true => Ok(()),
+                    false => Err(Failure {
+                        code: "conflict",
+                        reason: format!("the value at '{path}' is not the one that 'test' expects"),
+                    }),
                 }
-                Err(Failure {
-                    code: "conflict",
-                    reason: format!("the value at '{path}' is not the one that 'test' expects"),
-                })
             }
             _ => Failure::invalid(format!(
                 "'{name}' is no operation; use add, remove, replace, move, copy or test"
@@ -116,6 +144,7 @@ impl<'d> Target<'d> {
     fn find(&mut self, path: &Pointer) -> Result<&mut Tree<'d>, Failure> {
         let mut at = &mut self.root;
         for (depth, part) in path.parts().iter().enumerate() {
+            self.work.spend(at.reach())?;
             at = at.child(part).ok_or_else(|| {
                 Failure::processing(format!(
                     "there is nothing at '{}'",
@@ -131,10 +160,13 @@ impl<'d> Target<'d> {
             self.root = added;
             return Ok(());
         };
-        if parents.len() + added.depth() >= MAX_DEPTH {
+        let (depth, _) = added.measure();
+        if parents.len() + depth >= MAX_DEPTH {
             let reason = format!("the result would be nested deeper than {MAX_DEPTH} levels");
             return Err(Failure::processing(reason));
         }
+        let cost = self.find(&path.beginning(parents.len()))?.shift(last);
+        self.work.spend(cost)?;
         let parent = self.find(&path.beginning(parents.len()))?;
         parent.insert(last, added).map_err(Failure::processing)
     }
@@ -143,6 +175,8 @@ impl<'d> Target<'d> {
         let Some((last, parents)) = path.parts().split_last() else {
             return Err(Failure::processing("the whole resource cannot be removed"));
         };
+        let cost = self.find(&path.beginning(parents.len()))?.shift(last);
+        self.work.spend(cost)?;
         let parent = self.find(&path.beginning(parents.len()))?;
         parent
             .take(last)

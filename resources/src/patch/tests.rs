@@ -205,6 +205,36 @@ fn copies_of_copies_are_bounded() {
 }
 
 #[test]
+fn the_steps_of_a_patch_are_bounded() {
+    let array = |item: &str, times| format!("[{}]", vec![item; times].join(","));
+    let doc = format!(r#"{{"a":{},"b":{{}}}}"#, array("0", 200_000));
+    let members: Vec<_> = (0..5_000).map(|n| format!(r#""m{n}":{n}"#)).collect();
+    let wide = format!(r#"{{"o":{{{}}}}}"#, members.join(","));
+    let moves = r#"{"op":"move","from":"/a/0","path":"/a/199998"}"#;
+    let whole =
+        r#"{"op":"move","from":"/a","path":"/b/a"},{"op":"move","from":"/b/a","path":"/a"}"#;
+    let test = format!(
+        r#"{{"op":"test","path":"/o","value":{{{}}}}}"#,
+        members.join(",")
+    );
+    let find = r#"{"op":"replace","path":"/o/m4999","value":1}"#;
+    for (doc, operation, times) in [
+        (&doc, moves, 20_000),
+        (&doc, whole, 1_000),
+        (&wide, &test, 2),
+        (&wide, find, 10_000),
+    ] {
+        let issue = patched(doc, &array(operation, times)).unwrap_err();
+        assert_eq!(issue.code, "too-costly", "{}", issue.diagnostics);
+    }
+    let few = array(r#"{"op":"remove","path":"/a/0"}"#, 100);
+    assert!(patched(&doc, &few).is_ok());
+    let list = format!(r#"{{"a":{}}}"#, array("0", 10_000));
+    let all = array(r#"{"op":"remove","path":"/a/0"}"#, 10_000);
+    assert_eq!(patched(&list, &all).unwrap(), r#"{"a":[]}"#);
+}
+
+#[test]
 fn the_result_is_not_deeper_than_documents_may_be() {
     let doc = format!(r#"{{"a":{}{}}}"#, "[".repeat(60), "]".repeat(60));
     let patch = |levels: usize| {

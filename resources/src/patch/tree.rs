@@ -92,12 +92,35 @@ impl<'d> Tree<'d> {
         }
     }
 
-    /// Objects and arrays inside one another.
-    pub(super) fn depth(&self) -> usize {
+    /// Steps to find a child.
+    pub(super) fn reach(&mut self) -> usize {
+        self.take_apart();
         match self {
-            Self::Raw(value) => raw_depth(*value),
-            Self::Object(members) => 1 + members.iter().map(|(_, v)| v.depth()).max().unwrap_or(0),
-            Self::Array(items) => 1 + items.iter().map(Self::depth).max().unwrap_or(0),
+            Self::Object(members) => members.len(),
+            Self::Raw(_) | Self::Array(_) => 1,
+        }
+    }
+
+    /// Steps to insert or take a child: the items behind it move, many in one step.
+    pub(super) fn shift(&mut self, part: &str) -> usize {
+        const AT_ONCE: usize = 16;
+        self.take_apart();
+        match self {
+            Self::Object(members) => members.len(),
+            Self::Array(items) => {
+                let behind = number(part).map_or(0, |at| items.len().saturating_sub(at));
+                1 + behind / AT_ONCE
+            }
+            Self::Raw(_) => 1,
+        }
+    }
+
+    /// Objects and arrays inside one another, and values in all.
+    pub(super) fn measure(&self) -> (usize, usize) {
+        match self {
+            Self::Raw(value) => raw_measure(*value),
+            Self::Object(members) => around(members.iter().map(|(_, value)| value.measure())),
+            Self::Array(items) => around(items.iter().map(Self::measure)),
         }
     }
 
@@ -142,28 +165,42 @@ impl<'d> Tree<'d> {
         }
     }
 
-    /// Equal as JSON: numbers by value, members in any order.
-    pub(super) fn equals(&mut self, other: &Self) -> bool {
+    /// Equal as JSON: numbers by value, members in any order. `None` if that takes more steps than
+    /// are left.
+    pub(super) fn equals(&mut self, other: &Self, left: &mut usize) -> Option<bool> {
         let mut other = other.clone();
         self.take_apart();
         other.take_apart();
+        *left = left.checked_sub(1)?;
         match (self, other) {
             (Self::Object(ours), Self::Object(theirs)) => {
-                ours.len() == theirs.len()
-                    && ours.iter_mut().all(|(name, value)| {
-                        let same = theirs.iter().find(|(other, _)| other == name);
-                        same.is_some_and(|(_, other)| value.equals(other))
-                    })
+                if ours.len() != theirs.len() {
+                    return Some(false);
+                }
+                for (name, value) in ours {
+                    *left = left.checked_sub(theirs.len())?;
+                    let Some((_, same)) = theirs.iter().find(|(other, _)| other == name) else {
+                        return Some(false);
+                    };
+                    if !value.equals(same, left)? {
+                        return Some(false);
+                    }
+                }
+                Some(true)
             }
             (Self::Array(ours), Self::Array(theirs)) => {
-                ours.len() == theirs.len()
-                    && ours
-                        .iter_mut()
-                        .zip(&theirs)
-                        .all(|(value, other)| value.equals(other))
+                if ours.len() != theirs.len() {
+                    return Some(false);
+                }
+                for (value, other) in ours.iter_mut().zip(&theirs) {
+                    if !value.equals(other, left)? {
+                        return Some(false);
+                    }
+                }
+                Some(true)
             }
-            (Self::Raw(value), Self::Raw(other)) => same_scalar(*value, other),
-            _ => false,
+            (Self::Raw(value), Self::Raw(other)) => Some(same_scalar(*value, other)),
+            _ => Some(false),
         }
     }
 }
@@ -176,14 +213,11 @@ fn same_scalar(value: Value<'_>, other: Value<'_>) -> bool {
     }
 }
 
-fn raw_depth(value: Value<'_>) -> usize {
-    let below = |children: &mut dyn Iterator<Item = Value<'_>>| {
-        1 + children.map(raw_depth).max().unwrap_or(0)
-    };
+fn raw_measure(value: Value<'_>) -> (usize, usize) {
     match value.kind() {
-        Kind::Object => below(&mut value.members()),
-        Kind::Array => below(&mut value.items()),
-        _ => 0,
+        Kind::Object => around(value.members().map(raw_measure)),
+        Kind::Array => around(value.items().map(raw_measure)),
+        _ => (0, 1),
     }
 }
 
@@ -191,6 +225,14 @@ fn raw_depth(value: Value<'_>) -> usize {
 fn needs_escapes(name: &str) -> bool {
     name.bytes()
         .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+}
+
+/// The measure of what holds these.
+fn around(children: impl Iterator<Item = (usize, usize)>) -> (usize, usize) {
+    let below = children.fold((0, 0), |(depth, size), (deeper, more)| {
+        (depth.max(deeper), size + more)
+    });
+    (below.0 + 1, below.1 + 1)
 }
 
 /// An array index as RFC 6901 has it: digits without leading zeros.

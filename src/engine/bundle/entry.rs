@@ -6,10 +6,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use resources::{Doc, Value, model::ResourceType};
 
 use super::address::{Address, Url};
-use crate::engine::{
-    draft::{Body, Draft, Verb, parse},
-    error::{Error, ErrorKind},
-    operation::Target,
+use crate::{
+    engine::{
+        draft::{Body, Draft, Verb, parse},
+        error::{Error, ErrorKind},
+        operation::Target,
+    },
+    search,
 };
 
 /// The verb of an entry's request.
@@ -44,7 +47,7 @@ pub struct Entry<'d> {
     pub if_match: Option<Match>,
     pub if_none_match: Option<Cow<'d, str>>,
     pub if_modified_since: Option<Cow<'d, str>>,
-    pub if_none_exist: Option<Cow<'d, str>>,
+    pub if_none_exist: Option<String>,
     /// The document of a PATCH, taken out of its Binary.
     pub patch: Option<Doc>,
 }
@@ -90,6 +93,9 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
     let method = method(text("method").as_deref())?;
     let url = text("url").ok_or_else(|| required("the entry's request has no url"))?;
     let url = Url::parse(&url, base_url)?;
+    if let (Some(full_url), Address::Instance(kind, id)) = (&full_url, &url.address) {
+        check_identity(full_url, (*kind, id), base_url)?;
+    }
     let if_match = text("ifMatch").map(|tag| matched_by(&tag)).transpose()?;
     let patch = match (method, resource) {
         (Method::Patch, Some(resource)) => Some(patch(resource)?),
@@ -104,9 +110,31 @@ fn entry<'d>(at: usize, value: Value<'d>, base_url: &str) -> Result<Entry<'d>, E
         if_match,
         if_none_match: text("ifNoneMatch"),
         if_modified_since: text("ifModifiedSince"),
-        if_none_exist: text("ifNoneExist").map(query_of),
+        if_none_exist: text("ifNoneExist").map(|text| search::condition(&text).to_owned()),
         patch,
     })
+}
+
+/// A `fullUrl` below our base says which resource the entry is about (`bundle.html`, section
+/// "Resource URL & Uniqueness rules in a bundle"); the request must not say another.
+fn check_identity(
+    full_url: &str,
+    (kind, id): (ResourceType, &str),
+    base_url: &str,
+) -> Result<(), Error> {
+    let Some(below) = full_url
+        .strip_prefix(base_url)
+        .and_then(|rest| rest.strip_prefix('/'))
+    else {
+        return Ok(());
+    };
+    if below == format!("{kind}/{id}") {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the fullUrl says {below}, but the request is about {kind}/{id}; let both name the same \
+         resource, or leave the fullUrl out"
+    )))
 }
 
 fn required(what: &str) -> Error {
@@ -152,14 +180,6 @@ fn matched_by(tag: &str) -> Result<Match, Error> {
             "'{tag}' is no entity tag of this server; ifMatch looks like W/\"3\""
         ))
     })
-}
-
-/// The query of a condition. Some clients send the whole address of the search.
-fn query_of(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text.split_once('?') {
-        Some((_, query)) => Cow::Owned(query.to_owned()),
-        None => text,
-    }
 }
 
 /// The JSON Patch document inside a Binary.

@@ -1,6 +1,6 @@
 //! `$meta`, `$meta-add` and `$meta-delete`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use resources::{
     Doc, Value,
@@ -27,9 +27,48 @@ const COLLECTED: usize = 10_000;
 /// How often a change that lost a race is repeated.
 const ATTEMPTS: usize = 8;
 
-/// The three lists as JSON texts, each value once and in order.
+/// What makes two values of a list the same: profiles are equal as texts, codings by system and
+/// code.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Identity {
+    Text(String),
+    Coding(Option<String>, Option<String>),
+}
+
+impl Identity {
+    fn of(value: Value<'_>) -> Self {
+        if !value.is_object() {
+            return Self::Text(value.raw().to_owned());
+        }
+        let part = |name: &str| value.get(name)?.as_str().map(|text| text.into_owned());
+        Self::Coding(part("system"), part("code"))
+    }
+}
+
+/// JSON texts, each value once and in the order in which they came.
 #[derive(Clone, Default, PartialEq)]
-struct Lists([Vec<String>; 3]);
+struct List {
+    values: Vec<(Identity, String)>,
+    known: HashSet<Identity>,
+}
+
+impl List {
+    fn push(&mut self, identity: Identity, text: String) {
+        if self.known.insert(identity.clone()) {
+            self.values.push((identity, text));
+        }
+    }
+
+    fn remove(&mut self, gone: &Self) {
+        self.values
+            .retain(|(identity, _)| !gone.known.contains(identity));
+        self.known.retain(|identity| !gone.known.contains(identity));
+    }
+}
+
+/// The three lists.
+#[derive(Clone, Default, PartialEq)]
+struct Lists([List; 3]);
 
 impl Lists {
     fn of(meta: Option<Value<'_>>) -> Self {
@@ -37,57 +76,38 @@ impl Lists {
         for (list, name) in lists.0.iter_mut().zip(LISTS) {
             let values = meta.and_then(|meta| meta.get(name));
             for value in values.into_iter().flat_map(|values| values.items()) {
-                if !list.iter().any(|known| same(name, known, value.raw())) {
-                    list.push(value.raw().to_owned());
-                }
+                list.push(Identity::of(value), value.raw().to_owned());
             }
         }
         lists
     }
 
     fn add(&mut self, other: Self) {
-        for ((list, more), name) in self.0.iter_mut().zip(other.0).zip(LISTS) {
-            for value in more {
-                if !list.iter().any(|known| same(name, known, &value)) {
-                    list.push(value);
-                }
+        for (list, more) in self.0.iter_mut().zip(other.0) {
+            for (identity, text) in more.values {
+                list.push(identity, text);
             }
         }
     }
 
     fn remove(&mut self, other: &Self) {
-        for ((list, gone), name) in self.0.iter_mut().zip(&other.0).zip(LISTS) {
-            list.retain(|known| !gone.iter().any(|value| same(name, known, value)));
+        for (list, gone) in self.0.iter_mut().zip(&other.0) {
+            list.remove(gone);
         }
     }
 
     /// The members of a Meta, without braces.
     fn members(&self) -> String {
-        let mut out = String::new();
+        let mut members = Vec::new();
         for (list, name) in self.0.iter().zip(LISTS) {
-            if list.is_empty() {
+            if list.values.is_empty() {
                 continue;
             }
-            if !out.is_empty() {
-                out.push(',');
-            }
-            out.push_str(&format!("\"{name}\":[{}]", list.join(",")));
+            let texts: Vec<&str> = list.values.iter().map(|(_, text)| text.as_str()).collect();
+            members.push(format!("\"{name}\":[{}]", texts.join(",")));
         }
-        out
+        members.join(",")
     }
-}
-
-/// Profiles are equal as texts, codings by system and code.
-fn same(list: &str, a: &str, b: &str) -> bool {
-    if a == b || list == "profile" {
-        return a == b;
-    }
-    let identity = |text: &str| {
-        let doc = Doc::parse(text).ok()?;
-        let part = |name: &str| doc.root().get(name)?.as_str().map(|text| text.into_owned());
-        Some((part("system"), part("code")))
-    };
-    identity(a).is_some_and(|a| Some(a) == identity(b))
 }
 
 fn parameters(meta: &str) -> String {
@@ -301,5 +321,22 @@ mod tests {
             with_lists(&doc, meta, &lists),
             r#"{"resourceType":"Basic","meta":{"versionId":"1"},"language":"en"}"#
         );
+    }
+
+    #[test]
+    fn many_tags_are_told_apart_in_little_time() {
+        let tags = |from: usize| {
+            let tag = |n| format!(r#"{{"system":"urn:tags","code":"t{n}"}}"#);
+            let all: Vec<String> = (from..from + 100_000).map(tag).collect();
+            Doc::parse(format!(r#"{{"tag":[{}]}}"#, all.join(","))).unwrap()
+        };
+        let (old, new) = (tags(0), tags(50_000));
+        let started = std::time::Instant::now();
+        let mut lists = Lists::of(Some(old.root()));
+        lists.add(Lists::of(Some(new.root())));
+        assert_eq!(lists.0[2].values.len(), 150_000);
+        lists.remove(&Lists::of(Some(new.root())));
+        assert_eq!(lists.0[2].values.len(), 50_000);
+        assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 }

@@ -72,8 +72,14 @@ impl<'t> Reader<'t> {
             let (comment, rest) = rest
                 .split_once("-->")
                 .ok_or_else(|| malformed("a comment has no end"))?;
-            if comment.contains("--") {
+            if comment.contains("--") || comment.ends_with('-') {
                 return Err(malformed("a comment contains '--'"));
+            }
+            if is_conditional(comment) || comment.starts_with('>') || comment.starts_with("->") {
+                return Err(refused(
+                    "The narrative contains a comment that some browsers read as content; \
+                     remove it.",
+                ));
             }
             self.rest = rest;
             return Ok(());
@@ -197,13 +203,13 @@ fn check_attribute(name: &str, value: &str) -> Result<(), Fault> {
     }
     if ADDRESSES.contains(&name) && !is_harmless(name, value) {
         return Err(refused(format!(
-            "The narrative's {name} \"{}\" is not allowed; use http, https, mailto, tel, # or a \
-             relative address{}.",
+            "The narrative's {name} \"{}\" is not allowed; use {}.",
             short(value),
             if name == "src" {
-                ", or data: with an image"
+                "an image of the resource or of this server: #id, data:image/… or a relative \
+                 address like Binary/1"
             } else {
-                ""
+                "http, https, mailto, tel, # or a relative address"
             }
         )));
     }
@@ -216,9 +222,13 @@ fn check_attribute(name: &str, value: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether an address neither runs anything nor hides what it is.
+/// Whether an address neither runs anything nor hides what it is. An image is fetched as soon as
+/// the narrative is shown, and tells whoever it comes from: it must not be foreign.
 fn is_harmless(attribute: &str, address: &str) -> bool {
     let address = address.trim();
+    if attribute == "src" && !is_local_image(address) {
+        return false;
+    }
     if address.bytes().any(|b| b < b' ') {
         return false;
     }
@@ -229,7 +239,7 @@ fn is_harmless(attribute: &str, address: &str) -> bool {
         return !scheme.contains('&');
     }
     match scheme.to_ascii_lowercase().as_str() {
-        "http" | "https" => true,
+        "http" | "https" => attribute != "src",
         "data" => {
             attribute == "src"
                 && rest[1..]
@@ -241,6 +251,14 @@ fn is_harmless(attribute: &str, address: &str) -> bool {
         "cid" => attribute == "src",
         _ => false,
     }
+}
+
+/// Whether a relative address stays on the server. Browsers read `\` as `/`, and entities may
+/// stand for either.
+fn is_local_image(address: &str) -> bool {
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let hidden = address.replace("&amp;", "").contains('&');
+    !hidden && !(address.starts_with(is_slash) && address[1..].starts_with(is_slash))
 }
 
 /// Whether a style stays inside the resource: its images are data or lie beside it.
@@ -261,8 +279,7 @@ fn is_harmless_style(style: &str) -> bool {
         let end = image.find(')').unwrap_or(image.len());
         let image = image[..end].trim().trim_start_matches("&quot;");
         let image = image.trim_start_matches(['\'', '"']);
-        let remote = ["http:", "https:", "cid:", "//"];
-        is_harmless("src", image) && !remote.iter().any(|start| image.starts_with(start))
+        is_harmless("src", image) && !image.starts_with("cid:")
     };
     !HARM.iter().any(|harm| style.contains(harm)) && style.split("url(").skip(1).all(local)
 }
@@ -296,6 +313,12 @@ fn is_entity(entity: &str) -> bool {
             (2..=10).contains(&entity.len()) && entity.bytes().all(|b| b.is_ascii_alphanumeric())
         }
     }
+}
+
+/// `[if IE]>…<![endif]`
+fn is_conditional(comment: &str) -> bool {
+    let comment = comment.trim().to_ascii_lowercase();
+    comment.starts_with("[if") || comment.ends_with("endif]")
 }
 
 fn short(text: &str) -> &str {

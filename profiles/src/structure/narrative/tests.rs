@@ -27,6 +27,7 @@ fn formatted_text_is_accepted() {
         "<td style=\"background: url('data:image/png;base64,AA==')\">a</td>",
         "<a href=\"mailto:a@b.c\">a</a>",
         "<img src=\"data:image/png;base64,AAAA\"/>",
+        "<img src=\"Binary/1\"/><img src=\"/fhir/Binary/1?a=b&amp;c\"/>",
         // R4 asks for content (txt-2), but publishes examples without.
         "",
         "<p/>",
@@ -67,6 +68,15 @@ fn active_content_is_refused() {
         "<x:script xmlns:x=\"a\">a</x:script>",
         "<a href=\"vbscript:a\">a</a>",
         "<base href=\"http://a\"/>",
+        "<img src=\"http://a/b.png\"/>",
+        "<img src=\"HTTPS://a/b.png\"/>",
+        "<img src=\"//a/b.png\"/>",
+        "<img src=\" /\\a/b.png\"/>",
+        "<img src=\"/&#47;a/b.png\"/>",
+        "<img src=\"&sol;/a/b.png\"/>",
+        "<!--[if IE]><script>a</script><![endif]-->",
+        "<!-- [IF gte mso 9]>a<![endif]-->",
+        "<!--><script>a</script>-->",
     ];
     for inner in cases {
         assert!(
@@ -105,6 +115,7 @@ fn what_is_not_well_formed_is_refused() {
         "<?a ?>",
         "<!-- a",
         "<!-- a -- b -->a",
+        "<!-- a --->a",
         "<p class=\"<\">a</p>",
         "&#0;a",
         "<p class=\"a\"id=\"b\">a</p>",
