@@ -42,7 +42,7 @@ impl Default for Options {
             candidates: 10_000,
             writer_cache: 128 << 10,
             reader_cache: 8 << 10,
-            checkpoint_pages: 32_000,
+            checkpoint_pages: 64_000,
             create: true,
         }
     }
