@@ -36,7 +36,7 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
                     param,
                     ranges: ranges.clone(),
                 };
-                any(sorted_by(param, kind, registry).into_iter().map(each))
+                any(holders(param, kind, registry).into_iter().map(each))
             }
         },
         Clause::HasParam(param) => match registry.home(kind, param) {
@@ -50,7 +50,7 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
                 },
                 Clause::HasParam(param),
             ]),
-            _ => any(sorted_by(param, kind, registry)
+            _ => any(holders(param, kind, registry)
                 .into_iter()
                 .map(Clause::HasParam)),
         },
@@ -80,8 +80,25 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
     }
 }
 
-/// The parameters whose rows hold what `param` finds, and give its order.
-pub fn sorted_by(param: ParamId, kind: ResourceType, registry: &Registry) -> Vec<ParamId> {
+/// The parameters whose rows give the order of what `param` finds, and what the keys of these
+/// rows begin with: `space`, or more where other resources' keys are among them.
+pub fn sorted_by(
+    param: ParamId,
+    space: u8,
+    kind: ResourceType,
+    registry: &Registry,
+) -> (Vec<ParamId>, Vec<u8>) {
+    match registry.home(kind, param) {
+        Some(Home {
+            param: home,
+            target: Some(target),
+        }) if space == key::space::REFERENCE => (vec![home], key::reference_prefix(target)),
+        _ => (holders(param, kind, registry), vec![space]),
+    }
+}
+
+/// The parameters whose rows hold what `param` finds.
+fn holders(param: ParamId, kind: ResourceType, registry: &Registry) -> Vec<ParamId> {
     let param = reference_home(registry, kind, param);
     let parts = registry.parts(kind, param);
     std::iter::once(param)

@@ -36,9 +36,15 @@ impl View {
         stored::stored(clause, kind, &self.registry)
     }
 
-    /// The parameters whose rows give the order of `param`.
-    pub fn sorted_by(&self, param: ParamId, kind: ResourceType) -> Vec<ParamId> {
-        stored::sorted_by(param, kind, &self.registry)
+    /// The parameters whose rows give the order of `param`'s keys in `space`, and what these keys
+    /// begin with.
+    pub fn sorted_by(
+        &self,
+        param: ParamId,
+        space: u8,
+        kind: ResourceType,
+    ) -> (Vec<ParamId>, Vec<u8>) {
+        stored::sorted_by(param, space, kind, &self.registry)
     }
 
     /// True if nothing is hidden.

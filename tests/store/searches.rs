@@ -53,6 +53,9 @@ fn hospital() -> Vec<(Item, Vec<Entry>)> {
         };
         (item, rows)
     };
+    text.push_str(
+        r#"{"resourceType":"Condition","id":"of-a-group","subject":{"reference":"Group/aa"}}"#,
+    );
     text.lines().enumerate().map(item).collect()
 }
 
@@ -412,6 +415,9 @@ const SEARCHES: &str = r#"
     Encounter?participant=Practitioner/practitioner-07
     Encounter?subject:Patient.identifier=MRN70001
     Condition?patient=patient-01
+    Condition?_sort=patient
+    Condition?_sort=-patient,_id
+    Condition?_sort=subject
     Condition?clinical-status=active&_sort=-onset-date
     Condition?onset-date=lt2025-06
     Location?near=42.6959|-72.4529|1|km

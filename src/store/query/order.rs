@@ -10,7 +10,7 @@ use super::super::{
     sql::{Dialect, HEAD, Sql, Value, from_ordered},
     types::Stored,
 };
-use super::{fold::is_of_other, scope::Scope};
+use super::{condition::push_range, fold::is_of_other, scope::Scope};
 use crate::search::plan::{Clause, KeyRange, Sort, SortKey};
 
 /// A match with the values that it is ordered by.
@@ -47,10 +47,10 @@ pub(super) fn compare(sort: &[Sort], a: &Ranked, b: &Ranked) -> Ordering {
 pub(super) enum Criterion {
     Id,
     Updated,
-    /// The keys of a parameter that begin with a byte, wherever they are stored.
+    /// The keys of a parameter that begin so, wherever they are stored.
     Keys {
         params: Vec<u32>,
-        space: u8,
+        prefix: Vec<u8>,
     },
     /// The type has no such parameter.
     Absent,
@@ -68,8 +68,8 @@ impl Criterion {
         };
         let not = |clause| Clause::Not(Box::new(clause));
         Ok(match (self, key) {
-            (Self::Keys { params, space }, Some(key)) => {
-                let mut nearer = KeyRange::prefix(vec![*space]);
+            (Self::Keys { params, prefix }, Some(key)) => {
+                let mut nearer = KeyRange::prefix(prefix.clone());
                 if descending {
                     nearer.low = [key, &[0]].concat();
                 } else {
@@ -78,8 +78,8 @@ impl Criterion {
                 let same = any_in(params, &KeyRange::exact(key.to_vec()));
                 Clause::All(vec![same, not(any_in(params, &nearer))])
             }
-            (Self::Keys { params, space }, None) => {
-                not(any_in(params, &KeyRange::prefix(vec![*space])))
+            (Self::Keys { params, prefix }, None) => {
+                not(any_in(params, &KeyRange::prefix(prefix.clone())))
             }
             (Self::Id, Some(key)) => {
                 let id = String::from_utf8(key.to_vec()).map_err(|_| StoreError::Position)?;
@@ -127,10 +127,10 @@ pub(super) async fn criterion<S: Session>(
             },
         },
     };
-    let stored = scope.view.sorted_by(ParamId(param), kind);
+    let (stored, prefix) = scope.view.sorted_by(ParamId(param), space, kind);
     Ok(Criterion::Keys {
         params: stored.into_iter().map(|param| param.0).collect(),
-        space,
+        prefix,
     })
 }
 
@@ -169,7 +169,7 @@ pub(super) fn push_value(sql: &mut Sql, criterion: &Criterion, descending: bool,
                 "NULL"
             });
         }
-        Criterion::Keys { params, space } => {
+        Criterion::Keys { params, prefix } => {
             let by = if sql.dialect == Dialect::Sqlite {
                 " INDEXED BY entry_rid"
             } else {
@@ -180,8 +180,8 @@ pub(super) fn push_value(sql: &mut Sql, criterion: &Criterion, descending: bool,
                 "(SELECT {alias}.key FROM entry {alias}{by} WHERE {alias}.rid={rid} AND {alias}.param"
             ));
             sql.in_params(params);
-            sql.push(&format!(" AND {alias}.key>=")).bytes(&[*space]);
-            sql.push(&format!(" AND {alias}.key<")).bytes(&[space + 1]);
+            sql.push(" AND ");
+            push_range(sql, &alias, &KeyRange::prefix(prefix.clone()));
             sql.push(&format!(" ORDER BY {alias}.key {order} LIMIT 1)"));
         }
     }

@@ -206,7 +206,7 @@ impl Order<'_> {
             criterion: &self.criteria[0],
             descending: self.sort[0].descending,
             space: match &self.criteria[0] {
-                Criterion::Keys { space, .. } => KeyRange::prefix(vec![*space]),
+                Criterion::Keys { prefix, .. } => KeyRange::prefix(prefix.clone()),
                 _ => KeyRange::between(Vec::new(), None),
             },
             bounds: scope.parts.iter().find_map(|part| match part {
