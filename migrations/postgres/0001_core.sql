@@ -17,7 +17,7 @@ CREATE TABLE version (
     rid bigint NOT NULL,
     ver bigint NOT NULL,
     ts bigint NOT NULL,
-    op smallint NOT NULL,           -- 0 create, 1 update, 2 delete
+    op smallint NOT NULL,           -- 0 create, 1 update, 2 delete, 3 update that created
     hash bytea NOT NULL,            -- the first 16 bytes of the text's SHA-256
     body bytea NOT NULL             -- the text, packed
 );

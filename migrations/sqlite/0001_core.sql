@@ -17,7 +17,7 @@ CREATE TABLE version (
     rid INTEGER NOT NULL,
     ver INTEGER NOT NULL,
     ts INTEGER NOT NULL,
-    op INTEGER NOT NULL,            -- 0 create, 1 update, 2 delete
+    op INTEGER NOT NULL,            -- 0 create, 1 update, 2 delete, 3 update that created
     hash BLOB NOT NULL,             -- the first 16 bytes of the text's SHA-256
     body BLOB NOT NULL              -- the text, packed
 ) STRICT;

@@ -290,10 +290,8 @@ impl Engine {
             let version = resource(&entry.stored);
             let address = format!("{}/{}", version.kind, version.id);
             let (method, url, status) = match entry.change {
-                Change::Create if version.version == 1 => {
-                    ("POST", version.kind.name().to_owned(), "201 Created")
-                }
-                Change::Create => ("PUT", address, "201 Created"),
+                Change::Create => ("POST", version.kind.name().to_owned(), "201 Created"),
+                Change::UpdateCreate => ("PUT", address, "201 Created"),
                 Change::Update => ("PUT", address, "200 OK"),
                 Change::Delete => ("DELETE", address, "204 No Content"),
             };

@@ -336,7 +336,8 @@ impl Planner<'_> {
         let (add, remove) = difference(old, new);
         let (status, change) = match alive {
             Some(_) => (DoneStatus::Updated, Change::Update),
-            None => (DoneStatus::Created, Change::Create),
+            None if draft.verb == Verb::Create => (DoneStatus::Created, Change::Create),
+            None => (DoneStatus::Created, Change::UpdateCreate),
         };
         let done = Done {
             status,

@@ -116,6 +116,7 @@ fn log_entry(mut row: Row) -> Result<LogEntry, StoreError> {
     let change = match row.int()? {
         0 => Change::Create,
         1 => Change::Update,
+        3 => Change::UpdateCreate,
         2 => Change::Delete,
         other => {
             return Err(StoreError::Damaged(format!(
@@ -135,6 +136,7 @@ pub(super) fn change_number(change: Change) -> i64 {
     match change {
         Change::Create => 0,
         Change::Update => 1,
+        Change::UpdateCreate => 3,
         Change::Delete => 2,
     }
 }

@@ -53,8 +53,10 @@ impl Stored {
 /// What made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// POST, or an update that created.
+    /// POST.
     Create,
+    /// PUT of what was not there, or was deleted.
+    UpdateCreate,
     /// PUT or PATCH.
     Update,
     /// DELETE.
