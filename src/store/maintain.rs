@@ -139,18 +139,37 @@ pub(super) async fn spoiled<S: Session>(
     Ok((spoiled, last))
 }
 
-/// How many of the next index entries belong to no resource, and the last one looked at.
-pub(super) async fn orphans<S: Session>(
+/// An index entry and the number of its resource.
+pub(super) type Place = (Entry, i64);
+
+/// What a resource must be for its entries not to be strays.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner {
+    /// Deleted or not.
+    Known,
+    /// Not deleted.
+    Living,
+}
+
+/// Those of the next index entries that have no such owner, and the last one looked at.
+pub(super) async fn strays<S: Session>(
     session: &mut S,
-    after: Option<(Entry, i64)>,
+    owner: Owner,
+    after: Option<Place>,
     limit: usize,
-) -> Result<(u64, Option<(Entry, i64)>), StoreError> {
+) -> Result<(Vec<Place>, Option<Place>), StoreError> {
+    let owner = match owner {
+        Owner::Known => "",
+        Owner::Living => " AND r.deleted=0",
+    };
     let mut sql = Sql::new(
         session.dialect(),
-        "SELECT e.param, e.key, e.rid,
-                CASE WHEN (SELECT 1 FROM resource r WHERE r.rid=e.rid LIMIT 1) IS NULL
-                     THEN 1 ELSE 0 END
-         FROM entry e",
+        &format!(
+            "SELECT e.param, e.key, e.rid,
+                    CASE WHEN (SELECT 1 FROM resource r WHERE r.rid=e.rid{owner} LIMIT 1)
+                         IS NULL THEN 1 ELSE 0 END
+             FROM entry e"
+        ),
     );
     if let Some((entry, rid)) = after {
         sql.push(" WHERE (e.param,e.key,e.rid)>(")
@@ -159,19 +178,17 @@ pub(super) async fn orphans<S: Session>(
     }
     sql.push(" ORDER BY e.param, e.key, e.rid LIMIT ")
         .int(limit as i64);
-    let (mut count, mut last) = (0, None);
+    let (mut found, mut last) = (Vec::new(), None);
     for mut row in session.rows(&sql).await? {
         let param = ParamId(row.int()? as u32);
-        last = Some((
-            Entry {
-                param,
-                key: row.bytes()?,
-            },
-            row.int()?,
-        ));
-        count += row.int()? as u64;
+        let key = row.bytes()?;
+        let place = (Entry { param, key }, row.int()?);
+        if row.int()? != 0 {
+            found.push(place.clone());
+        }
+        last = Some(place);
     }
-    Ok((count, last))
+    Ok((found, last))
 }
 
 /// Changes the entries of resources whose version is still the one that they were computed

@@ -2,12 +2,13 @@
 //! nothing, words.
 
 use bytes::Bytes;
-use resources::index::{Entry, ParamId};
 
 use super::{
     Backend, Store, change,
     error::StoreError,
-    fulltext, run,
+    fulltext,
+    maintain::{Owner, Place, strays},
+    run,
     session::Session,
     sql::{Dialect, Row, Sql, Value},
     sqlite::{Handle, now},
@@ -15,9 +16,6 @@ use super::{
     whole,
 };
 use crate::access::Access;
-
-/// An index entry and the number of its resource.
-type Place = (Entry, i64);
 
 impl Store {
     /// Deletions in a part of the log (after, up to) that are dated before the version before
@@ -71,7 +69,12 @@ impl Store {
         access: &Access,
     ) -> Result<(Vec<Place>, Option<Place>), StoreError> {
         whole(access)?;
-        run!(self, scan, |session| strays(session, after, limit))
+        run!(self, scan, |session| strays(
+            session,
+            Owner::Living,
+            after,
+            limit
+        ))
     }
 
     /// Removes index entries, unless their resource lives by now; how many.
@@ -207,38 +210,6 @@ async fn redate<S: Session>(session: &mut S, dates: &[Dated]) -> Result<(), Stor
         }
     }
     Ok(())
-}
-
-async fn strays<S: Session>(
-    session: &mut S,
-    after: Option<Place>,
-    limit: usize,
-) -> Result<(Vec<Place>, Option<Place>), StoreError> {
-    let mut sql = Sql::new(
-        session.dialect(),
-        "SELECT e.param, e.key, e.rid,
-                CASE WHEN (SELECT 1 FROM resource r WHERE r.rid=e.rid AND r.deleted=0 LIMIT 1)
-                     IS NULL THEN 1 ELSE 0 END
-         FROM entry e",
-    );
-    if let Some((entry, rid)) = after {
-        sql.push(" WHERE (e.param,e.key,e.rid)>(")
-            .bind(Value::Param(entry.param.0));
-        sql.push(",").bytes(&entry.key).push(",").int(rid).push(")");
-    }
-    sql.push(" ORDER BY e.param, e.key, e.rid LIMIT ")
-        .int(limit as i64);
-    let (mut found, mut last) = (Vec::new(), None);
-    for mut row in session.rows(&sql).await? {
-        let param = ParamId(row.int()? as u32);
-        let key = row.bytes()?;
-        let place = (Entry { param, key }, row.int()?);
-        if row.int()? != 0 {
-            found.push(place.clone());
-        }
-        last = Some(place);
-    }
-    Ok((found, last))
 }
 
 /// Needs a transaction around it: a resource that comes back meanwhile keeps its entries.

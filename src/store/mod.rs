@@ -347,9 +347,13 @@ impl Store {
         after: Option<(Entry, i64)>,
         limit: usize,
     ) -> Result<(u64, Option<(Entry, i64)>), StoreError> {
-        run!(self, scan, |session| maintain::orphans(
-            session, after, limit
-        ))
+        let (found, last) = run!(self, scan, |session| maintain::strays(
+            session,
+            maintain::Owner::Known,
+            after,
+            limit
+        ))?;
+        Ok((found.len() as u64, last))
     }
 
     /// Changes index entries that were computed with a generation of the search parameters; how
