@@ -25,7 +25,6 @@ mod view;
 
 use std::{path::Path, time::Duration};
 
-use arc_swap::ArcSwap;
 use resources::{
     index::{Entry, ParamId, Registry},
     model::ResourceType,
@@ -54,7 +53,8 @@ pub struct Store {
     backend: Backend,
     storage: Storage,
     candidates: usize,
-    registry: ArcSwap<Registry>,
+    /// R4's search parameters: by them access is decided, and they say what is stored where.
+    registry: Registry,
 }
 
 #[derive(Debug)]
@@ -127,17 +127,12 @@ impl Store {
             backend,
             storage: Storage::default(),
             candidates: options.candidates,
-            registry: ArcSwap::from_pointee(Registry::builtin()),
+            registry: Registry::builtin(),
         })
     }
 
-    /// Sets the search parameters by which access is decided; at first those of R4.
-    pub fn set_registry(&self, registry: Registry) {
-        self.registry.store(registry.into());
-    }
-
     fn view(&self, access: &Access) -> View {
-        View::new(access, Registry::clone(&self.registry.load()))
+        View::new(access, self.registry.clone())
     }
 
     /// The current state of each resource, in the order of `keys`; deletions included, with an
