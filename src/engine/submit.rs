@@ -54,7 +54,7 @@ impl Engine {
     /// Carries out all operations together, or none: the only way to write. Answers in the order
     /// of the operations, when all is durable.
     ///
-    /// With [`Access::Compartment`] a write must leave the resource inside the compartment, and
+    /// With [`Access::compartment`] a write must leave the resource inside the compartment, and
     /// what it replaces must have been inside.
     ///
     /// # Errors

@@ -6,16 +6,17 @@ use resources::{
 };
 
 use super::plan::{Clause, KeyRange};
-use crate::access::Access;
+use crate::access::{Access, Decision};
 
 /// The condition that `access` puts on resources of type `kind`; `None` if it puts none.
 pub fn access_clause(access: &Access, kind: ResourceType, registry: &Registry) -> Option<Clause> {
-    match access {
-        Access::System(_) => None,
-        Access::Compartment {
+    match access.decision() {
+        Decision::System(_) => None,
+        Decision::Compartment {
             kind: compartment,
             id,
         } => Some(membership(*compartment, id, kind, registry)),
+        Decision::Granted(_) => Some(Clause::Any(Vec::new())),
     }
 }
 

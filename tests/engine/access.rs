@@ -21,10 +21,7 @@ on_both_databases!(
 );
 
 fn own() -> Access {
-    Access::Compartment {
-        kind: kind("Patient"),
-        id: "a".to_owned(),
-    }
+    Access::compartment(kind("Patient"), "a".to_owned())
 }
 
 fn observation(id: &str, patient: &str) -> String {

@@ -181,10 +181,7 @@ async fn a_compartment_bounds_what_is_read(on: Database) {
     let f = Fixture::new(on).await;
     f.put(r#"{"resourceType":"Patient","id":"a"}"#).await;
     f.put(r#"{"resourceType":"Patient","id":"b"}"#).await;
-    let access = Access::Compartment {
-        kind: kind("Patient"),
-        id: "a".to_owned(),
-    };
+    let access = Access::compartment(kind("Patient"), "a".to_owned());
     assert!(f.engine.read(kind("Patient"), "a", &access).await.is_ok());
     let hidden = f.engine.read(kind("Patient"), "b", &access).await;
     assert_eq!(hidden.unwrap_err().kind, ErrorKind::NotFound);
@@ -209,10 +206,7 @@ async fn an_old_version_is_shown_by_what_it_says_itself(on: Database) {
         ))
         .await;
     }
-    let access = Access::Compartment {
-        kind: kind("Patient"),
-        id: "a".to_owned(),
-    };
+    let access = Access::compartment(kind("Patient"), "a".to_owned());
     let version = async |number| {
         f.engine
             .vread(kind("Observation"), "o", number, &access)
@@ -240,10 +234,7 @@ async fn a_compartment_bounds_includes_and_the_record(on: Database) {
     ] {
         f.put(text).await;
     }
-    let access = Access::Compartment {
-        kind: kind("Patient"),
-        id: "a".to_owned(),
-    };
+    let access = Access::compartment(kind("Patient"), "a".to_owned());
     for (query, expected) in [
         (
             "Patient?_include=*&_revinclude=*",

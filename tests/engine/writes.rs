@@ -139,10 +139,7 @@ async fn if_match_and_if_none_match_guard_an_update(on: Database) {
     failed(f.one(update(first, false)).await);
     f.one(update(any, false)).await.unwrap();
     assert_eq!(f.read("Patient", "a").await.unwrap().version, 3);
-    let own = |id: &str| Access::Compartment {
-        kind: kind("Patient"),
-        id: id.to_owned(),
-    };
+    let own = |id: &str| Access::compartment(kind("Patient"), id.to_owned());
     // Whether there is something that may not be seen does not show.
     let hidden = f.one_as(update(any, false), &own("b")).await.unwrap_err();
     assert_eq!(hidden.kind, ErrorKind::NotFound);

@@ -258,10 +258,7 @@ async fn a_compartment_shows_what_belongs_to_it_and_nothing_else(Fixture { store
         create(ResourceType::LOCATION, "l", vec![]),
     ];
     put(store, writes).await.unwrap();
-    let own = Access::Compartment {
-        kind: PATIENT,
-        id: "a".to_owned(),
-    };
+    let own = Access::compartment(PATIENT, "a".to_owned());
     let keys = [
         (PATIENT, "a"),
         (PATIENT, "b"),

@@ -109,10 +109,7 @@ async fn compare_all(store: &Store, memory: &MemoryIndex) {
             ("Patient", "patient-01"),
             ("Practitioner", "practitioner-07"),
         ] {
-            let access = Access::Compartment {
-                kind: ResourceType::from_name(kind).unwrap(),
-                id: id.to_owned(),
-            };
+            let access = Access::compartment(ResourceType::from_name(kind).unwrap(), id.to_owned());
             all_pages(store, memory, text, &plan, &access).await;
         }
     }

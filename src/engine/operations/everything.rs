@@ -218,10 +218,7 @@ impl Engine {
         let members: Vec<ResourceType> = members.collect();
         let belongs = match &request.id {
             Some(id) => {
-                let compartment = Access::Compartment {
-                    kind,
-                    id: id.clone(),
-                };
+                let compartment = Access::compartment(kind, id.clone());
                 let of = |member: &ResourceType| {
                     let mut parts = vec![Clause::Type(*member)];
                     parts.extend(access_clause(&compartment, *member, &registry));

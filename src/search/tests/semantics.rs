@@ -472,10 +472,7 @@ fn scopes_and_sorting() {
 fn a_compartment_shows_itself_and_what_refers_to_it() {
     let index = index(&RESOURCES);
     let registry = registry();
-    let access = Access::Compartment {
-        kind: ResourceType::PATIENT,
-        id: "p1".to_owned(),
-    };
+    let access = Access::compartment(ResourceType::PATIENT, "p1".to_owned());
     let visible = |item: &&Item| {
         let clause = access_clause(&access, item.kind, &registry).unwrap();
         let at = index.get(item.kind, &item.id).unwrap();
