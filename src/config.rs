@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::Limits;
+use crate::{fetch::FetchSettings, limits::Limits};
 
 mod address;
 mod read;
@@ -33,6 +33,8 @@ pub struct Config {
     pub log: Log,
     /// Every bound.
     pub limits: Limits,
+    /// Requests that the server itself sends.
+    pub fetch: FetchSettings,
 }
 
 /// The listeners.
@@ -262,6 +264,9 @@ impl Config {
         }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));
+        }
+        for (key, reason) in self.fetch.problems() {
+            found.push((format!("fetch.{key}"), reason));
         }
         found
     }

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod fetch;
 pub mod http;
 pub mod import;
 pub mod limits;
