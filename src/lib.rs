@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod http;
 pub mod import;
 pub mod limits;
+pub mod network;
 pub mod search;
 pub mod server;
 pub mod store;
