@@ -17,7 +17,7 @@ mod read;
 mod tests;
 
 pub use address::address;
-pub use http::{ClientHeader, Http};
+pub use http::{ClientHeader, Http, Tls};
 pub use read::Sources;
 
 /// Everything that can be set.

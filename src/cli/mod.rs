@@ -122,6 +122,7 @@ macro_rules! failure_from {
 failure_from!(
     std::io::Error,
     crate::engine::Error,
+    crate::fetch::FetchError,
     crate::import::ImportError,
     crate::store::StoreError,
     server::StartError

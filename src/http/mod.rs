@@ -30,6 +30,7 @@ mod search;
 mod serve;
 mod stall;
 mod target;
+mod tls;
 mod write;
 
 use std::{
@@ -50,7 +51,8 @@ use resources::{Doc, doc::Bounds};
 
 pub use admin::{Metrics, admin_router};
 pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
-pub use serve::{Connections, serve};
+pub use serve::{Connections, serve, serve_with};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::engine::Engine;
 use compress::Coding;
@@ -186,6 +188,9 @@ async fn finish(
         HeaderValue::from_static("nosniff"),
     );
     headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    if server.engine.settings().base_url.starts_with("https://") {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
+    }
     server.origins.apply(&parts.headers, headers);
     match Coding::wanted(&parts.headers) {
         Some(coding) => compress::apply(reply, coding).await,
@@ -195,6 +200,10 @@ async fn finish(
 
 /// Health data is for nobody's cache.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// For a year, browsers that have seen this host with TLS do not try without. What other hosts of
+/// the domain do is not for this one to say.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 fn make_pretty(reply: &mut Reply) {
     if !is_json(reply.headers()) {

@@ -21,3 +21,4 @@ mod hostile;
 mod operator;
 mod parameters;
 mod races;
+mod tls;
