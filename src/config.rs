@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::limits::Limits;
 
 mod address;
+mod auth;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use address::address;
+pub use auth::Auth;
 pub use read::Sources;
 
 /// Everything that can be set.
@@ -29,6 +31,8 @@ pub struct Config {
     pub store: Store,
     /// What the REST API leaves to the server.
     pub rest: Rest,
+    /// The authorization server.
+    pub auth: Auth,
     /// What is written to stderr.
     pub log: Log,
     /// Every bound.
@@ -259,6 +263,12 @@ impl Config {
                 );
                 refuse("http.cors_origins", &reason);
             }
+        }
+        if let Some(reason) = self.auth.issuer.as_deref().and_then(no_base) {
+            refuse("auth.issuer", reason);
+        }
+        for (key, reason) in self.auth.problems() {
+            refuse(&format!("auth.{key}"), reason);
         }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));

@@ -16,7 +16,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
     ("engine", &["access", "clock", "limits", "search", "store"]),
-    ("http", &["access", "clock", "engine", "limits"]),
+    ("fetch", &["clock"]),
+    (
+        "auth",
+        &["access", "clock", "engine", "fetch", "limits", "store"],
+    ),
+    (
+        "http",
+        &["access", "auth", "clock", "engine", "fetch", "limits"],
+    ),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),
 ];
