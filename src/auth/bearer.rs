@@ -11,6 +11,7 @@ use aws_lc_rs::digest;
 use super::{
     Auth,
     client::{ApiKey, Client},
+    consent::Reader,
     decide::{self, Standing},
     error::AuthError,
     grant::{AccessToken, Grant, Subject},
@@ -20,7 +21,7 @@ use super::{
     secret,
     user::User,
 };
-use crate::access::{Access, Grants, Identity};
+use crate::access::{Access, Grants, Identity, Rule};
 
 /// For how long a decision is used again without a look at the store: the time in which a
 /// revocation on another node takes effect here. What this process changes takes effect at once.
@@ -104,7 +105,7 @@ impl Auth {
         let key = key_of(token);
         let now = self.clock.now();
         // Before the look at the store: what changes meanwhile makes the decision old.
-        let epoch = self.records.epoch();
+        let epoch = self.records.epoch() + self.engine.consent_changes();
         let admitted = match self.decisions.get(&key, now, epoch) {
             Some(kept) => kept,
             None => {
@@ -226,15 +227,19 @@ impl Auth {
         }))
     }
 
-    async fn access(
-        &self,
-        rules: Vec<crate::access::Rule>,
-        _standing: &Standing,
-    ) -> Result<Access, AuthError> {
-        Ok(Access::granted(Arc::new(Grants {
-            rules,
-            denials: Vec::new(),
-        })))
+    /// The decision: what the rules allow, without what Consents withhold.
+    async fn access(&self, rules: Vec<Rule>, standing: &Standing) -> Result<Access, AuthError> {
+        let reader = Reader {
+            fhir_user: standing.fhir_user.as_deref(),
+            own: &standing.patients,
+            broken_glass: standing.broken_glass.as_deref(),
+        };
+        let store = self.records.store();
+        let denials = self
+            .consents
+            .denials(&self.engine, store, reader, self.clock.now())
+            .await?;
+        Ok(Access::granted(Arc::new(Grants { rules, denials })))
     }
 
     /// A grant that is bound to a log-in ends with it.

@@ -9,6 +9,7 @@
 
 pub mod bearer;
 pub mod client;
+pub mod consent;
 pub mod decide;
 mod error;
 pub mod grant;
@@ -26,6 +27,7 @@ pub use error::AuthError;
 
 use crate::{clock::Clock, engine::Engine, store::Store};
 use bearer::Decisions;
+use consent::Consents;
 use records::Records;
 use sealed::MasterKey;
 
@@ -53,6 +55,7 @@ pub struct Auth {
     clock: Arc<dyn Clock>,
     master: MasterKey,
     decisions: Decisions,
+    consents: Consents,
 }
 
 /// The setting by which a master key is recognized.
@@ -88,6 +91,7 @@ impl Auth {
             clock,
             master,
             decisions: Decisions::default(),
+            consents: Consents::default(),
         })
     }
 
