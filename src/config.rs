@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::{fetch::FetchSettings, limits::Limits};
 
 mod address;
+mod auth;
 mod http;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use address::address;
+pub use auth::Auth;
 pub use http::{ClientHeader, Http, Tls};
 pub use read::Sources;
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub store: Store,
     /// What the REST API leaves to the server.
     pub rest: Rest,
+    /// The authorization server.
+    pub auth: Auth,
     /// What is written to stderr.
     pub log: Log,
     /// Every bound.
@@ -206,7 +210,13 @@ impl Config {
             refuse("store.connections", "must be at least 1");
         }
         for (key, reason) in self.http.problems() {
-            found.push((format!("http.{key}"), reason));
+            refuse(&format!("http.{key}"), &reason);
+        }
+        if let Some(reason) = self.auth.issuer.as_deref().and_then(http::no_base) {
+            refuse("auth.issuer", reason);
+        }
+        for (key, reason) in self.auth.problems() {
+            refuse(&format!("auth.{key}"), reason);
         }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));

@@ -18,7 +18,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
     ("engine", &["access", "clock", "limits", "search", "store"]),
-    ("http", &["access", "clock", "engine", "limits", "network"]),
+    (
+        "auth",
+        &[
+            "access", "clock", "engine", "fetch", "limits", "network", "store",
+        ],
+    ),
+    (
+        "http",
+        &[
+            "access", "auth", "clock", "engine", "fetch", "limits", "network",
+        ],
+    ),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),
 ];

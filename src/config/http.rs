@@ -185,7 +185,7 @@ fn is_local(url: &str) -> bool {
 }
 
 /// Why a URL cannot be the base of others.
-fn no_base(url: &str) -> Option<&'static str> {
+pub(super) fn no_base(url: &str) -> Option<&'static str> {
     let Some(rest) = url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"))

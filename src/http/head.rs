@@ -24,7 +24,8 @@ pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
 
 /// Headers of which one value decides. If there were two, a proxy might go by one of them and
 /// this server by the other.
-const ONCE: [HeaderName; 5] = [
+const ONCE: [HeaderName; 6] = [
+    header::AUTHORIZATION,
     header::ORIGIN,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,

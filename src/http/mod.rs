@@ -5,6 +5,8 @@
 //! Failure>`; nothing else writes a status. Answers are bytes that the engine made.
 
 mod admin;
+mod auth;
+mod authenticate;
 mod binary;
 mod body;
 mod bundle;
@@ -19,6 +21,7 @@ mod head;
 mod headers;
 mod host;
 mod load;
+mod manage;
 mod metadata;
 mod negotiate;
 mod observe;
@@ -54,11 +57,12 @@ pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
 pub use serve::{Connections, serve, serve_with};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-use crate::engine::Engine;
+use crate::{auth::Auth, engine::Engine};
 use compress::Coding;
 use dispatch::Seen;
 use failure::Failure;
 use headers::X_REQUEST_ID;
+use load::Working;
 use observe::Meters;
 
 /// The path of the FHIR base on this server.
@@ -68,8 +72,10 @@ pub const BASE_PATH: &str = "/fhir";
 type Reply = axum::http::Response<Bytes>;
 
 /// What an operator decides about the HTTP side. Addresses and bounds are the engine's.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
+    /// Who is let in; without it the server is open to all.
+    pub auth: Option<Arc<Auth>>,
     /// Origins that browsers may call from; `*` is any.
     pub cors_origins: Vec<String>,
     /// Search parameters that are not known are ignored unless the client asks for
@@ -123,7 +129,8 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
     let bytes_in = body.size_hint().lower();
     let mut seen = Seen::default();
 
-    let reply = answer(&server, &parts, body, &mut seen).await;
+    let name = id.to_str().unwrap_or("-");
+    let reply = answer(&server, &parts, body, name, &mut seen).await;
     let reply = finish(&server, &parts, reply, &seen, &id).await;
 
     server.meters.record(&observe::Request {
@@ -140,12 +147,12 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
 }
 
 /// The answer, within the bounds of number and time. A panic is an answer too.
-async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> Reply {
+async fn answer(server: &Server, parts: &Parts, body: Body, id: &str, seen: &mut Seen) -> Reply {
     let limits = &server.engine.settings().limits;
     let Some(working) = server.load.enter(limits) else {
         return Failure::overloaded().reply(seen.format);
     };
-    let work = dispatch::dispatch(server, &working, parts, body, seen);
+    let work = route(server, &working, parts, body, id, seen);
     let guarded = AssertUnwindSafe(work).catch_unwind();
     let result = match tokio::time::timeout(limits.request_time(), guarded).await {
         Ok(Ok(result)) => result,
@@ -153,6 +160,25 @@ async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> 
         Err(_elapsed) => Err(too_slow(limits.request_time())),
     };
     result.unwrap_or_else(|failure| failure.reply(seen.format))
+}
+
+/// By the first part of the path: the authorization server, its management, or FHIR.
+async fn route(
+    server: &Server,
+    working: &Working<'_>,
+    parts: &Parts,
+    body: Body,
+    id: &str,
+    seen: &mut Seen,
+) -> Result<Reply, Failure> {
+    let path = parts.uri.path();
+    if auth::is_under(path) {
+        return auth::answer(server, working, parts, body).await;
+    }
+    if manage::is_under(path) {
+        return manage::answer(server, working, parts, body).await;
+    }
+    dispatch::dispatch(server, working, parts, body, id, seen).await
 }
 
 fn too_slow(allowed: Duration) -> Failure {

@@ -1,6 +1,7 @@
 //! Configuration -> a running server: the one place that knows every module.
 
 mod demo;
+mod identity;
 pub mod log;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ use tokio::{
 };
 
 use crate::{
+    auth::{Auth, AuthError},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
@@ -54,6 +56,9 @@ pub enum StartError {
     /// Certificate or key cannot be used.
     #[error("{0}")]
     Tls(#[from] http::TlsError),
+    /// The authorization server cannot be opened.
+    #[error("the authorization server cannot start: {0}")]
+    Auth(#[from] AuthError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -130,6 +135,7 @@ pub struct Server {
     admin: SocketAddr,
     store: Arc<Store>,
     engine: Arc<Engine>,
+    auth: Option<Arc<Auth>>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
     /// Ends with the server.
@@ -152,7 +158,14 @@ impl Server {
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
+        let auth = match config.http.open {
+            true => None,
+            false => Some(Arc::new(
+                identity::open(config, &base_url, &store, &engine).await?,
+            )),
+        };
         let settings = http::Settings {
+            auth: auth.clone(),
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
@@ -187,6 +200,7 @@ impl Server {
             admin: admin_address,
             store,
             engine,
+            auth,
             stop,
             listeners,
             _upkeep: upkeep,
@@ -196,6 +210,11 @@ impl Server {
     /// The FHIR base URL.
     pub fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// The authorization server; none while the server is open.
+    pub fn auth(&self) -> Option<&Arc<Auth>> {
+        self.auth.as_ref()
     }
 
     /// Where the FHIR API listens.
@@ -237,6 +256,7 @@ impl Server {
                 finish.await;
             }
         }
+        drop(self.auth);
         drop(self.engine);
         close(self.store).await;
         Ok(())
