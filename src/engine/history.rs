@@ -204,7 +204,7 @@ impl Engine {
         let found = self.store.current(&[(kind, id)], access).await?;
         match found.into_iter().next().flatten() {
             Some(stored) => Ok((stored.head.rid, stored.head.version.unsigned_abs())),
-            None if access.is_unrestricted() && self.is_computed(kind, id) => Err(Error::new(
+            None if self.read_computed(kind, id, access).await?.is_some() => Err(Error::new(
                 ErrorKind::NotFound,
                 "not-found",
                 format!("{kind}/{id} is a definition built into this server; it has no history"),

@@ -282,14 +282,14 @@ impl Engine {
             .map(|(kind, id)| (*kind, id.as_str()))
             .collect();
         let (found, cut) = self.store.current_within(&keys, bytes, access).await?;
+        let registry = self.registry();
         let resources = found
             .iter()
             .zip(&keys)
             .filter_map(|(stored, (kind, id))| match stored {
                 Some(stored) if stored.head.deleted => None,
                 Some(stored) => Some(resource(stored)),
-                None if access.is_unrestricted() => self.computed.read(*kind, id),
-                None => None,
+                None => self.computed.visible((*kind, id), access, &registry),
             })
             .collect();
         Ok((resources, cut))
