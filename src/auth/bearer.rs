@@ -242,7 +242,7 @@ impl Auth {
             .consents
             .denials(&self.engine, store, reader, self.clock.now())
             .await?;
-        Ok(Access::granted(Arc::new(Grants { rules, denials })))
+        Ok(Access::granted(Arc::new(Grants::new(rules, denials))))
     }
 
     /// A grant that is bound to a log-in ends with it.
