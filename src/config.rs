@@ -210,13 +210,13 @@ impl Config {
             refuse("store.connections", "must be at least 1");
         }
         for (key, reason) in self.http.problems() {
-            refuse(&format!("http.{key}"), &reason);
+            found.push((format!("http.{key}"), reason));
         }
         if let Some(reason) = self.auth.issuer.as_deref().and_then(http::no_base) {
-            refuse("auth.issuer", reason);
+            found.push(("auth.issuer".to_owned(), reason.to_owned()));
         }
         for (key, reason) in self.auth.problems() {
-            refuse(&format!("auth.{key}"), reason);
+            found.push((format!("auth.{key}"), reason.to_owned()));
         }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));

@@ -13,9 +13,10 @@ use crate::{
     },
 };
 
-/// The address of the client, as the listener knows it.
+/// The address of the client.
 pub fn address(parts: &Parts) -> Option<IpAddr> {
-    parts.extensions.get().map(|ClientAddress(ip)| *ip)
+    let ClientAddress(client) = parts.extensions.get()?;
+    Some(*client)
 }
 
 /// What the sender of a request may see and do. While the server is open: everything.
