@@ -10,12 +10,13 @@ use super::{
     query::{self, Pairs},
 };
 
-/// Refuses heads that are too large or say two things at once, and pages in browsers that have no
+/// Refuses addresses that send too much, heads that are too large or say two things at once, and pages in browsers that have no
 /// business here.
 ///
 /// # Errors
-/// 414, 431, 400, 421 and 403.
+/// 429, 414, 431, 400, 421 and 403.
 pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    server.rates.check_address(parts)?;
     check_sizes(server, parts)?;
     host::check_one(parts.version, &parts.headers)?;
     check_once(parts)?;

@@ -20,6 +20,7 @@ mod files;
 mod head;
 mod headers;
 mod host;
+mod limit;
 mod load;
 mod manage;
 mod metadata;
@@ -98,13 +99,20 @@ struct Server {
     hosts: host::Hosts,
     ids: request_id::RequestIds,
     load: load::Load,
+    rates: limit::Rates,
     meters: Meters,
     metadata: metadata::Cache,
 }
 
 /// The FHIR API of `engine`, under [`BASE_PATH`].
 pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
+    let rates = match settings.open {
+        // Only this computer can reach it.
+        true => limit::Rates::default(),
+        false => limit::Rates::new(&engine.settings().limits),
+    };
     let server = Server {
+        rates,
         origins: cors::Origins::new(&settings.cors_origins, &engine.settings().base_url),
         hosts: host::Hosts::new(&engine.settings().base_url),
         engine,
