@@ -12,8 +12,10 @@ pub mod client;
 pub mod decide;
 mod error;
 pub mod grant;
+pub mod login;
 pub mod password;
 pub mod records;
+pub mod reset;
 pub mod role;
 pub mod scope;
 pub mod sealed;
@@ -29,6 +31,7 @@ pub use error::AuthError;
 
 use crate::{clock::Clock, engine::Engine, store::Store};
 use bearer::Decisions;
+use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
 
@@ -56,6 +59,7 @@ pub struct Auth {
     clock: Arc<dyn Clock>,
     master: MasterKey,
     decisions: Decisions,
+    passwords: Passwords,
 }
 
 /// The setting by which a master key is recognized.
@@ -91,6 +95,7 @@ impl Auth {
             clock,
             master,
             decisions: Decisions::default(),
+            passwords: Passwords::default(),
         })
     }
 
@@ -112,6 +117,11 @@ impl Auth {
     /// The key that seals.
     pub fn master(&self) -> &MasterKey {
         &self.master
+    }
+
+    /// What makes and checks hashes of passwords.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
     }
 
     /// Milliseconds since 1970.
