@@ -9,11 +9,15 @@
 
 pub mod bearer;
 pub mod client;
+pub mod code;
 pub mod consent;
 pub mod decide;
 mod error;
 pub mod grant;
+pub mod launch;
 pub mod records;
+pub mod refusal;
+pub mod request;
 pub mod role;
 pub mod scope;
 pub mod sealed;
