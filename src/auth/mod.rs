@@ -9,12 +9,17 @@
 
 pub mod bearer;
 pub mod client;
+pub mod code;
+pub mod consent;
 pub mod decide;
 mod error;
 pub mod grant;
+pub mod launch;
 pub mod login;
 pub mod password;
 pub mod records;
+pub mod refusal;
+pub mod request;
 pub mod reset;
 pub mod role;
 pub mod scope;
@@ -31,6 +36,7 @@ pub use error::AuthError;
 
 use crate::{clock::Clock, engine::Engine, store::Store};
 use bearer::Decisions;
+use consent::Consents;
 use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
@@ -60,6 +66,7 @@ pub struct Auth {
     master: MasterKey,
     decisions: Decisions,
     passwords: Passwords,
+    consents: Consents,
 }
 
 /// The setting by which a master key is recognized.
@@ -96,6 +103,7 @@ impl Auth {
             master,
             decisions: Decisions::default(),
             passwords: Passwords::default(),
+            consents: Consents::default(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderMap, header, request::Parts};
 
-use super::{Server, failure::Failure};
+use super::{Server, client::ClientAddress, failure::Failure};
 use crate::{
     access::{Access, Caller, Identity},
     auth::{
@@ -13,9 +13,10 @@ use crate::{
     },
 };
 
-/// The address of the client, as the listener knows it.
-pub fn address(_parts: &Parts) -> Option<IpAddr> {
-    None
+/// The address of the client.
+pub fn address(parts: &Parts) -> Option<IpAddr> {
+    let ClientAddress(client) = parts.extensions.get()?;
+    Some(*client)
 }
 
 /// What the sender of a request may see and do. While the server is open: everything.

@@ -76,8 +76,9 @@ fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Pages in browsers that have no business here.
+/// Whoever passes by the proxies, and pages in browsers that have no business here.
 fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    server.settings.proxies.check(parts)?;
     if server.settings.open {
         server.hosts.check(parts)?;
     }
@@ -91,6 +92,7 @@ fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
     }
     Ok(())
 }
+
 /// Parameters that are wrong wherever they stand.
 pub fn check_controls(pairs: &Pairs) -> Result<(), Failure> {
     if pairs.iter().any(|(name, _)| name == "access_token") {

@@ -11,6 +11,7 @@ mod binary;
 mod body;
 mod bundle;
 mod call;
+mod client;
 mod compress;
 mod cors;
 mod dispatch;
@@ -51,6 +52,7 @@ use futures_util::FutureExt;
 use resources::{Doc, doc::Bounds};
 
 pub use admin::{Metrics, admin_router};
+pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
 pub use serve::{Connections, serve};
 
 use crate::{auth::Auth, engine::Engine};
@@ -82,6 +84,8 @@ pub struct Settings {
     pub open: bool,
     /// Clients may ask how a search was run (`_explain=true`).
     pub explain: bool,
+    /// The proxies in front.
+    pub proxies: Proxies,
 }
 
 /// What all requests share.
@@ -114,7 +118,11 @@ pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
 /// One request from head to answer. This is all the middleware there is.
 async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(&PeerAddress(peer)) = parts.extensions.get() {
+        let client = server.settings.proxies.client(peer, &parts.headers);
+        parts.extensions.insert(ClientAddress(client));
+    }
     let id = server.ids.of(&parts.headers);
     let bytes_in = body.size_hint().lower();
     let mut seen = Seen::default();

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     auth::{Auth, AuthError},
     clock::SystemClock,
-    config::{Config, ConfigError, without_password},
+    config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
@@ -143,8 +143,9 @@ impl Server {
     /// Opens the store and listens on both addresses.
     ///
     /// # Errors
-    /// The store cannot be opened, or an address is taken.
+    /// The configuration would expose it, the store cannot be opened, or an address is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        config.check()?;
         let fhir = listen(config.http.listen).await?;
         let admin = listen(config.http.admin_listen).await?;
         let address = local(&fhir, config.http.listen)?;
@@ -168,6 +169,7 @@ impl Server {
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
             explain: config.http.open,
+            proxies: proxies(&config.http),
         };
         let (stop, stopped) = watch::channel(false);
         let bounds = http::Connections::from(&config.limits);
@@ -273,6 +275,18 @@ pub async fn close(store: Arc<Store>) {
         tokio::time::sleep(WAIT).await;
     }
     tracing::warn!("the store is still in use at shutdown; what was acknowledged is durable");
+}
+
+/// What the HTTP side has to know of the proxies in front.
+fn proxies(listeners: &config::Http) -> http::Proxies {
+    http::Proxies {
+        networks: listeners.proxies.clone(),
+        header: match listeners.client_header {
+            config::ClientHeader::XForwardedFor => http::ClientHeader::XForwardedFor,
+            config::ClientHeader::Forwarded => http::ClientHeader::Forwarded,
+        },
+        only: listeners.behind_proxy,
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -13,8 +13,6 @@ use axum::{
 use super::{BASE_PATH, Reply, Server, failure::Failure, head, load::Working};
 use crate::auth::Auth;
 
-use oauth_error::OAuthError;
-
 /// The path of the endpoints and pages.
 pub const PATH: &str = "/auth";
 
