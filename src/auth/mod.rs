@@ -9,16 +9,25 @@
 
 pub mod bearer;
 pub mod client;
+pub mod code;
 pub mod consent;
 pub mod decide;
 mod error;
 pub mod grant;
+pub mod launch;
+pub mod login;
+pub mod password;
 pub mod records;
+pub mod refusal;
+pub mod request;
+pub mod reset;
 pub mod role;
 pub mod scope;
 pub mod sealed;
 pub mod secret;
 pub mod session;
+pub mod throttle;
+pub mod totp;
 pub mod user;
 
 use std::sync::Arc;
@@ -28,6 +37,7 @@ pub use error::AuthError;
 use crate::{clock::Clock, engine::Engine, store::Store};
 use bearer::Decisions;
 use consent::Consents;
+use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
 
@@ -55,6 +65,7 @@ pub struct Auth {
     clock: Arc<dyn Clock>,
     master: MasterKey,
     decisions: Decisions,
+    passwords: Passwords,
     consents: Consents,
 }
 
@@ -91,6 +102,7 @@ impl Auth {
             clock,
             master,
             decisions: Decisions::default(),
+            passwords: Passwords::default(),
             consents: Consents::default(),
         })
     }
@@ -113,6 +125,11 @@ impl Auth {
     /// The key that seals.
     pub fn master(&self) -> &MasterKey {
         &self.master
+    }
+
+    /// What makes and checks hashes of passwords.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
     }
 
     /// Milliseconds since 1970.

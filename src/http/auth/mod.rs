@@ -1,6 +1,7 @@
 //! The authorization server over HTTP: what apps call (OAuth 2.0, OpenID Connect, SMART App
 //! Launch), and the pages that people see.
 
+mod cookie;
 mod discovery;
 mod oauth_error;
 
@@ -11,8 +12,6 @@ use axum::{
 
 use super::{BASE_PATH, Reply, Server, failure::Failure, head, load::Working};
 use crate::auth::Auth;
-
-use oauth_error::OAuthError;
 
 /// The path of the endpoints and pages.
 pub const PATH: &str = "/auth";
