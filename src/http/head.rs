@@ -1,6 +1,6 @@
 //! What is refused by the head alone.
 
-use axum::http::{HeaderName, StatusCode, header, request::Parts};
+use axum::http::{HeaderName, Method, StatusCode, header, request::Parts};
 
 use super::{
     Server,
@@ -14,9 +14,15 @@ use super::{
 /// business here.
 ///
 /// # Errors
-/// 429, 414, 431, 400, 421 and 403.
+/// 429, 405, 414, 431, 400, 421 and 403.
 pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
     server.rates.check_address(parts)?;
+    if parts.method == Method::CONNECT {
+        // There is no path whose methods could be told.
+        return Err(Failure::method(
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        ));
+    }
     check_sizes(server, parts)?;
     host::check_one(parts.version, &parts.headers)?;
     check_once(parts)?;

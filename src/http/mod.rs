@@ -27,6 +27,7 @@ mod metadata;
 mod negotiate;
 mod observe;
 mod operation;
+mod protect;
 mod query;
 mod read;
 mod request_id;
@@ -217,27 +218,14 @@ async fn finish(
     }
     let headers = reply.headers_mut();
     headers.insert(X_REQUEST_ID, id.clone());
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-    if server.engine.settings().base_url.starts_with("https://") {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
-    }
+    let tls = server.engine.settings().base_url.starts_with("https://");
+    protect::apply(headers, tls);
     server.origins.apply(&parts.headers, headers);
     match Coding::wanted(&parts.headers) {
         Some(coding) => compress::apply(reply, coding).await,
         None => reply,
     }
 }
-
-/// Health data is for nobody's cache.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
-/// For a year, browsers that have seen this host with TLS do not try without. What other hosts of
-/// the domain do is not for this one to say.
-const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 fn make_pretty(reply: &mut Reply) {
     if !is_json(reply.headers()) {

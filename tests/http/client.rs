@@ -64,6 +64,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
+    /// The connection, for other uses.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
     /// The connection.
     pub fn stream(&mut self) -> &mut S {
         &mut self.stream

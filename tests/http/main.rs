@@ -17,6 +17,7 @@ mod pattern;
 mod server;
 
 mod connections;
+mod hardening;
 mod hostile;
 mod operator;
 mod parameters;
