@@ -7,6 +7,7 @@
 //!
 //! [`Access`]: crate::access::Access
 
+pub mod authorize;
 pub mod bearer;
 pub mod client;
 pub mod code;
@@ -15,6 +16,8 @@ pub mod decide;
 mod error;
 pub mod grant;
 pub mod launch;
+pub mod parameters;
+pub mod password;
 pub mod records;
 pub mod refusal;
 pub mod request;
@@ -23,6 +26,8 @@ pub mod scope;
 pub mod sealed;
 pub mod secret;
 pub mod session;
+pub mod throttle;
+pub mod totp;
 pub mod user;
 
 use std::sync::Arc;

@@ -16,10 +16,18 @@ use super::{
 /// # Errors
 /// 414, 431, 400, 421 and 403.
 pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    check_shape(server, parts)?;
+    check_sender(server, parts)
+}
+
+/// Refuses heads that are too large or say two things at once.
+///
+/// # Errors
+/// 414, 431 and 400.
+pub fn check_shape(server: &Server, parts: &Parts) -> Result<(), Failure> {
     check_sizes(server, parts)?;
     host::check_one(parts.version, &parts.headers)?;
-    check_once(parts)?;
-    check_sender(server, parts)
+    check_once(parts)
 }
 
 /// Headers of which one value decides. If there were two, a proxy might go by one of them and
