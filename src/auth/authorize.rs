@@ -10,7 +10,7 @@ use super::{
     grant::Context,
     parameters::Parameters,
     records::Found,
-    refusal::{OAuthError, Refusal},
+    refusal::Refusal,
     request::Pending,
     scope::{Level, Scope, Scopes},
 };
@@ -260,12 +260,6 @@ fn is_same_base(a: &str, b: &str) -> bool {
         && first.origin() == second.origin()
         && path(&first) == path(&second)
         && !a.ends_with("//")
-}
-
-impl From<OAuthError> for Refusal {
-    fn from(error: OAuthError) -> Self {
-        Self::Client(error)
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use axum::{
 
 use super::{
     super::{BASE_PATH, Reply, failure::Failure},
-    SMART_CONFIGURATION, Visit, authorize, discovery,
+    SMART_CONFIGURATION, Visit, authorize, discovery, token,
 };
+use crate::auth::keys::Algorithm;
 
 /// An endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,12 @@ pub enum Endpoint {
     OpenIdConfiguration,
     /// `authorize`
     Authorize,
+    /// `token`
+    Token,
+    /// `jwks`: the keys of id_tokens.
+    Jwks,
+    /// `server-jwks`: the keys with which the server signs what it says of itself.
+    ServerJwks,
 }
 
 impl Endpoint {
@@ -31,14 +38,22 @@ impl Endpoint {
         Some(match path {
             "/.well-known/openid-configuration" => Self::OpenIdConfiguration,
             "/auth/authorize" => Self::Authorize,
+            "/auth/token" => Self::Token,
+            "/auth/jwks" => Self::Jwks,
+            "/auth/server-jwks" => Self::ServerJwks,
             _ => return None,
         })
     }
 
     const fn methods(self) -> &'static str {
         match self {
-            Self::SmartConfiguration | Self::OpenIdConfiguration => "GET, HEAD, OPTIONS",
-            Self::Authorize => "GET, POST",
+            Self::SmartConfiguration
+            | Self::OpenIdConfiguration
+            | Self::Jwks
+            | Self::ServerJwks => "GET, HEAD, OPTIONS",
+            Self::Authorize => "GET, HEAD, POST",
+            // GET is answered too, with an error of OAuth.
+            Self::Token => "POST, GET, OPTIONS",
         }
     }
 
@@ -59,6 +74,9 @@ impl Endpoint {
             Self::SmartConfiguration => Ok(discovery::smart_configuration(visit)),
             Self::OpenIdConfiguration => Ok(discovery::openid_configuration(visit)),
             Self::Authorize => authorize::answer(visit, body).await,
+            Self::Token => token::answer(visit, body).await,
+            Self::Jwks => discovery::keys(visit, Algorithm::Rs256).await,
+            Self::ServerJwks => discovery::keys(visit, Algorithm::Es384).await,
         }
     }
 }

@@ -7,6 +7,7 @@ mod discovery;
 mod endpoint;
 mod form;
 mod oauth_error;
+mod token;
 
 use axum::{
     body::{Body, Bytes},
