@@ -102,7 +102,7 @@ pub async fn serve_with(
         .max_buf_size(bounds.head_bytes.max(64 << 10));
     let shared = Arc::new(Shared {
         router,
-        handshakes: tls.map(Handshakes::new),
+        handshakes: tls.map(|tls| Handshakes::new(tls, most)),
         http,
         stall_time: bounds.stall_time,
         open: AtomicUsize::new(0),

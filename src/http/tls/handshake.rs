@@ -17,22 +17,26 @@ use crate::http::serve::farewell;
 
 /// Time for a handshake.
 const TIME: Duration = Duration::from_secs(10);
-/// Handshakes at a time; beyond them the oldest makes room.
-const AT_A_TIME: usize = 512;
+/// Handshakes at a time, as a part of all connections and at most; beyond them the oldest makes
+/// room.
+const PART: usize = 4;
+const MOST: usize = 512;
 
 /// The handshakes of a listener.
 pub struct Handshakes {
     tls: Arc<Tls>,
+    most: usize,
     going_on: AtomicUsize,
     /// Asks the oldest to go.
     make_room: Notify,
 }
 
 impl Handshakes {
-    /// None as yet.
-    pub fn new(tls: Arc<Tls>) -> Self {
+    /// None as yet, on a listener with this many connections at most.
+    pub fn new(tls: Arc<Tls>, connections: usize) -> Self {
         Self {
             tls,
+            most: (connections / PART).clamp(1, MOST),
             going_on: AtomicUsize::new(0),
             make_room: Notify::new(),
         }
@@ -42,7 +46,7 @@ impl Handshakes {
     pub async fn shake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let going_on = self.going_on.fetch_add(1, AcqRel) + 1;
         let _counted = Counted(&self.going_on);
-        if going_on > AT_A_TIME {
+        if going_on > self.most {
             self.make_room.notify_one();
         }
         tokio::select! {
