@@ -12,6 +12,7 @@ pub mod client;
 pub mod decide;
 mod error;
 pub mod grant;
+pub mod manage;
 pub mod records;
 pub mod role;
 pub mod scope;
@@ -22,7 +23,7 @@ pub mod user;
 
 use std::sync::Arc;
 
-pub use error::AuthError;
+pub use error::{AuthError, Problem};
 
 use crate::{clock::Clock, engine::Engine, store::Store};
 use bearer::Decisions;
