@@ -13,12 +13,15 @@ pub mod decide;
 mod error;
 pub mod grant;
 pub mod manage;
+pub mod password;
 pub mod records;
 pub mod role;
 pub mod scope;
 pub mod sealed;
 pub mod secret;
 pub mod session;
+pub mod throttle;
+pub mod totp;
 pub mod user;
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The authorization server over HTTP: what apps call (OAuth 2.0, OpenID Connect, SMART App
 //! Launch), and the pages that people see.
 
+mod cookie;
 mod discovery;
 mod oauth_error;
 
