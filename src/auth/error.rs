@@ -55,6 +55,8 @@ impl Problem {
 }
 
 fn sentences(problems: &[Problem]) -> String {
-    let lines = problems.iter().map(|one| format!("{}: {}", one.element, one.reason));
+    let lines = problems
+        .iter()
+        .map(|one| format!("{}: {}", one.element, one.reason));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -30,6 +30,7 @@ pub use error::{AuthError, Problem};
 
 use crate::{clock::Clock, engine::Engine, store::Store};
 use bearer::Decisions;
+use manage::Management;
 use records::Records;
 use sealed::MasterKey;
 
@@ -57,6 +58,7 @@ pub struct Auth {
     clock: Arc<dyn Clock>,
     master: MasterKey,
     decisions: Decisions,
+    management: Management,
 }
 
 /// The setting by which a master key is recognized.
@@ -85,9 +87,11 @@ impl Auth {
         let check = master.seal(CHECK, b"rotunda")?;
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
+        let records = Records::new(store);
         Ok(Self {
             settings,
-            records: Records::new(store),
+            management: Management::new(records.clone(), Arc::clone(&clock)),
+            records,
             engine,
             clock,
             master,
@@ -103,6 +107,11 @@ impl Auth {
     /// What is kept.
     pub fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// What administrators do.
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// The engine, for what pages show of resources.

@@ -4,7 +4,10 @@ mod config;
 mod export;
 mod import;
 mod maintenance;
+mod office;
 mod serve;
+mod token;
+mod user;
 
 use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -38,6 +41,11 @@ enum Command {
     Reindex(Settings),
     /// Check heads, log and index against each other
     Verify(Settings),
+    /// Users: list, add, change, remove, reset passwords, log out
+    #[command(subcommand)]
+    User(user::Command),
+    /// Print a bearer token for scripts; list and revoke tokens
+    Token(token::Arguments),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -121,6 +129,7 @@ macro_rules! failure_from {
 
 failure_from!(
     std::io::Error,
+    crate::auth::AuthError,
     crate::engine::Error,
     crate::import::ImportError,
     crate::store::StoreError,
@@ -166,6 +175,8 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate(settings) => maintenance::migrate(settings).await,
         Command::Reindex(settings) => maintenance::reindex(settings).await,
         Command::Verify(settings) => maintenance::verify(settings).await,
+        Command::User(command) => user::run(command).await,
+        Command::Token(arguments) => token::run(arguments).await,
         Command::Config(command) => config::run(&command),
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    auth::{Auth, AuthError},
+    auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{Config, ConfigError, without_password},
     engine::{self, Engine},
@@ -204,6 +204,18 @@ impl Server {
     /// The authorization server; none while the server is open.
     pub fn auth(&self) -> Option<&Arc<Auth>> {
         self.auth.as_ref()
+    }
+
+    /// Makes the first administrator if there is no user at all, and gives their one-time
+    /// password, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn first_administrator(&self) -> Result<Option<First>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(auth.management().first_administrator().await?),
+        }
     }
 
     /// Where the FHIR API listens.

@@ -73,12 +73,12 @@ impl Postgres {
             false => migrate(&mut lease, options.create).await,
         };
         made.map_err(|error| match error {
-                StoreError::Failed(text) => StoreError::Open(format!(
-                    "its schema cannot be made: {text}; use a database of its own, whose owner the \
+            StoreError::Failed(text) => StoreError::Open(format!(
+                "its schema cannot be made: {text}; use a database of its own, whose owner the \
                  user is"
-                )),
-                other => other,
-            })?;
+            )),
+            other => other,
+        })?;
         drop(lease);
         Ok(opened)
     }
