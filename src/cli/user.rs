@@ -10,7 +10,7 @@ use super::{
     office::{Common, Office, moment, plain, secret_from_stdin, set},
 };
 use crate::auth::{
-    manage::{Managed, ProxyDraft, UserDraft, session, shown},
+    manage::{Managed, ProxyDraft, UserDraft, Wish, session, shown},
     records::Found,
     user::User,
 };
@@ -180,8 +180,11 @@ async fn work(office: &Office, command: &Command) -> Result<(), Failure> {
             };
             add.facts.write(&add.facts.proxies(desk.now())?, &mut draft);
             let password = add.password_stdin.then(secret_from_stdin).transpose()?;
-            let made = desk.create_user(draft, password.as_deref()).await?;
-            office.print_made(&made);
+            let wish = Wish {
+                password,
+                ..Wish::default()
+            };
+            office.print_made(&User::create(desk, &wish, draft).await?);
         }
         Command::Set(set) => office.print(&shown(&change(office, set).await?)),
         Command::Remove(one) => {

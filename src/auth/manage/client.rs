@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Made, Managed, Management, When,
+    Made, Managed, Management, When, Wish,
     form::{Form, wrong_jwks_uri, wrong_key, wrong_name, wrong_origin, wrong_redirect, wrong_web},
     jwks, refuse,
 };
@@ -53,6 +53,7 @@ const SECRETS: usize = 5;
 impl Managed for Client {
     type Draft = ClientDraft;
     const FACTS: &'static [&'static str] = &["proof", "secrets", "created"];
+    const WISHES: &'static [&'static str] = &["id", "confidential"];
 
     fn draft(&self) -> ClientDraft {
         ClientDraft {
@@ -85,10 +86,47 @@ impl Managed for Client {
 
     async fn create(
         desk: &Management,
-        id: Option<&str>,
+        wish: &Wish,
         draft: ClientDraft,
     ) -> Result<Made<Self>, AuthError> {
-        desk.create_client(id, draft, false).await
+        let wrong = wish.id.as_deref().and_then(wrong_key);
+        refuse(
+            wrong
+                .map(|reason| Problem::new("id", reason))
+                .into_iter()
+                .collect(),
+        )?;
+        check(&draft, wish.confidential)?;
+        let mut client = Self {
+            created: desk.now(),
+            ..Self::default()
+        };
+        write(draft, &mut client);
+        let mut secrets = Vec::new();
+        if wish.confidential {
+            secrets.push(("secret", add_secret(&mut client)?));
+        }
+        let id = match &wish.id {
+            Some(id) => id.clone(),
+            None => secret::fresh_id()?,
+        };
+        match desk
+            .records
+            .commit(Changes::new().create(&id, &client)?)
+            .await
+        {
+            Err(AuthError::Conflict) => {
+                let taken = Problem::new("id", "is taken by another client; choose another");
+                return Err(AuthError::Unfit(vec![taken]));
+            }
+            other => other?,
+        }
+        let found = Found {
+            id,
+            version: 1,
+            value: client,
+        };
+        Ok(Made { found, secrets })
     }
 
     async fn replace(
@@ -115,6 +153,16 @@ impl Managed for Client {
             .and(desk.revocations(&found.id).await?);
         desk.records.commit(changes).await
     }
+}
+
+/// Adds a new secret; gives its text.
+fn add_secret(client: &mut Client) -> Result<String, AuthError> {
+    let text = secret::fresh("cs_")?;
+    client.secrets.push(HashedSecret {
+        hash: secret::hash(&text),
+        expires: None,
+    });
+    Ok(text)
 }
 
 fn handle(kept: &HashedSecret) -> &str {
@@ -193,58 +241,6 @@ fn check(draft: &ClientDraft, has_secret: bool) -> Result<(), AuthError> {
 }
 
 impl Management {
-    /// Registers a client, with a secret that is shown if `confidential`.
-    ///
-    /// # Errors
-    /// As [`Managed::create`].
-    pub async fn create_client(
-        &self,
-        id: Option<&str>,
-        draft: ClientDraft,
-        confidential: bool,
-    ) -> Result<Made<Client>, AuthError> {
-        let wrong = id
-            .and_then(wrong_key)
-            .map(|reason| Problem::new("id", reason));
-        refuse(wrong.into_iter().collect())?;
-        check(&draft, confidential)?;
-        let mut client = Client {
-            created: self.now(),
-            ..Client::default()
-        };
-        write(draft, &mut client);
-        let mut secrets = Vec::new();
-        if confidential {
-            let text = secret::fresh("cs_")?;
-            client.secrets.push(HashedSecret {
-                hash: secret::hash(&text),
-                expires: None,
-            });
-            secrets.push(("secret", text));
-        }
-        let id = match id {
-            Some(id) => id.to_owned(),
-            None => secret::fresh_id()?,
-        };
-        match self
-            .records
-            .commit(Changes::new().create(&id, &client)?)
-            .await
-        {
-            Err(AuthError::Conflict) => {
-                let taken = Problem::new("id", "is taken by another client; choose another");
-                return Err(AuthError::Unfit(vec![taken]));
-            }
-            other => other?,
-        }
-        let found = Found {
-            id,
-            version: 1,
-            value: client,
-        };
-        Ok(Made { found, secrets })
-    }
-
     /// Gives a client another secret; those that it has end after `overlap` milliseconds.
     ///
     /// # Errors
@@ -266,11 +262,7 @@ impl Management {
                 one.expires = Some(one.expires.map_or(end, |at| at.min(end)));
             }
         }
-        let text = secret::fresh("cs_")?;
-        kept.push(HashedSecret {
-            hash: secret::hash(&text),
-            expires: None,
-        });
+        let text = add_secret(&mut client.value)?;
         self.records
             .commit(Changes::new().replace(&client)?)
             .await?;

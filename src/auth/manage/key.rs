@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Made, Managed, Management, When,
+    Made, Managed, Management, When, Wish,
     form::{Form, wrong_name, wrong_network},
     refuse,
 };
 use crate::auth::{
     client::ApiKey,
-    error::{AuthError, Problem},
+    error::AuthError,
     records::{Changes, Found},
     scope::{Level, ResourceScope},
     secret,
@@ -33,6 +33,7 @@ pub struct KeyDraft {
 impl Managed for ApiKey {
     type Draft = KeyDraft;
     const FACTS: &'static [&'static str] = &["last_used", "created"];
+    const WISHES: &'static [&'static str] = &[];
 
     fn draft(&self) -> KeyDraft {
         KeyDraft {
@@ -47,13 +48,7 @@ impl Managed for ApiKey {
         vec![json!(self.last_used.map(When)), json!(When(self.created))]
     }
 
-    async fn create(
-        desk: &Management,
-        id: Option<&str>,
-        draft: KeyDraft,
-    ) -> Result<Made<Self>, AuthError> {
-        let problem = id.map(|_| Problem::new("id", "is chosen by the server; leave it out"));
-        refuse(problem.into_iter().collect())?;
+    async fn create(desk: &Management, _: &Wish, draft: KeyDraft) -> Result<Made<Self>, AuthError> {
         let (made, changes) = desk.new_key(draft)?;
         desk.records.commit(changes).await?;
         Ok(made)

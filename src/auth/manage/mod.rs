@@ -17,7 +17,7 @@ mod when;
 
 use std::{future::Future, sync::Arc};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -28,7 +28,7 @@ use super::{
 use crate::clock::Clock;
 
 pub use client::ClientDraft;
-pub use draft::{merged, read};
+pub use draft::{members, merged, read};
 pub use first::{FIRST_LOGIN, First};
 pub use key::KeyDraft;
 pub use role::RoleDraft;
@@ -53,6 +53,18 @@ pub struct Made<T> {
     pub secrets: Vec<(&'static str, String)>,
 }
 
+/// What an administrator chooses when something is made, beside the draft.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wish {
+    /// Its name, instead of one that the server makes.
+    pub id: Option<String>,
+    /// A user's password, instead of a one-time password.
+    pub password: Option<String>,
+    /// A client gets a secret.
+    pub confidential: bool,
+}
+
 /// A kind of record that administrators make, change and remove.
 pub trait Managed: Kept + Clone {
     /// What they write of it.
@@ -61,19 +73,22 @@ pub trait Managed: Kept + Clone {
     /// be written back.
     const FACTS: &'static [&'static str];
 
+    /// What of a [`Wish`] is looked at.
+    const WISHES: &'static [&'static str];
+
     /// What they wrote of it.
     fn draft(&self) -> Self::Draft;
 
     /// The facts, in the order of their names in [`Managed::FACTS`].
     fn facts(&self) -> Vec<Value>;
 
-    /// Makes one. `id` is the administrator's choice, where there is one.
+    /// Makes one.
     ///
     /// # Errors
     /// [`AuthError::Unfit`], [`AuthError::Invalid`]; the store refuses.
     fn create(
         desk: &Management,
-        id: Option<&str>,
+        wish: &Wish,
         draft: Self::Draft,
     ) -> impl Future<Output = Result<Made<Self>, AuthError>> + Send;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Made, Managed, Management,
+    Made, Managed, Management, Wish,
     form::{Form, wrong_key, wrong_name},
     last::Change,
     refuse,
@@ -34,6 +34,7 @@ const UNTOUCHED: i64 = 0;
 impl Managed for Role {
     type Draft = RoleDraft;
     const FACTS: &'static [&'static str] = &[];
+    const WISHES: &'static [&'static str] = &["id"];
 
     fn draft(&self) -> RoleDraft {
         RoleDraft {
@@ -49,10 +50,10 @@ impl Managed for Role {
 
     async fn create(
         desk: &Management,
-        id: Option<&str>,
+        wish: &Wish,
         draft: RoleDraft,
     ) -> Result<Made<Self>, AuthError> {
-        let name = id.unwrap_or_default();
+        let name = wish.id.as_deref().unwrap_or_default();
         refuse(
             wrong_key(name)
                 .map(|reason| Problem::new("id", reason))

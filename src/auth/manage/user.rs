@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Made, Managed, Management, When,
+    Made, Managed, Management, When, Wish,
     form::{Form, wrong_email, wrong_fhir_user, wrong_name, wrong_patient},
     last::Change,
     refuse,
@@ -72,6 +72,7 @@ impl Managed for User {
         "recovery_codes",
         "created",
     ];
+    const WISHES: &'static [&'static str] = &["password"];
 
     fn draft(&self) -> UserDraft {
         let proxies = self.proxies.iter().map(|proxy| ProxyDraft {
@@ -104,14 +105,39 @@ impl Managed for User {
         ]
     }
 
-    /// Whom no other provider vouches for gets a one-time password.
+    /// Whom no other provider vouches for gets a one-time password, unless one is given.
     async fn create(
         desk: &Management,
-        id: Option<&str>,
+        wish: &Wish,
         draft: UserDraft,
     ) -> Result<Made<Self>, AuthError> {
-        no_choice(id)?;
-        desk.create_user(draft, None).await
+        desk.check_user(&draft).await?;
+        let mut user = Self {
+            created: desk.now(),
+            ..Self::default()
+        };
+        write(draft, &mut user);
+        let mut secrets = Vec::new();
+        match &wish.password {
+            Some(password) => {
+                check_password(password, &user.login)?;
+                user.password = Some(desk.hash(password).await?);
+            }
+            None if user.external.is_empty() => {
+                let password = secret::fresh_password()?;
+                user.password = Some(desk.hash(&password).await?);
+                user.must_change_password = true;
+                secrets.push(("password", password));
+            }
+            None => {}
+        }
+        let id = user::create(&desk.records, &user).await?;
+        let found = Found {
+            id,
+            version: 1,
+            value: user,
+        };
+        Ok(Made { found, secrets })
     }
 
     async fn replace(
@@ -146,12 +172,6 @@ impl Managed for User {
     }
 }
 
-/// Ids of users are made by the server.
-fn no_choice(id: Option<&str>) -> Result<(), AuthError> {
-    let problem = id.map(|_| Problem::new("id", "is chosen by the server; leave it out"));
-    refuse(problem.into_iter().collect())
-}
-
 fn write(draft: UserDraft, user: &mut User) {
     let proxies = draft.proxies.into_iter().map(|proxy| Proxy {
         patient: proxy.patient,
@@ -169,45 +189,6 @@ fn write(draft: UserDraft, user: &mut User) {
 }
 
 impl Management {
-    /// Adds a user with this password; without one, with a one-time password that is shown, unless
-    /// another provider vouches.
-    ///
-    /// # Errors
-    /// As [`Managed::create`].
-    pub async fn create_user(
-        &self,
-        draft: UserDraft,
-        password: Option<&str>,
-    ) -> Result<Made<User>, AuthError> {
-        self.check_user(&draft).await?;
-        let mut user = User {
-            created: self.now(),
-            ..User::default()
-        };
-        write(draft, &mut user);
-        let mut secrets = Vec::new();
-        match password {
-            Some(password) => {
-                check_password(password, &user.login)?;
-                user.password = Some(self.hash(password).await?);
-            }
-            None if user.external.is_empty() => {
-                let password = secret::fresh_password()?;
-                user.password = Some(self.hash(&password).await?);
-                user.must_change_password = true;
-                secrets.push(("password", password));
-            }
-            None => {}
-        }
-        let id = user::create(&self.records, &user).await?;
-        let found = Found {
-            id,
-            version: 1,
-            value: user,
-        };
-        Ok(Made { found, secrets })
-    }
-
     /// The user with this log-in name, or this id.
     ///
     /// # Errors
