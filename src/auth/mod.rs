@@ -23,6 +23,7 @@ mod jws;
 pub mod keys;
 pub mod launch;
 pub mod login;
+pub mod manage;
 pub mod parameters;
 pub mod password;
 pub mod records;
@@ -40,13 +41,14 @@ pub mod user;
 
 use std::sync::Arc;
 
-pub use error::AuthError;
+pub use error::{AuthError, Problem};
 
 use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
 use consent::Consents;
 use jwks::Fetched;
 use keys::Keys;
+use manage::Management;
 use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
@@ -80,6 +82,7 @@ pub struct Auth {
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
+    management: Management,
 }
 
 /// The setting by which a master key is recognized.
@@ -108,9 +111,11 @@ impl Auth {
         let check = master.seal(CHECK, b"rotunda")?;
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
+        let records = Records::new(store);
         let auth = Self {
             settings,
-            records: Records::new(store),
+            management: Management::new(records.clone(), Arc::clone(&clock)),
+            records,
             engine,
             clock,
             master: Arc::new(master),
@@ -140,6 +145,11 @@ impl Auth {
     /// What is kept.
     pub fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// What administrators do.
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// The engine, for what pages show of resources.

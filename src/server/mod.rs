@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    auth::{Auth, AuthError},
+    auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
@@ -33,6 +33,8 @@ pub enum Purpose {
     Migrate,
     /// Work on a store that is there: a mistyped address must not make another.
     Maintain,
+    /// Users, clients, roles and tokens, while a server may run on the store.
+    Manage,
 }
 
 /// Why a server could not start, run or stop.
@@ -89,7 +91,8 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, Star
         connections: config.store.connections as usize,
         query_time: config.limits.query_time(),
         queue_commits: config.limits.commit_queue,
-        create: purpose != Purpose::Maintain,
+        create: !matches!(purpose, Purpose::Maintain | Purpose::Manage),
+        beside: purpose == Purpose::Manage,
         ..store::Options::default()
     };
     let url = config.store_url()?;
@@ -215,6 +218,18 @@ impl Server {
     /// The authorization server; none while the server is open.
     pub fn auth(&self) -> Option<&Arc<Auth>> {
         self.auth.as_ref()
+    }
+
+    /// Makes the first administrator if there is no user at all, and gives their one-time
+    /// password, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn first_administrator(&self) -> Result<Option<First>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(auth.management().first_administrator().await?),
+        }
     }
 
     /// Where the FHIR API listens.
