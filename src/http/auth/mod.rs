@@ -4,6 +4,7 @@
 mod cookie;
 mod discovery;
 mod oauth_error;
+mod pages;
 
 use axum::{
     body::{Body, Bytes},
@@ -43,7 +44,7 @@ pub async fn answer(
     server: &Server,
     working: &Working<'_>,
     parts: &Parts,
-    _body: Body,
+    body: Body,
 ) -> Result<Reply, Failure> {
     head::check(server, parts)?;
     let path = parts.uri.path();
@@ -55,6 +56,10 @@ pub async fn answer(
         auth,
         working,
         parts,
+    };
+    let _body = match pages::answer(&visit, body).await {
+        Ok(page) => return Ok(page),
+        Err(body) => body,
     };
     let is_get = matches!(parts.method, Method::GET | Method::HEAD);
     match path.strip_prefix(BASE_PATH).unwrap_or(path) {
