@@ -20,7 +20,7 @@ mod tests;
 
 pub use address::address;
 pub use auth::Auth;
-pub use http::{ClientHeader, Http};
+pub use http::{ClientHeader, Http, Tls};
 pub use mail::Mail;
 pub use read::Sources;
 
