@@ -13,6 +13,7 @@ use crate::{fetch::FetchSettings, limits::Limits};
 mod address;
 mod auth;
 mod http;
+mod mail;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tests;
 pub use address::address;
 pub use auth::Auth;
 pub use http::{ClientHeader, Http, Tls};
+pub use mail::Mail;
 pub use read::Sources;
 
 /// Everything that can be set.
@@ -34,6 +36,8 @@ pub struct Config {
     pub rest: Rest,
     /// The authorization server.
     pub auth: Auth,
+    /// Mail to users.
+    pub mail: Mail,
     /// What is written to stderr.
     pub log: Log,
     /// Every bound.
@@ -214,6 +218,9 @@ impl Config {
         }
         if let Some(reason) = self.auth.issuer.as_deref().and_then(http::no_base) {
             found.push(("auth.issuer".to_owned(), reason.to_owned()));
+        }
+        for (key, reason) in self.mail.problems() {
+            found.push((format!("mail.{key}"), reason.to_owned()));
         }
         for (key, reason) in self.auth.problems() {
             found.push((format!("auth.{key}"), reason.to_owned()));

@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("limits", &[]),
     ("fetch", &[]),
+    ("mail", &[]),
     ("network", &[]),
     ("config", &["fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
@@ -27,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "access", "auth", "clock", "engine", "fetch", "limits", "network",
+            "access", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
         ],
     ),
     ("import", &["access", "engine", "store"]),

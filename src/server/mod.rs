@@ -3,6 +3,7 @@
 mod demo;
 mod identity;
 pub mod log;
+mod mail;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
     engine::{self, Engine},
     http,
     import::ImportError,
+    mail::MailError,
     store::{self, Store, StoreError},
 };
 
@@ -61,6 +63,9 @@ pub enum StartError {
     /// The authorization server cannot be opened.
     #[error("the authorization server cannot start: {0}")]
     Auth(#[from] AuthError),
+    /// Mail cannot be set up.
+    #[error("{0}")]
+    Mail(#[from] MailError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -169,6 +174,7 @@ impl Server {
         };
         let settings = http::Settings {
             auth: auth.clone(),
+            mailer: mail::start(config)?,
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
