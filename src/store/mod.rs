@@ -3,6 +3,7 @@
 //! Two databases, one behaviour: what differs is how a commit is made (`sqlite`, `postgres`);
 //! what reads is written once, over [`session::Session`].
 
+mod audit;
 mod error;
 mod fulltext;
 mod generation;
@@ -30,13 +31,14 @@ use resources::{
     model::ResourceType,
 };
 
+pub use audit::{AuditRow, AuditSeal, NewAuditRow, SealWalk};
 pub use error::StoreError;
 pub use options::Options;
 pub use text::Unreadable;
 pub use types::*;
 
 use crate::{access::Access, search::plan::Plan};
-use postgres::Postgres;
+use postgres::{Log, Postgres};
 use sqlite::{Handle, Sqlite, now};
 use storage::Storage;
 use view::View;
@@ -280,7 +282,7 @@ impl Store {
             }
             Backend::Postgres(postgres) => {
                 let mut lease = postgres.read().await?;
-                let end = postgres.frontier(&mut lease, vid).await?;
+                let end = postgres.frontier(Log::Versions, &mut lease, vid).await?;
                 postgres.timed(read::log_between(&mut lease, vid, end, limit).await)
             }
         }
