@@ -10,13 +10,14 @@ use std::{
 /// Modules of the server, and which others each may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("access", &[]),
+    ("audit", &["access", "clock", "store"]),
     ("clock", &[]),
     ("limits", &[]),
     ("config", &["limits"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
-    ("engine", &["access", "clock", "limits", "search", "store"]),
-    ("http", &["access", "clock", "engine", "limits"]),
+    ("engine", &["access", "audit", "clock", "limits", "search", "store"]),
+    ("http", &["access", "audit", "clock", "engine", "limits"]),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),
 ];

@@ -79,7 +79,7 @@ impl Engine {
 }
 
 /// The clauses of an access decision follow no chains.
-struct NoOthers;
+pub struct NoOthers;
 
 impl Others for NoOthers {
     fn target(&self, _: ResourceType, _: &[&str], _: &Clause) -> bool {

@@ -164,16 +164,17 @@ async fn rows<S: Session>(
     limit: usize,
     bytes: usize,
 ) -> Result<Vec<AuditRow>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let to = match bytes {
+        usize::MAX => to,
+        room => fitting(session, (from, to), limit, room).await?,
+    };
     let mut sql = Sql::new(
         session.dialect(),
         "SELECT seq, ts, body FROM audit WHERE seq>=",
     );
     sql.int(from).push(" AND seq<=").int(to);
-    sql.push(" ORDER BY seq LIMIT ").int(limit as i64);
-    let found = match bytes {
-        usize::MAX => session.rows(&sql).await?,
-        room => session.rows_within(&sql, room).await?.0,
-    };
+    sql.push(" ORDER BY seq LIMIT ").int(limit);
     let row = |mut row: Row| {
         Ok(AuditRow {
             seq: row.int()?,
@@ -181,7 +182,31 @@ async fn rows<S: Session>(
             body: row.bytes()?,
         })
     };
-    found.into_iter().map(row).collect()
+    session.rows(&sql).await?.into_iter().map(row).collect()
+}
+
+/// The row with which the rows have more than `room` bytes.
+async fn fitting<S: Session>(
+    session: &mut S,
+    (from, to): (i64, i64),
+    limit: i64,
+    room: usize,
+) -> Result<i64, StoreError> {
+    let mut sql = Sql::new(
+        session.dialect(),
+        "SELECT seq, CAST(length(body) AS bigint) FROM audit WHERE seq>=",
+    );
+    sql.int(from).push(" AND seq<=").int(to);
+    sql.push(" ORDER BY seq LIMIT ").int(limit);
+    let mut taken = 0;
+    for mut row in session.rows(&sql).await? {
+        let seq = row.int()?;
+        taken += usize::try_from(row.int()?).unwrap_or_default();
+        if taken > room {
+            return Ok(seq);
+        }
+    }
+    Ok(to)
 }
 
 async fn ends<S: Session>(session: &mut S) -> Result<Option<(i64, i64)>, StoreError> {

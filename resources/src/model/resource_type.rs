@@ -159,6 +159,8 @@ static NAMES: [&str; 146] = [
 impl ResourceType {
     /// `Appointment`
     pub const APPOINTMENT: Self = Self(5);
+    /// `AuditEvent`
+    pub const AUDIT_EVENT: Self = Self(7);
     /// `Binary`
     pub const BINARY: Self = Self(9);
     /// `Bundle`
