@@ -2,13 +2,16 @@
 
 pub mod access;
 pub mod audit;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod fetch;
 pub mod http;
 pub mod import;
 pub mod limits;
+pub mod network;
 pub mod search;
 pub mod server;
 pub mod store;

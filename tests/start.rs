@@ -212,6 +212,24 @@ fn an_address_that_is_taken_is_refused_with_advice() {
     assert!(!folder.path().join("a.db").exists());
 }
 
+#[test]
+fn an_address_that_others_reach_is_refused_without_tls_or_a_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_rotunda"))
+            .args(["serve", "--listen", listen, "--store", "sqlite:a.db"])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        for part in ["http.listen", listen, "without TLS", "behind_proxy = true"] {
+            assert!(told.contains(part), "{part} is not in {told}");
+        }
+        assert!(!folder.path().join("a.db").exists());
+    }
+}
+
 #[tokio::test]
 async fn a_postgres_that_cannot_be_used_is_refused_with_advice() {
     let folder = tempfile::tempdir().unwrap();

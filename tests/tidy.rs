@@ -13,11 +13,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("audit", &["access", "clock", "store"]),
     ("clock", &[]),
     ("limits", &[]),
-    ("config", &["limits"]),
+    ("fetch", &[]),
+    ("network", &[]),
+    ("config", &["fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
     ("engine", &["access", "audit", "clock", "limits", "search", "store"]),
-    ("http", &["access", "audit", "clock", "engine", "limits"]),
+    (
+        "auth",
+        &[
+            "access", "audit", "clock", "engine", "fetch", "limits", "network", "store",
+        ],
+    ),
+    (
+        "http",
+        &[
+            "access", "audit", "auth", "clock", "engine", "fetch", "limits", "network",
+        ],
+    ),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),
 ];

@@ -40,13 +40,6 @@ impl Arguments {
         }
         config.http.open |= self.open;
         check(&config)?;
-        if !config.http.open {
-            return Err(Failure(
-                "there is no authorization server yet: add --open to serve without \
-                 authentication on a loopback address"
-                    .to_owned(),
-            ));
-        }
         Ok(config)
     }
 }
@@ -83,12 +76,16 @@ fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
         LogFormat::Text => {
             let address = server.address().to_string();
             // Behind a proxy the base URL says nothing about where to reach the server itself.
+            let how = match server.auth() {
+                Some(_) => "",
+                None => " without authentication",
+            };
             let listen = match fhir.contains(&address) {
                 true => String::new(),
                 false => format!("listening on {address}, "),
             };
             format!(
-                "rotunda serves FHIR R4 on {fhir} without authentication \
+                "rotunda serves FHIR R4 on {fhir}{how} \
                  ({listen}admin: http://{admin}, store: {store})"
             )
         }

@@ -24,7 +24,8 @@ pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
 
 /// Headers of which one value decides. If there were two, a proxy might go by one of them and
 /// this server by the other.
-const ONCE: [HeaderName; 5] = [
+const ONCE: [HeaderName; 6] = [
+    header::AUTHORIZATION,
     header::ORIGIN,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
@@ -75,8 +76,9 @@ fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Pages in browsers that have no business here.
+/// Whoever passes by the proxies, and pages in browsers that have no business here.
 fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    server.settings.proxies.check(parts)?;
     if server.settings.open {
         server.hosts.check(parts)?;
     }
@@ -90,6 +92,7 @@ fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
     }
     Ok(())
 }
+
 /// Parameters that are wrong wherever they stand.
 pub fn check_controls(pairs: &Pairs) -> Result<(), Failure> {
     if pairs.iter().any(|(name, _)| name == "access_token") {

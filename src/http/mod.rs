@@ -5,10 +5,13 @@
 //! Failure>`; nothing else writes a status. Answers are bytes that the engine made.
 
 mod admin;
+mod auth;
+mod authenticate;
 mod binary;
 mod body;
 mod bundle;
 mod call;
+mod client;
 mod compress;
 mod cors;
 mod dispatch;
@@ -18,6 +21,7 @@ mod head;
 mod headers;
 mod host;
 mod load;
+mod manage;
 mod metadata;
 mod negotiate;
 mod observe;
@@ -48,13 +52,15 @@ use futures_util::FutureExt;
 use resources::{Doc, doc::Bounds};
 
 pub use admin::{Metrics, admin_router};
+pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
 pub use serve::{Connections, serve};
 
-use crate::engine::Engine;
+use crate::{auth::Auth, engine::Engine};
 use compress::Coding;
 use dispatch::Seen;
 use failure::Failure;
 use headers::X_REQUEST_ID;
+use load::Working;
 use observe::Meters;
 
 /// The path of the FHIR base on this server.
@@ -64,8 +70,10 @@ pub const BASE_PATH: &str = "/fhir";
 type Reply = axum::http::Response<Bytes>;
 
 /// What an operator decides about the HTTP side. Addresses and bounds are the engine's.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
+    /// Who is let in; without it the server is open to all.
+    pub auth: Option<Arc<Auth>>,
     /// Origins that browsers may call from; `*` is any.
     pub cors_origins: Vec<String>,
     /// Search parameters that are not known are ignored unless the client asks for
@@ -76,6 +84,8 @@ pub struct Settings {
     pub open: bool,
     /// Clients may ask how a search was run (`_explain=true`).
     pub explain: bool,
+    /// The proxies in front.
+    pub proxies: Proxies,
 }
 
 /// What all requests share.
@@ -108,12 +118,17 @@ pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
 /// One request from head to answer. This is all the middleware there is.
 async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(&PeerAddress(peer)) = parts.extensions.get() {
+        let client = server.settings.proxies.client(peer, &parts.headers);
+        parts.extensions.insert(ClientAddress(client));
+    }
     let id = server.ids.of(&parts.headers);
     let bytes_in = body.size_hint().lower();
     let mut seen = Seen::default();
 
-    let reply = answer(&server, &parts, body, &mut seen).await;
+    let name = id.to_str().unwrap_or("-");
+    let reply = answer(&server, &parts, body, name, &mut seen).await;
     let reply = finish(&server, &parts, reply, &seen, &id).await;
 
     server.meters.record(&observe::Request {
@@ -130,12 +145,12 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
 }
 
 /// The answer, within the bounds of number and time. A panic is an answer too.
-async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> Reply {
+async fn answer(server: &Server, parts: &Parts, body: Body, id: &str, seen: &mut Seen) -> Reply {
     let limits = &server.engine.settings().limits;
     let Some(working) = server.load.enter(limits) else {
         return Failure::overloaded().reply(seen.format);
     };
-    let work = dispatch::dispatch(server, &working, parts, body, seen);
+    let work = route(server, &working, parts, body, id, seen);
     let guarded = AssertUnwindSafe(work).catch_unwind();
     let result = match tokio::time::timeout(limits.request_time(), guarded).await {
         Ok(Ok(result)) => result,
@@ -143,6 +158,25 @@ async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> 
         Err(_elapsed) => Err(too_slow(limits.request_time())),
     };
     result.unwrap_or_else(|failure| failure.reply(seen.format))
+}
+
+/// By the first part of the path: the authorization server, its management, or FHIR.
+async fn route(
+    server: &Server,
+    working: &Working<'_>,
+    parts: &Parts,
+    body: Body,
+    id: &str,
+    seen: &mut Seen,
+) -> Result<Reply, Failure> {
+    let path = parts.uri.path();
+    if auth::is_under(path) {
+        return auth::answer(server, working, parts, body).await;
+    }
+    if manage::is_under(path) {
+        return manage::answer(server, working, parts, body).await;
+    }
+    dispatch::dispatch(server, working, parts, body, id, seen).await
 }
 
 fn too_slow(allowed: Duration) -> Failure {

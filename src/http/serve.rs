@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use tokio::{
 };
 use tower::Service;
 
-use super::{files, stall::StallBound};
+use super::{client::PeerAddress, files, stall::StallBound};
 use crate::limits::Limits;
 
 /// The bounds of a listener.
@@ -116,14 +117,14 @@ const MANY: usize = 64;
 async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
                 let open = shared.open.fetch_add(1, Ordering::AcqRel) + 1;
                 let counted = Open(shared.clone());
                 let cut_off = out_of_time(shared.stop.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = connection(counted, stream) => {}
+                        () = connection(counted, stream, peer.ip()) => {}
                         () = cut_off => {}
                     }
                 });
@@ -174,10 +175,11 @@ struct Activity {
     refused: AtomicBool,
 }
 
-async fn connection(open: Open, stream: TcpStream) {
+async fn connection(open: Open, stream: TcpStream, peer: IpAddr) {
     let shared = &open.0;
     let activity = Activity::default();
-    let service = service_fn(|request: hyper::Request<Incoming>| {
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddress(peer));
         let mut router = shared.router.clone();
         activity.requests.fetch_add(1, Ordering::Relaxed);
         activity.in_flight.store(true, Ordering::Relaxed);

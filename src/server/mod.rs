@@ -1,6 +1,7 @@
 //! Configuration -> a running server: the one place that knows every module.
 
 mod demo;
+mod identity;
 pub mod log;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -12,8 +13,9 @@ use tokio::{
 };
 
 use crate::{
+    auth::{Auth, AuthError},
     clock::SystemClock,
-    config::{Config, ConfigError, without_password},
+    config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
@@ -51,6 +53,9 @@ pub enum StartError {
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
+    /// The authorization server cannot be opened.
+    #[error("the authorization server cannot start: {0}")]
+    Auth(#[from] AuthError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -129,6 +134,7 @@ pub struct Server {
     admin: SocketAddr,
     store: Arc<Store>,
     engine: Arc<Engine>,
+    auth: Option<Arc<Auth>>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
 }
@@ -137,8 +143,9 @@ impl Server {
     /// Opens the store and listens on both addresses.
     ///
     /// # Errors
-    /// The store cannot be opened, or an address is taken.
+    /// The configuration would expose it, the store cannot be opened, or an address is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        config.check()?;
         let fhir = listen(config.http.listen).await?;
         let admin = listen(config.http.admin_listen).await?;
         let address = local(&fhir, config.http.listen)?;
@@ -150,11 +157,19 @@ impl Server {
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
+        let auth = match config.http.open {
+            true => None,
+            false => Some(Arc::new(
+                identity::open(config, &base_url, &store, &engine).await?,
+            )),
+        };
         let settings = http::Settings {
+            auth: auth.clone(),
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
             explain: config.http.open,
+            proxies: proxies(&config.http),
         };
         let (stop, stopped) = watch::channel(false);
         let bounds = http::Connections::from(&config.limits);
@@ -174,6 +189,7 @@ impl Server {
             admin: admin_address,
             store,
             engine,
+            auth,
             stop,
             listeners,
         })
@@ -182,6 +198,11 @@ impl Server {
     /// The FHIR base URL.
     pub fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// The authorization server; none while the server is open.
+    pub fn auth(&self) -> Option<&Arc<Auth>> {
+        self.auth.as_ref()
     }
 
     /// Where the FHIR API listens.
@@ -223,6 +244,7 @@ impl Server {
                 finish.await;
             }
         }
+        drop(self.auth);
         drop(self.engine);
         close(self.store).await;
         Ok(())
@@ -253,6 +275,18 @@ pub async fn close(store: Arc<Store>) {
         tokio::time::sleep(WAIT).await;
     }
     tracing::warn!("the store is still in use at shutdown; what was acknowledged is durable");
+}
+
+/// What the HTTP side has to know of the proxies in front.
+fn proxies(listeners: &config::Http) -> http::Proxies {
+    http::Proxies {
+        networks: listeners.proxies.clone(),
+        header: match listeners.client_header {
+            config::ClientHeader::XForwardedFor => http::ClientHeader::XForwardedFor,
+            config::ClientHeader::Forwarded => http::ClientHeader::Forwarded,
+        },
+        only: listeners.behind_proxy,
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -7,7 +7,11 @@ mod patients;
 pub mod record;
 mod wanted;
 
-use resources::{Doc, index::Registry, model::ResourceType};
+use resources::{
+    Doc,
+    index::{ParamId, Registry},
+    model::ResourceType,
+};
 
 use super::{
     Engine,
@@ -22,8 +26,8 @@ use crate::{
     audit::{self, Found, Page, Place, Recorder, Wanted},
     search::{
         access_clause,
-        matches::{Facts, matches},
-        plan::{Clause, Plan, Position, SortKey, TotalMode},
+        matches::{Facts, Others, matches},
+        plan::{Canonical, Clause, Plan, Position, SortKey, TotalMode},
     },
 };
 use event_text::{place_of, resource};
@@ -59,7 +63,7 @@ impl Engine {
         let found = found.map(|found| resource(&found, &self.settings.base_url));
         let registry = self.registry();
         Ok(found.filter(|found| {
-            access_clause(access, KIND, &registry)
+            visible(access, &registry)
                 .is_none_or(|clause| self.event_matches(&clause, found, &registry))
         }))
     }
@@ -141,7 +145,7 @@ impl Engine {
         access: &Access,
         registry: &Registry,
     ) -> Result<(Look, Option<Vec<String>>), Error> {
-        let clause = match access_clause(access, KIND, registry) {
+        let clause = match visible(access, registry) {
             Some(clause) => Clause::All(vec![plan.filter.clone(), clause]),
             None => plan.filter.clone(),
         };
@@ -197,7 +201,34 @@ impl Engine {
             entries: &entries,
             text: None,
         };
-        matches(clause, &facts, &super::permission::NoOthers)
+        matches(clause, &facts, &NoOthers)
+    }
+}
+
+/// What the access decision lets be seen. Rules that follow references, as those about whoever is
+/// in care do, are none for AuditEvents.
+fn visible(access: &Access, registry: &Registry) -> Option<Clause> {
+    let clause = access_clause(access, KIND, registry)?;
+    match needs(&clause, registry).follows {
+        true => Some(Clause::Any(Vec::new())),
+        false => Some(clause),
+    }
+}
+
+/// Events lead to no other resources.
+struct NoOthers;
+
+impl Others for NoOthers {
+    fn target(&self, _: ResourceType, _: &[&str], _: &Clause) -> bool {
+        false
+    }
+
+    fn named(&self, _: ResourceType, _: Canonical, _: &[&[u8]], _: &Clause) -> bool {
+        false
+    }
+
+    fn source(&self, _: ResourceType, _: ParamId, _: &[Vec<u8>], _: &Clause) -> bool {
+        false
     }
 }
 

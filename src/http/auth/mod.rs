@@ -1,0 +1,81 @@
+//! The authorization server over HTTP: what apps call (OAuth 2.0, OpenID Connect, SMART App
+//! Launch), and the pages that people see.
+
+mod discovery;
+mod oauth_error;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+};
+
+use super::{BASE_PATH, Reply, Server, failure::Failure, head, load::Working};
+use crate::auth::Auth;
+
+use oauth_error::OAuthError;
+
+/// The path of the endpoints and pages.
+pub const PATH: &str = "/auth";
+
+/// Where discovery is, under the FHIR base.
+const SMART_CONFIGURATION: &str = "/.well-known/smart-configuration";
+
+/// Whether a path is one of the authorization server.
+pub fn is_under(path: &str) -> bool {
+    path == PATH
+        || path.starts_with("/auth/")
+        || path.starts_with("/.well-known/")
+        || path.strip_prefix(BASE_PATH) == Some(SMART_CONFIGURATION)
+}
+
+/// What the endpoints and pages need.
+struct Visit<'r> {
+    server: &'r Server,
+    auth: &'r Auth,
+    working: &'r Working<'r>,
+    parts: &'r Parts,
+}
+
+/// Answers a request to the authorization server.
+///
+/// # Errors
+/// What is wrong with it, unless its own endpoint has a form for that.
+pub async fn answer(
+    server: &Server,
+    working: &Working<'_>,
+    parts: &Parts,
+    _body: Body,
+) -> Result<Reply, Failure> {
+    head::check(server, parts)?;
+    let path = parts.uri.path();
+    let Some(auth) = &server.settings.auth else {
+        return Err(Failure::is_open());
+    };
+    let visit = Visit {
+        server,
+        auth,
+        working,
+        parts,
+    };
+    let is_get = matches!(parts.method, Method::GET | Method::HEAD);
+    match path.strip_prefix(BASE_PATH).unwrap_or(path) {
+        SMART_CONFIGURATION if is_get => Ok(discovery::smart_configuration(&visit)),
+        "/.well-known/openid-configuration" if is_get => {
+            Ok(discovery::openid_configuration(&visit))
+        }
+        _ => Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "The authorization server has nothing at this address.",
+        )),
+    }
+}
+
+/// A JSON answer.
+fn json(status: StatusCode, value: &serde_json::Value) -> Reply {
+    let mut reply = Reply::new(Bytes::from(value.to_string()));
+    *reply.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    reply.headers_mut().insert(header::CONTENT_TYPE, json);
+    reply
+}
