@@ -105,8 +105,16 @@ impl Store {
             }
             Backend::Postgres(postgres) => {
                 let mut lease = postgres.read().await?;
-                let end = postgres.frontier(Log::Audit, &mut lease, after).await?;
-                postgres.timed(rows(&mut lease, (after + 1, end), limit, bytes).await)
+                let mut passed = after;
+                loop {
+                    let end = postgres.frontier(Log::Audit, &mut lease, passed).await?;
+                    let found = rows(&mut lease, (after + 1, end), limit, bytes).await;
+                    // Positions of commits that were undone are passed over.
+                    match postgres.timed(found)? {
+                        none if none.is_empty() && end > passed => passed = end,
+                        found => return Ok(found),
+                    }
+                }
             }
         }
     }

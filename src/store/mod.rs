@@ -284,8 +284,16 @@ impl Store {
             }
             Backend::Postgres(postgres) => {
                 let mut lease = postgres.read().await?;
-                let end = postgres.frontier(Log::Versions, &mut lease, vid).await?;
-                postgres.timed(read::log_between(&mut lease, vid, end, limit).await)
+                let mut passed = vid;
+                loop {
+                    let end = postgres.frontier(Log::Versions, &mut lease, passed).await?;
+                    let found = read::log_between(&mut lease, vid, end, limit).await;
+                    // Positions of commits that were undone are passed over.
+                    match postgres.timed(found)? {
+                        none if none.is_empty() && end > passed => passed = end,
+                        found => return Ok(found),
+                    }
+                }
             }
         }
     }
