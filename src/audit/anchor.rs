@@ -66,6 +66,15 @@ impl AnchorSigner {
         Ok((kept.as_ref().to_vec(), Self(key)))
     }
 
+    /// With the key in a file that is there.
+    ///
+    /// # Errors
+    /// [`AnchorError::File`], [`AnchorError::Key`]
+    pub fn open(path: &Path) -> Result<Self, AnchorError> {
+        let key = std::fs::read(path);
+        Self::from_pkcs8(&key.map_err(|error| AnchorError::File(path.to_owned(), error))?)
+    }
+
     /// With the key in a file, which is made if it is not there, for this user only.
     ///
     /// # Errors

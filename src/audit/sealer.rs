@@ -67,7 +67,7 @@ impl Sealer {
         for _ in 0..PATIENCE {
             self.seal(true).await?;
             let last = self.store.last_audit_seal().await?;
-            if last.is_none_or(|seal| seal.last_seq >= end) {
+            if last.map_or(0, |seal| seal.last_seq) >= end {
                 break;
             }
             // Others' transactions must end first.

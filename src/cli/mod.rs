@@ -36,8 +36,8 @@ enum Command {
     Migrate(Settings),
     /// Derive the search index anew
     Reindex(Settings),
-    /// Check heads, log and index against each other
-    Verify(Settings),
+    /// Check heads, log and index against each other, or the audit against its seals and anchors
+    Verify(maintenance::Verify),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -121,6 +121,7 @@ macro_rules! failure_from {
 
 failure_from!(
     std::io::Error,
+    crate::audit::AnchorError,
     crate::engine::Error,
     crate::import::ImportError,
     crate::store::StoreError,
@@ -165,7 +166,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Export(arguments) => export::run(arguments).await,
         Command::Migrate(settings) => maintenance::migrate(settings).await,
         Command::Reindex(settings) => maintenance::reindex(settings).await,
-        Command::Verify(settings) => maintenance::verify(settings).await,
+        Command::Verify(arguments) => maintenance::verify(arguments).await,
         Command::Config(command) => config::run(&command),
     }
 }
