@@ -18,7 +18,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
-    ("engine", &["access", "audit", "clock", "limits", "search", "store"]),
+    (
+        "engine",
+        &["access", "audit", "clock", "limits", "search", "store"],
+    ),
     (
         "auth",
         &[

@@ -30,7 +30,9 @@ pub enum AnchorError {
     #[error("the audit's file {0} cannot be used: {1}")]
     File(PathBuf, io::Error),
     /// The key is none.
-    #[error("the key of the audit's anchors is no P-384 key in PKCS#8; restore it from a backup, or move it away so that a new one is made")]
+    #[error(
+        "the key of the audit's anchors is no P-384 key in PKCS#8; restore it from a backup, or move it away so that a new one is made"
+    )]
     Key,
     /// A line of the file is not an anchor.
     #[error("line {1} of the audit's anchors {0} is damaged; move the file away, and keep it")]
@@ -91,7 +93,9 @@ impl AnchorSigner {
                     .mode(0o600)
                     .open(path)
                     .map_err(refused)?;
-                file.write_all(&kept).and_then(|()| file.sync_all()).map_err(refused)?;
+                file.write_all(&kept)
+                    .and_then(|()| file.sync_all())
+                    .map_err(refused)?;
                 Ok(signer)
             }
             Err(error) => Err(refused(error)),
@@ -119,7 +123,9 @@ impl AnchorSigner {
         let Some((text, rest)) = line.split_once(SIGNATURE) else {
             return false;
         };
-        let Some(signature) = rest.strip_suffix("\"}").and_then(|text| STANDARD.decode(text).ok())
+        let Some(signature) = rest
+            .strip_suffix("\"}")
+            .and_then(|text| STANDARD.decode(text).ok())
         else {
             return false;
         };
@@ -176,7 +182,10 @@ impl Anchors {
             seal: (0, String::new()),
         };
         if let Some((anchor, line)) = read(path)?.pop() {
-            anchors.last = (anchor.number, hex(digest(&SHA256, line.as_bytes()).as_ref()));
+            anchors.last = (
+                anchor.number,
+                hex(digest(&SHA256, line.as_bytes()).as_ref()),
+            );
             anchors.seal = (anchor.seal, anchor.hash);
         }
         Ok(anchors)
@@ -295,7 +304,10 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(found.iter().all(|(_, line)| signer.has_signed(line)));
         assert_eq!(found[1].0.previous, line_hash(&found[0].1));
-        assert_eq!((found[1].0.number, found[1].0.seal, found[1].0.rows), (2, 2, 18));
+        assert_eq!(
+            (found[1].0.number, found[1].0.seal, found[1].0.rows),
+            (2, 2, 18)
+        );
         let forged = found[0].1.replace("\"rows\":9", "\"rows\":8");
         assert!(forged != found[0].1 && !signer.has_signed(&forged));
         let (_, other) = AnchorSigner::generate().unwrap();
@@ -310,7 +322,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         let (_, signer) = AnchorSigner::generate().unwrap();
-        Anchors::open(&path, signer).unwrap().append(&seal(1), 0).unwrap();
+        Anchors::open(&path, signer)
+            .unwrap()
+            .append(&seal(1), 0)
+            .unwrap();
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}{{\"number\":2,")).unwrap();
         assert_eq!(read(&path).unwrap().len(), 1);

@@ -39,7 +39,10 @@ impl Block {
         self.bytes += row.body.len();
         self.seen(row.at);
         if self.take(row).is_err() {
-            tracing::error!(row = row.seq, "a row of the audit cannot be read; it is sealed as it is");
+            tracing::error!(
+                row = row.seq,
+                "a row of the audit cannot be read; it is sealed as it is"
+            );
         }
         self.rows < ROWS && self.bytes < BYTES && self.records < RECORDS
     }

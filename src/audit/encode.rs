@@ -94,7 +94,10 @@ impl Group {
 
     fn identity(&mut self, wanted: &Arc<Identity>) -> usize {
         let known = &self.identities;
-        if known.get(self.latest).is_some_and(|known| Arc::ptr_eq(known, wanted)) {
+        if known
+            .get(self.latest)
+            .is_some_and(|known| Arc::ptr_eq(known, wanted))
+        {
             return self.latest;
         }
         let found = known.iter().position(|known| Arc::ptr_eq(known, wanted));
@@ -229,7 +232,9 @@ impl<'r> Events<'r> {
         };
         let query = optional(HAS_QUERY)?;
         let detail = optional(HAS_DETAIL)?;
-        let items = (0..number(rest)?).map(|_| item(rest)).collect::<Result<_, _>>()?;
+        let items = (0..number(rest)?)
+            .map(|_| item(rest))
+            .collect::<Result<_, _>>()?;
         Ok(Event {
             at,
             identity,
@@ -264,7 +269,9 @@ fn item<'r>(rest: &mut &'r [u8]) -> Result<Item<'r>, Unreadable> {
     let kind = match number(rest)? {
         0 => None,
         kind => {
-            let kind = i64::try_from(kind - 1).ok().and_then(ResourceType::from_number);
+            let kind = i64::try_from(kind - 1)
+                .ok()
+                .and_then(ResourceType::from_number);
             Some(kind.ok_or(Unreadable)?)
         }
     };
@@ -440,15 +447,17 @@ mod tests {
             (texts(), texts(), texts()),
             prop::collection::vec("[a-z]{1,9}", 0..3),
         )
-            .prop_map(|((client, user, fhir_user), (patient, purpose, reason), roles)| Identity {
-                client,
-                user,
-                fhir_user,
-                roles,
-                patient,
-                purpose,
-                reason,
-            })
+            .prop_map(
+                |((client, user, fhir_user), (patient, purpose, reason), roles)| Identity {
+                    client,
+                    user,
+                    fhir_user,
+                    roles,
+                    patient,
+                    purpose,
+                    reason,
+                },
+            )
     }
 
     fn items() -> impl Strategy<Value = Item<'static>> {
@@ -487,16 +496,18 @@ mod tests {
             .prop_map(|(identities, all)| {
                 let identities: Vec<_> = identities.into_iter().map(Arc::new).collect();
                 all.into_iter()
-                    .map(|((at, outcome), address, request, (query, detail), items, who)| Event {
-                        at: i64::from(at),
-                        identity: Arc::clone(&identities[who]),
-                        address,
-                        request: request.into(),
-                        outcome: Outcome::ALL[outcome],
-                        query: query.map(Cow::Owned),
-                        detail: detail.map(Cow::Owned),
-                        items,
-                    })
+                    .map(
+                        |((at, outcome), address, request, (query, detail), items, who)| Event {
+                            at: i64::from(at),
+                            identity: Arc::clone(&identities[who]),
+                            address,
+                            request: request.into(),
+                            outcome: Outcome::ALL[outcome],
+                            query: query.map(Cow::Owned),
+                            detail: detail.map(Cow::Owned),
+                            items,
+                        },
+                    )
                     .collect()
             })
     }

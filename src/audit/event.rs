@@ -189,7 +189,10 @@ impl<'a> Event<'a> {
 
     /// As many AuditEvents as stand for it.
     pub fn records(&self) -> usize {
-        self.items.iter().map(|item| item.patients.len().max(1)).sum()
+        self.items
+            .iter()
+            .map(|item| item.patients.len().max(1))
+            .sum()
     }
 }
 

@@ -101,7 +101,8 @@ pub fn marks(event: &Event<'_>, item: &Item<'_>, mut each: impl FnMut(About, Mar
 
 /// The marks of a patient in an AuditEvent.
 pub fn patient(id: &str) -> [(About, Mark); 2] {
-    [About::Patient, About::Entity].map(|about| (about, reference(about, ResourceType::PATIENT, id)))
+    [About::Patient, About::Entity]
+        .map(|about| (about, reference(about, ResourceType::PATIENT, id)))
 }
 
 /// A local reference as type and id.
@@ -140,12 +141,15 @@ mod tests {
 
     #[test]
     fn a_filter_has_what_it_was_made_with_and_little_else() {
-        let of = |number: usize| reference(About::Patient, ResourceType::PATIENT, &number.to_string());
+        let of =
+            |number: usize| reference(About::Patient, ResourceType::PATIENT, &number.to_string());
         let marks: HashSet<Mark> = (0..3_000).map(of).collect();
         let filter = build(&marks);
         assert_eq!(filter.len(), 6_000);
         assert!((0..3_000).all(|number| may_have(&filter, of(number))));
-        let wrong = (3_000..103_000).filter(|number| may_have(&filter, of(*number))).count();
+        let wrong = (3_000..103_000)
+            .filter(|number| may_have(&filter, of(*number)))
+            .count();
         assert!(wrong < 200, "{wrong}");
         assert!(!may_have(&build(&HashSet::new()), of(1)));
         assert!(may_have(&[], of(1)));
@@ -165,6 +169,9 @@ mod tests {
         ];
         assert_eq!(HashSet::from(marks).len(), marks.len());
         // It is stored.
-        assert_eq!(marks[0], reference(About::Patient, ResourceType::PATIENT, "1"));
+        assert_eq!(
+            marks[0],
+            reference(About::Patient, ResourceType::PATIENT, "1")
+        );
     }
 }

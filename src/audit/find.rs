@@ -187,10 +187,13 @@ impl<C: Fn(&Found) -> bool> Search<C> {
     /// True if neither the block nor one behind it can have one of the page.
     fn is_done(&self, seal: &AuditSeal) -> bool {
         let full = self.found.len() == self.page.limit;
-        let beyond = self.found.last().is_none_or(|last| match self.page.newest_first {
-            true => seal.last_at < last.place.at,
-            false => seal.first_at > last.place.at,
-        });
+        let beyond = self
+            .found
+            .last()
+            .is_none_or(|last| match self.page.newest_first {
+                true => seal.last_at < last.place.at,
+                false => seal.first_at > last.place.at,
+            });
         full && beyond && !self.page.count
     }
 

@@ -165,5 +165,8 @@ impl std::fmt::Debug for Sealer {
 
 /// How far an anchor or a seal goes, in words.
 pub(super) fn place(seal: &AuditSeal) -> String {
-    format!("seal {} (rows {} to {})", seal.number, seal.first_seq, seal.last_seq)
+    format!(
+        "seal {} (rows {} to {})",
+        seal.number, seal.first_seq, seal.last_seq
+    )
 }

@@ -52,10 +52,14 @@ pub const fn of(code: Code) -> Shape {
         Code::Update => rest("update", "U", "Update", Flow::ToServer),
         Code::Patch => rest("patch", "U", "Update", Flow::ToServer),
         Code::Delete => rest("delete", "D", "Delete", Flow::None),
-        Code::Login | Code::LoginFailed => {
-            security(("110114", "User Authentication"), (DICOM, "110122", "Login"))
-        }
-        Code::Logout => security(("110114", "User Authentication"), (DICOM, "110123", "Logout")),
+        Code::Login | Code::LoginFailed => security(
+            ("110114", "User Authentication"),
+            (DICOM, "110122", "Login"),
+        ),
+        Code::Logout => security(
+            ("110114", "User Authentication"),
+            (DICOM, "110123", "Logout"),
+        ),
         Code::TokenIssued => security(
             ("110114", "User Authentication"),
             (OWN, "token-issued", "Access token issued"),
@@ -66,11 +70,19 @@ pub const fn of(code: Code) -> Shape {
         ),
         Code::Authorization => security(
             ("110113", "Security Alert"),
-            (BALP_AUTHORIZATION, "AuthZ-Consent", "Authorization Decision using Roles and Consent"),
+            (
+                BALP_AUTHORIZATION,
+                "AuthZ-Consent",
+                "Authorization Decision using Roles and Consent",
+            ),
         ),
         Code::Denied => security(
             ("110113", "Security Alert"),
-            (BALP_AUTHORIZATION, "AuthZ-Role", "Authorization Decision using only Roles"),
+            (
+                BALP_AUTHORIZATION,
+                "AuthZ-Role",
+                "Authorization Decision using only Roles",
+            ),
         ),
         Code::BreakGlass => security(
             ("110113", "Security Alert"),

@@ -53,7 +53,9 @@ pub async fn verify(
     if let Some((first, _)) = store.audit_ends().await?
         && first < 1
     {
-        told(format!("the audit has a row {first}; the first one ever was 1"));
+        told(format!(
+            "the audit has a row {first}; the first one ever was 1"
+        ));
     }
     loop {
         let after = before.as_ref().map_or(0, |seal| seal.number);
@@ -101,10 +103,14 @@ fn read_anchors(
     for (at, (anchor, line)) in anchor::read(path)?.into_iter().enumerate() {
         let number = at as u64 + 1;
         if !signer.has_signed(&line) {
-            told(format!("anchor {number} was not signed with the key, or was changed"));
+            told(format!(
+                "anchor {number} was not signed with the key, or was changed"
+            ));
         }
         if anchor.number != number || anchor.previous != previous {
-            told(format!("anchor {number} does not follow the one before: lines are missing"));
+            told(format!(
+                "anchor {number} does not follow the one before: lines are missing"
+            ));
         }
         previous = line_hash(&line);
         by_seal.entry(anchor.seal).or_default().push(anchor);
@@ -127,12 +133,18 @@ fn link(before: Option<&AuditSeal>, seal: &AuditSeal, told: &mut impl FnMut(Stri
     let (number, last, total) =
         before.map_or((0, 0, 0), |seal| (seal.number, seal.last_seq, seal.total));
     if seal.number != number + 1 {
-        told(format!("after seal {number} comes {}: seals are missing", place(seal)));
+        told(format!(
+            "after seal {number} comes {}: seals are missing",
+            place(seal)
+        ));
         return;
     }
     let follows = before.is_none_or(|before| before.hash == seal.previous);
     if !follows || seal.first_seq != last + 1 || seal.total != total + seal.rows {
-        told(format!("{} does not follow from the one before it", place(seal)));
+        told(format!(
+            "{} does not follow from the one before it",
+            place(seal)
+        ));
     }
 }
 
@@ -156,9 +168,16 @@ async fn content(
         }
     }
     if count != seal.rows.unsigned_abs() {
-        told(format!("{} was of {} rows and has {count}", place(seal), seal.rows));
+        told(format!(
+            "{} was of {} rows and has {count}",
+            place(seal),
+            seal.rows
+        ));
     } else if hash.finish() != seal.hash {
-        told(format!("{}: a row, or the seal itself, was changed", place(seal)));
+        told(format!(
+            "{}: a row, or the seal itself, was changed",
+            place(seal)
+        ));
     }
     Ok(count)
 }

@@ -85,7 +85,10 @@ impl Engine {
             let query = || history_query(request);
             let asked = history_asked(&request.scope, &query);
             let seen = found.as_ref().map(|found| versions(&found.entries));
-            let seen = seen.as_ref().map(|seen| seen.iter()).map_err(|error| *error);
+            let seen = seen
+                .as_ref()
+                .map(|seen| seen.iter())
+                .map_err(|error| *error);
             self.record(access, asked, seen).await?;
         }
         let found = found?;

@@ -26,7 +26,8 @@ impl Engine {
         access: &Access,
     ) -> Result<Resource, Error> {
         let found = self.look_at(kind, id, access).await;
-        self.record_read(access, Code::Read, (kind, id), &found).await?;
+        self.record_read(access, Code::Read, (kind, id), &found)
+            .await?;
         found
     }
 
@@ -71,7 +72,8 @@ impl Engine {
         access: &Access,
     ) -> Result<Resource, Error> {
         let found = self.look_at_version(kind, id, version, access).await;
-        self.record_read(access, Code::Vread, (kind, id), &found).await?;
+        self.record_read(access, Code::Vread, (kind, id), &found)
+            .await?;
         found
     }
 

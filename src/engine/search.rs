@@ -68,9 +68,9 @@ impl Engine {
         let found = self.searched(request, room, access).await;
         let query = || search_query(&request.scope, &request.params);
         let asked = search_asked(&request.scope, &query);
-        let seen = found.as_ref().map(|(_, _, found, included)| {
-            found.hits.iter().chain(&included.resources)
-        });
+        let seen = found
+            .as_ref()
+            .map(|(_, _, found, included)| found.hits.iter().chain(&included.resources));
         self.record(access, asked, seen).await?;
         let (query, own, found, included) = found?;
         self.write_searchset(&query, &own, found, included)

@@ -135,7 +135,11 @@ impl Store {
     }
 
     /// Seals behind a number, by number.
-    pub async fn audit_seals(&self, after: i64, limit: usize) -> Result<Vec<AuditSeal>, StoreError> {
+    pub async fn audit_seals(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<AuditSeal>, StoreError> {
         run!(self, search, |session| {
             let mut sql = Sql::new(session.dialect(), "SELECT ");
             sql.push(SEAL)
@@ -218,7 +222,8 @@ async fn fitting<S: Session>(
 }
 
 async fn ends<S: Session>(session: &mut S) -> Result<Option<(i64, i64)>, StoreError> {
-    let text = "SELECT (SELECT coalesce(min(seq),0) FROM audit), (SELECT coalesce(max(seq),0) FROM audit)";
+    let text =
+        "SELECT (SELECT coalesce(min(seq),0) FROM audit), (SELECT coalesce(max(seq),0) FROM audit)";
     let sql = Sql::new(session.dialect(), text);
     match session.rows(&sql).await?.pop() {
         Some(mut row) => {

@@ -8,7 +8,7 @@ use rotunda::{
     access::{Access, Caller, Identity},
     audit::{Code, Event, Outcome},
     clock::Clock as _,
-    engine::{EverythingRequest, ErrorKind, HistoryRequest, HistoryScope, Target},
+    engine::{ErrorKind, EverythingRequest, HistoryRequest, HistoryScope, Target},
     search::{
         self, SearchLimits, decode,
         memory::{Item, MemoryIndex},
@@ -65,7 +65,9 @@ fn by(identity: Identity, request: &str) -> Access {
 fn events(bundle: &Doc) -> Vec<Value> {
     let bundle: Value = serde_json::from_str(bundle.text()).unwrap();
     let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
-    let hits = entries.into_iter().filter(|entry| entry["search"]["mode"] == "match");
+    let hits = entries
+        .into_iter()
+        .filter(|entry| entry["search"]["mode"] == "match");
     hits.map(|entry| entry["resource"].clone()).collect()
 }
 
@@ -77,8 +79,12 @@ async fn found(fixture: &Fixture, query: &str) -> Vec<Value> {
 fn line(event: &Value) -> String {
     let entities = event["entity"].as_array().unwrap();
     let of_role = |role: &str| {
-        let entity = entities.iter().find(|entity| entity["role"]["code"] == role);
-        entity.and_then(|entity| entity["what"]["reference"].as_str()).unwrap_or("-")
+        let entity = entities
+            .iter()
+            .find(|entity| entity["role"]["code"] == role);
+        entity
+            .and_then(|entity| entity["what"]["reference"].as_str())
+            .unwrap_or("-")
     };
     let query = entities.iter().find_map(|entity| entity["query"].as_str());
     let query = query.map(|query| String::from_utf8(STANDARD.decode(query).unwrap()).unwrap());
@@ -104,12 +110,30 @@ async fn every_request_leaves_its_trace(database: Database) {
     let engine = &fixture.engine;
     let who = |request| by(anna(), request);
     fixture.one_as(put(PATIENT), &who("r1")).await.unwrap();
-    fixture.one_as(put(&observation("o1", "p1")), &who("r2")).await.unwrap();
-    fixture.one_as(put(&observation("o1", "p1")), &who("r3")).await.unwrap();
-    engine.read(kind("Patient"), "p1", &who("r4")).await.unwrap();
-    engine.vread(kind("Observation"), "o1", 1, &who("r5")).await.unwrap();
-    fixture.search_as("Observation?patient=p1", &who("r6")).await.unwrap();
-    fixture.search_as("Observation?patient=p2", &who("r7")).await.unwrap();
+    fixture
+        .one_as(put(&observation("o1", "p1")), &who("r2"))
+        .await
+        .unwrap();
+    fixture
+        .one_as(put(&observation("o1", "p1")), &who("r3"))
+        .await
+        .unwrap();
+    engine
+        .read(kind("Patient"), "p1", &who("r4"))
+        .await
+        .unwrap();
+    engine
+        .vread(kind("Observation"), "o1", 1, &who("r5"))
+        .await
+        .unwrap();
+    fixture
+        .search_as("Observation?patient=p1", &who("r6"))
+        .await
+        .unwrap();
+    fixture
+        .search_as("Observation?patient=p2", &who("r7"))
+        .await
+        .unwrap();
     let history = HistoryRequest {
         scope: HistoryScope::Instance(kind("Observation"), "o1".to_owned()),
         params: decode("_count=5"),
@@ -123,14 +147,17 @@ async fn every_request_leaves_its_trace(database: Database) {
         params: Vec::new(),
     };
     engine.everything(&everything, &who("r9")).await.unwrap();
-    let unchanged = create(
-        r#"{"resourceType":"Patient"}"#,
-        Some("_id=p1"),
-    );
+    let unchanged = create(r#"{"resourceType":"Patient"}"#, Some("_id=p1"));
     fixture.one_as(unchanged, &who("r10")).await.unwrap();
     let one = || Target::Id("o1".to_owned());
-    fixture.one_as(delete("Observation", one()), &who("r11")).await.unwrap();
-    fixture.one_as(delete("Observation", one()), &who("r12")).await.unwrap();
+    fixture
+        .one_as(delete("Observation", one()), &who("r11"))
+        .await
+        .unwrap();
+    fixture
+        .one_as(delete("Observation", one()), &who("r12"))
+        .await
+        .unwrap();
     for (request, expected) in [
         ("r1", "update U 0 Patient/p1/_history/1 Patient/p1 -"),
         ("r2", "update U 0 Observation/o1/_history/1 Patient/p1 -"),
@@ -139,8 +166,14 @@ async fn every_request_leaves_its_trace(database: Database) {
         ("r5", "vread R 0 Observation/o1/_history/1 Patient/p1 -"),
         ("r6", "search-type E 0 - Patient/p1 Observation?patient=p1"),
         ("r7", "search-type E 0 - - Observation?patient=p2"),
-        ("r8", "history-instance E 0 Observation/o1 Patient/p1 Observation/o1/_history?_count=5"),
-        ("r9", "operation E 0 Patient/p1 Patient/p1 Patient/p1/$everything"),
+        (
+            "r8",
+            "history-instance E 0 Observation/o1 Patient/p1 Observation/o1/_history?_count=5",
+        ),
+        (
+            "r9",
+            "operation E 0 Patient/p1 Patient/p1 Patient/p1/$everything",
+        ),
         ("r10", "create C 0 Patient/p1/_history/1 Patient/p1 -"),
         ("r11", "delete D 0 Observation/o1/_history/3 Patient/p1 -"),
         ("r12", "delete D 0 Observation/o1/_history/3 - -"),
@@ -153,7 +186,11 @@ async fn an_audit_event_has_the_shape_of_balp(database: Database) {
     let fixture = Fixture::new(database).await;
     let who = by(anna(), "balp-1");
     fixture.put(PATIENT).await;
-    fixture.engine.read(kind("Patient"), "p1", &who).await.unwrap();
+    fixture
+        .engine
+        .read(kind("Patient"), "p1", &who)
+        .await
+        .unwrap();
     let [event] = &found(&fixture, "AuditEvent?patient=p1").await[..] else {
         panic!("one event")
     };
@@ -217,7 +254,10 @@ async fn an_audit_event_has_the_shape_of_balp(database: Database) {
     });
     assert_eq!(event, &expected);
     let read = fixture.read("AuditEvent", "1-0").await.unwrap();
-    assert_eq!(&serde_json::from_slice::<Value>(&read.body).unwrap(), &expected);
+    assert_eq!(
+        &serde_json::from_slice::<Value>(&read.body).unwrap(),
+        &expected
+    );
     for missing in ["1-1", "9-0", "01-0", "x", "1", "-1-0"] {
         let error = fixture.read("AuditEvent", missing).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound, "{missing}");
@@ -228,10 +268,15 @@ async fn a_page_of_several_patients_leaves_an_event_for_each(database: Database)
     let fixture = Fixture::new(database).await;
     for patient in ["a", "b", "c"] {
         fixture.put(&PATIENT.replace("p1", patient)).await;
-        fixture.put(&observation(&format!("o{patient}"), patient)).await;
+        fixture
+            .put(&observation(&format!("o{patient}"), patient))
+            .await;
     }
     let who = by(anna(), "page");
-    fixture.search_as("Observation?_include=Observation:subject", &who).await.unwrap();
+    fixture
+        .search_as("Observation?_include=Observation:subject", &who)
+        .await
+        .unwrap();
     let mut seen = lines(&fixture, "page").await;
     seen.sort();
     let expected = ["a", "b", "c"].map(|patient| {
@@ -255,9 +300,18 @@ async fn what_was_refused_leaves_a_trace_too(database: Database) {
         }))
     };
     let engine = &fixture.engine;
-    engine.read(kind("Patient"), "none", &who("r1")).await.unwrap_err();
-    engine.read(kind("Patient"), "p1", &other("r2")).await.unwrap_err();
-    fixture.search_as("Patient?nonsense=Secret", &who("r3")).await.unwrap_err();
+    engine
+        .read(kind("Patient"), "none", &who("r1"))
+        .await
+        .unwrap_err();
+    engine
+        .read(kind("Patient"), "p1", &other("r2"))
+        .await
+        .unwrap_err();
+    fixture
+        .search_as("Patient?nonsense=Secret", &who("r3"))
+        .await
+        .unwrap_err();
     let bad = create(r#"{"resourceType":"Patient","nonsense":1}"#, None);
     fixture.one_as(bad, &who("r4")).await.unwrap_err();
     let hidden = put(&observation("o1", "p2"));
@@ -277,7 +331,11 @@ async fn what_was_refused_leaves_a_trace_too(database: Database) {
         request: "r6".to_owned(),
     };
     let event = Event::plain(&denied, fixture.clock.now(), Code::Denied, Outcome::Serious);
-    engine.recorder().record(&event.saying("401 login")).await.unwrap();
+    engine
+        .recorder()
+        .record(&event.saying("401 login"))
+        .await
+        .unwrap();
     let [event] = &found(&fixture, "AuditEvent?outcome=8").await[..] else {
         panic!("one denial")
     };
@@ -320,7 +378,11 @@ async fn nobody_writes_audit_events(database: Database) {
             Err(error) => assert_eq!(error.kind, ErrorKind::NotAllowed),
         }
     }
-    let error = fixture.engine.submit_as_is(vec![put(&text)], &ALL).await.unwrap_err();
+    let error = fixture
+        .engine
+        .submit_as_is(vec![put(&text)], &ALL)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotAllowed);
     let again = fixture.read("AuditEvent", "1-0").await.unwrap();
     assert_eq!(again, event);
@@ -342,9 +404,24 @@ async fn busy(fixture: &Fixture) {
         let engine = &fixture.engine;
         match round % 4 {
             0 => drop(engine.read(kind("Patient"), patient, &who).await),
-            1 => drop(fixture.search_as("Patient?name=Secret", &who).await.unwrap()),
-            2 => drop(fixture.one_as(put(&observation("o", patient)), &who).await.unwrap()),
-            _ => drop(fixture.search_as("Observation?patient=p1", &who).await.unwrap()),
+            1 => drop(
+                fixture
+                    .search_as("Patient?name=Secret", &who)
+                    .await
+                    .unwrap(),
+            ),
+            2 => drop(
+                fixture
+                    .one_as(put(&observation("o", patient)), &who)
+                    .await
+                    .unwrap(),
+            ),
+            _ => drop(
+                fixture
+                    .search_as("Observation?patient=p1", &who)
+                    .await
+                    .unwrap(),
+            ),
         }
         if round % 5 == 4 {
             engine.recorder().flush().await.unwrap();
@@ -369,7 +446,11 @@ fn expected(fixture: &Fixture, query: &str, all: &MemoryIndex) -> Vec<String> {
     plan.limit = usize::MAX;
     plan.total = TotalMode::None;
     let found = all.search(&plan);
-    found.hits.iter().map(|hit| all.items()[hit.item].id.clone()).collect()
+    found
+        .hits
+        .iter()
+        .map(|hit| all.items()[hit.item].id.clone())
+        .collect()
 }
 
 async fn audit_events_are_searched_as_any_resource(database: Database) {
@@ -384,11 +465,23 @@ async fn audit_events_are_searched_as_any_resource(database: Database) {
         let event = doc(&text);
         let issues = profiles::validate(&event);
         assert!(issues.is_empty(), "{issues:?} {text}");
-        let updated = event.root().get("recorded").unwrap().plain_str().unwrap().to_owned();
+        let updated = event
+            .root()
+            .get("recorded")
+            .unwrap()
+            .plain_str()
+            .unwrap()
+            .to_owned();
         let updated = resources::primitive::DateRange::parse(&updated).unwrap();
         items.push(Item {
             kind: ResourceType::AUDIT_EVENT,
-            id: event.root().get("id").unwrap().plain_str().unwrap().to_owned(),
+            id: event
+                .root()
+                .get("id")
+                .unwrap()
+                .plain_str()
+                .unwrap()
+                .to_owned(),
             updated: updated.lo,
             entries: registry.extract(ResourceType::AUDIT_EVENT, &event, "http://h/fhir"),
             text: None,
@@ -460,7 +553,9 @@ async fn audit_events_are_searched_as_any_resource(database: Database) {
                         .iter()
                         .map(|event| event["id"].as_str().unwrap().to_owned())
                         .collect();
-                let count = fixture.search(&format!("AuditEvent?{query}&_summary=count")).await;
+                let count = fixture
+                    .search(&format!("AuditEvent?{query}&_summary=count"))
+                    .await;
                 let count = count.unwrap().root().get("total").unwrap().raw().to_owned();
                 assert_eq!(count, got.len().to_string(), "{text}");
                 if sort == "_sort=-date" {
@@ -472,14 +567,25 @@ async fn audit_events_are_searched_as_any_resource(database: Database) {
         }
     }
     for wrong in ["_sort=action", "_sort=_id", "patient.name=Secret"] {
-        assert!(fixture.search(&format!("AuditEvent?{wrong}")).await.is_err(), "{wrong}");
+        assert!(
+            fixture
+                .search(&format!("AuditEvent?{wrong}"))
+                .await
+                .is_err(),
+            "{wrong}"
+        );
     }
 }
 
 async fn pages_of_audit_events_have_each_once(database: Database) {
     let fixture = Fixture::new(database).await;
     busy(&fixture).await;
-    for query in ["_sort=-date", "_sort=date", "patient=p1&_sort=date", "action:not=R"] {
+    for query in [
+        "_sort=-date",
+        "_sort=date",
+        "patient=p1&_sort=date",
+        "action:not=R",
+    ] {
         let all: Vec<Value> = found(&fixture, &format!("AuditEvent?{query}&_count=1000")).await;
         let mut paged = Vec::new();
         let mut next = format!("AuditEvent?{query}&_count=3&_total=accurate");
@@ -516,15 +622,26 @@ async fn a_patient_sees_the_events_about_himself(database: Database) {
     busy(&fixture).await;
     let own = Access::compartment(kind("Patient"), "p1".to_owned());
     let all = found(&fixture, "AuditEvent?patient=p1&_count=1000").await;
-    let bundle = fixture.search_as("AuditEvent?_count=1000", &own).await.unwrap();
+    let bundle = fixture
+        .search_as("AuditEvent?_count=1000", &own)
+        .await
+        .unwrap();
     assert_eq!(events(&bundle), all);
     assert!(!all.is_empty());
     let of_other = found(&fixture, "AuditEvent?patient=p2").await;
     let other = of_other[0]["id"].as_str().unwrap();
-    let error = fixture.engine.read(kind("AuditEvent"), other, &own).await.unwrap_err();
+    let error = fixture
+        .engine
+        .read(kind("AuditEvent"), other, &own)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
     let id = all[0]["id"].as_str().unwrap();
-    fixture.engine.read(kind("AuditEvent"), id, &own).await.unwrap();
+    fixture
+        .engine
+        .read(kind("AuditEvent"), id, &own)
+        .await
+        .unwrap();
 }
 
 async fn a_transaction_is_one_row_and_an_event_for_each_resource(database: Database) {
@@ -537,7 +654,11 @@ async fn a_transaction_is_one_row_and_an_event_for_each_resource(database: Datab
         observation("o1", "p9")
     );
     let who = by(anna(), "t1");
-    fixture.engine.bundle(doc(&bundle), &OPTIONS, &who).await.unwrap();
+    fixture
+        .engine
+        .bundle(doc(&bundle), &OPTIONS, &who)
+        .await
+        .unwrap();
     let mut seen = lines(&fixture, "t1").await;
     seen.sort();
     assert_eq!(seen.len(), 3, "{seen:?}");
@@ -551,7 +672,11 @@ async fn a_transaction_is_one_row_and_an_event_for_each_resource(database: Datab
     );
     assert_eq!(fixture.store.audit_ends().await.unwrap(), Some((1, 2)));
     let refused = bundle.replace("\"code\"", "\"kode\"");
-    fixture.engine.bundle(doc(&refused), &OPTIONS, &by(anna(), "t2")).await.unwrap_err();
+    fixture
+        .engine
+        .bundle(doc(&refused), &OPTIONS, &by(anna(), "t2"))
+        .await
+        .unwrap_err();
     let seen = lines(&fixture, "t2").await;
     assert_eq!(seen.len(), 2, "{seen:?}");
 }
@@ -560,7 +685,10 @@ async fn what_replaced_a_patients_resource_names_both_patients(database: Databas
     let fixture = Fixture::new(database).await;
     fixture.put(&observation("o1", "p1")).await;
     assert_eq!(fixture.clock.now(), START);
-    fixture.one_as(put(&observation("o1", "p2")), &by(anna(), "r1")).await.unwrap();
+    fixture
+        .one_as(put(&observation("o1", "p2")), &by(anna(), "r1"))
+        .await
+        .unwrap();
     let mut seen = lines(&fixture, "r1").await;
     seen.sort();
     let expected = ["p1", "p2"]

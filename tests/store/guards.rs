@@ -265,7 +265,9 @@ async fn a_follower_passes_over_positions_of_commits_that_were_undone(
     let position = follow(0, &["p1", "p1"]).await;
     // The commit takes a position, and is undone.
     for _ in 0..3 {
-        put(store, vec![update(&head, vec![], vec![])]).await.unwrap_err();
+        put(store, vec![update(&head, vec![], vec![])])
+            .await
+            .unwrap_err();
     }
     // The follower looks when there is nothing but that.
     for _ in 0..20 {

@@ -57,7 +57,11 @@ fn text(found: &Found, base_url: &str) -> String {
     out.raw("\"");
     let failed = event.outcome != crate::audit::Outcome::Success;
     if !shape.profile.is_empty() && !failed {
-        let patient = if item.patients.is_empty() { "" } else { "Patient" };
+        let patient = if item.patients.is_empty() {
+            ""
+        } else {
+            "Patient"
+        };
         out.raw(r#","profile":[""#);
         out.raw(PROFILES);
         out.raw(patient);

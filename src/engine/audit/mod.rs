@@ -113,7 +113,11 @@ impl Engine {
             }
             None => {
                 let total = match wants_total {
-                    true => audit::find(&self.store, &look.wanted, counted, check).await?.1,
+                    true => {
+                        audit::find(&self.store, &look.wanted, counted, check)
+                            .await?
+                            .1
+                    }
                     false => 0,
                 };
                 let hits = match page.limit {
@@ -283,9 +287,8 @@ fn read_position(position: &Position) -> Result<Place, Error> {
             number: u32::from_be_bytes(rest.try_into().ok()?),
         })
     };
-    read().ok_or_else(|| {
-        Error::invalid("the page token '_page' is of another version of the server")
-    })
+    read()
+        .ok_or_else(|| Error::invalid("the page token '_page' is of another version of the server"))
 }
 
 /// Refuses to write AuditEvents: what happened is for nobody to change.

@@ -46,10 +46,11 @@ impl<'t> Patients<'t> {
         let known = match self.ids.len() {
             ..FEW => self.ids.iter().any(|known| known == id),
             FEW => {
-                self.seen.extend(self.ids.iter().filter_map(|known| match known {
-                    Cow::Borrowed(known) => Some(*known),
-                    Cow::Owned(_) => None,
-                }));
+                self.seen
+                    .extend(self.ids.iter().filter_map(|known| match known {
+                        Cow::Borrowed(known) => Some(*known),
+                        Cow::Owned(_) => None,
+                    }));
                 !self.seen.insert(id)
             }
             _ => !self.seen.insert(id),
@@ -82,7 +83,11 @@ fn is_beginning(before: &[u8], base_url: &str) -> bool {
 /// The logical id that stands here, if it ends as in a reference.
 fn id_at(text: &[u8]) -> Option<&str> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    let length = text.iter().take(65).take_while(|byte| is_part(byte)).count();
+    let length = text
+        .iter()
+        .take(65)
+        .take_while(|byte| is_part(byte))
+        .count();
     let ends = matches!(text.get(length), Some(b'"' | b'/'));
     ((1..=64).contains(&length) && ends)
         .then(|| std::str::from_utf8(&text[..length]).ok())
@@ -97,7 +102,10 @@ mod tests {
     fn patients_are_found_where_a_reference_to_them_stands() {
         for (text, expected) in [
             (r#"{"subject":{"reference":"Patient/1"}}"#, vec!["1"]),
-            (r#"{"subject" : { "reference" : "Patient/a-b.c" } }"#, vec!["a-b.c"]),
+            (
+                r#"{"subject" : { "reference" : "Patient/a-b.c" } }"#,
+                vec!["a-b.c"],
+            ),
             (r#"{"reference":"Patient/1/_history/2"}"#, vec!["1"]),
             (r#"{"reference":"http://h/fhir/Patient/1"}"#, vec!["1"]),
             (r#"{"reference":"http://other/fhir/Patient/1"}"#, vec![]),

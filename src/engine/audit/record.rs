@@ -177,7 +177,10 @@ impl Engine {
                 (_, Verb::Patch) => Code::Patch,
                 _ => Code::Update,
             };
-            with(item(write.kind, &write.id, write.version, code), Some(write))
+            with(
+                item(write.kind, &write.id, write.version, code),
+                Some(write),
+            )
         };
         planned.writes.iter().map(one).collect()
     }
@@ -246,7 +249,10 @@ pub fn search_query(scope: &Scope, params: &[(String, String)]) -> String {
 }
 
 /// What a history request asked.
-pub fn history_asked<'a>(scope: &'a HistoryScope, query: &'a (dyn Fn() -> String + Sync)) -> Asked<'a> {
+pub fn history_asked<'a>(
+    scope: &'a HistoryScope,
+    query: &'a (dyn Fn() -> String + Sync),
+) -> Asked<'a> {
     let (code, kind, id) = match scope {
         HistoryScope::System => (Code::HistorySystem, None, ""),
         HistoryScope::Type(kind) => (Code::HistoryType, Some(*kind), ""),
@@ -288,7 +294,9 @@ fn with_params(path: String, params: &[(String, String)]) -> String {
     if params.is_empty() {
         return path;
     }
-    let params = params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let params = params
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     format!("{path}?{}", encode(params))
 }
 

@@ -47,7 +47,9 @@ fn add(needs: &mut Needs, clause: &Clause, registry: &Registry) {
             wanted.before = to.map_or(wanted.before, |to| to.min(wanted.before));
         }
         Clause::Keys { param, ranges } => {
-            let code = registry.by_id(*param).map_or("", |param| param.code.as_str());
+            let code = registry
+                .by_id(*param)
+                .map_or("", |param| param.code.as_str());
             if code == "date" {
                 add_time(needs, ranges);
                 return;
@@ -69,7 +71,8 @@ fn add(needs: &mut Needs, clause: &Clause, registry: &Registry) {
                 match of_part.wanted.marks.into_iter().next() {
                     Some(marks) => union.extend(marks),
                     None => {
-                        needs.follows |= parts.iter().any(|part| self::needs(part, registry).follows);
+                        needs.follows |=
+                            parts.iter().any(|part| self::needs(part, registry).follows);
                         return;
                     }
                 }

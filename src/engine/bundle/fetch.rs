@@ -186,7 +186,10 @@ impl Engine {
             ) => match coming {
                 Some((version, Change::Delete)) if asked == version => Err(Error::gone(kind, id)),
                 Some((version, _)) if asked == version => Ok(()),
-                _ => self.look_at_version(kind, id, *asked, access).await.map(drop),
+                _ => self
+                    .look_at_version(kind, id, *asked, access)
+                    .await
+                    .map(drop),
             },
             (_, Some((_, Change::Delete))) => Err(Error::gone(kind, id)),
             (_, Some(_)) => Ok(()),
