@@ -231,7 +231,11 @@ impl Auth {
     }
 
     /// The decision: what the rules allow, without what Consents withhold.
-    async fn access(&self, rules: Vec<Rule>, standing: &Standing) -> Result<Access, AuthError> {
+    pub(super) async fn access(
+        &self,
+        rules: Vec<Rule>,
+        standing: &Standing,
+    ) -> Result<Access, AuthError> {
         let reader = Reader {
             fhir_user: standing.fhir_user.as_deref(),
             own: &standing.patients,

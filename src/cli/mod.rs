@@ -123,6 +123,7 @@ failure_from!(
     std::io::Error,
     crate::audit::AnchorError,
     crate::engine::Error,
+    crate::fetch::FetchError,
     crate::import::ImportError,
     crate::store::StoreError,
     server::StartError

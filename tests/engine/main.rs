@@ -35,6 +35,7 @@ mod audit_chain;
 mod bundles;
 mod conditions;
 mod fixture;
+mod grants;
 mod minimal;
 mod operations;
 mod parameters;
