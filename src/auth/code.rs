@@ -13,7 +13,7 @@ use super::{
     error::AuthError,
     grant::Context,
     records::{Changes, Found, Kept},
-    refusal::{OAuthError, Refusal},
+    refusal::OAuthError,
     request::{Pending, redirect},
     scope::{Level, Scope, Scopes},
     secret,
@@ -293,18 +293,5 @@ impl Auth {
             }
         }
         Ok(context)
-    }
-}
-
-impl From<Refusal> for OAuthError {
-    /// What a client may know: of the server's own troubles only that there are some.
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Client(error) => error,
-            Refusal::Server(error) => {
-                tracing::error!(%error, "the authorization server failed");
-                Self::new("server_error", "The server failed; try again in a while.")
-            }
-        }
     }
 }

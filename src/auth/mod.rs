@@ -7,15 +7,24 @@
 //!
 //! [`Access`]: crate::access::Access
 
+mod assertion;
+pub mod authorize;
 pub mod bearer;
 pub mod client;
 pub mod code;
 pub mod consent;
+pub mod credentials;
 pub mod decide;
 mod error;
 pub mod grant;
+pub mod issue;
+mod jwks;
+mod jws;
+pub mod keys;
 pub mod launch;
 pub mod login;
+pub mod manage;
+pub mod parameters;
 pub mod password;
 pub mod records;
 pub mod refusal;
@@ -25,6 +34,7 @@ pub mod role;
 pub mod scope;
 pub mod sealed;
 pub mod secret;
+pub mod selection;
 pub mod session;
 pub mod throttle;
 pub mod totp;
@@ -32,11 +42,14 @@ pub mod user;
 
 use std::sync::Arc;
 
-pub use error::AuthError;
+pub use error::{AuthError, Problem};
 
-use crate::{clock::Clock, engine::Engine, store::Store};
+use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
 use consent::Consents;
+use jwks::Fetched;
+use keys::Keys;
+use manage::Management;
 use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
@@ -63,10 +76,14 @@ pub struct Auth {
     records: Records,
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
-    master: MasterKey,
+    master: Arc<MasterKey>,
+    keys: Keys,
     decisions: Decisions,
     passwords: Passwords,
     consents: Consents,
+    fetcher: Option<Arc<Fetcher>>,
+    fetched: Fetched,
+    management: Management,
 }
 
 /// The setting by which a master key is recognized.
@@ -95,16 +112,30 @@ impl Auth {
         let check = master.seal(CHECK, b"rotunda")?;
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
-        Ok(Self {
+        let records = Records::new(store);
+        let auth = Self {
             settings,
-            records: Records::new(store),
+            management: Management::new(records.clone(), Arc::clone(&clock)),
+            records,
             engine,
             clock,
-            master,
+            master: Arc::new(master),
+            keys: Keys::default(),
             decisions: Decisions::default(),
             passwords: Passwords::default(),
             consents: Consents::default(),
-        })
+            fetcher: None,
+            fetched: Fetched::default(),
+        };
+        auth.tend_keys().await?;
+        Ok(auth)
+    }
+
+    /// The same, able to fetch the keys that clients and other issuers publish.
+    #[must_use]
+    pub fn with_fetcher(mut self, fetcher: Arc<Fetcher>) -> Self {
+        self.fetcher = Some(fetcher);
+        self
     }
 
     /// The settings in force.
@@ -117,9 +148,18 @@ impl Auth {
         &self.records
     }
 
+    /// What administrators do.
+    pub fn management(&self) -> &Management {
+        &self.management
+    }
+
     /// The engine, for what pages show of resources.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    fn master_key(&self) -> Arc<MasterKey> {
+        Arc::clone(&self.master)
     }
 
     /// The key that seals.

@@ -38,3 +38,26 @@ impl Refusal {
         Self::Client(OAuthError::new(error, description))
     }
 }
+
+impl From<OAuthError> for Refusal {
+    fn from(error: OAuthError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<Refusal> for OAuthError {
+    /// What a client may know: of the server's own troubles only that there are some.
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Client(error) => error,
+            Refusal::Server(error) => {
+                tracing::error!(%error, "the authorization server failed");
+                let code = match error {
+                    AuthError::Conflict | AuthError::Store(_) => "temporarily_unavailable",
+                    _ => "server_error",
+                };
+                Self::new(code, "The server failed; try again in a while.")
+            }
+        }
+    }
+}

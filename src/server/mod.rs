@@ -1,8 +1,10 @@
 //! Configuration -> a running server: the one place that knows every module.
 
+mod audit;
 mod demo;
 mod identity;
 pub mod log;
+mod mail;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -13,12 +15,14 @@ use tokio::{
 };
 
 use crate::{
-    auth::{Auth, AuthError},
+    audit::{AnchorError, Sealer},
+    auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
+    mail::MailError,
     store::{self, Store, StoreError},
 };
 
@@ -33,6 +37,8 @@ pub enum Purpose {
     Migrate,
     /// Work on a store that is there: a mistyped address must not make another.
     Maintain,
+    /// Users, clients, roles and tokens, while a server may run on the store.
+    Manage,
 }
 
 /// Why a server could not start, run or stop.
@@ -50,6 +56,9 @@ pub enum StartError {
     /// The database failed after it was opened.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),
+    /// The audit cannot be sealed or anchored.
+    #[error("{0}")]
+    Audit(#[from] AnchorError),
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
@@ -59,6 +68,9 @@ pub enum StartError {
     /// The authorization server cannot be opened.
     #[error("the authorization server cannot start: {0}")]
     Auth(#[from] AuthError),
+    /// Mail cannot be set up.
+    #[error("{0}")]
+    Mail(#[from] MailError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -89,7 +101,8 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, Star
         connections: config.store.connections as usize,
         query_time: config.limits.query_time(),
         queue_commits: config.limits.commit_queue,
-        create: purpose != Purpose::Maintain,
+        create: !matches!(purpose, Purpose::Maintain | Purpose::Manage),
+        beside: purpose == Purpose::Manage,
         ..store::Options::default()
     };
     let url = config.store_url()?;
@@ -136,6 +149,7 @@ pub struct Server {
     store: Arc<Store>,
     engine: Arc<Engine>,
     auth: Option<Arc<Auth>>,
+    sealer: Arc<Sealer>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
     /// Ends with the server.
@@ -158,6 +172,7 @@ impl Server {
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
+        let sealer = audit::start(config, &store)?;
         let auth = match config.http.open {
             true => None,
             false => Some(Arc::new(
@@ -166,6 +181,7 @@ impl Server {
         };
         let settings = http::Settings {
             auth: auth.clone(),
+            mailer: mail::start(config)?,
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
@@ -201,6 +217,7 @@ impl Server {
             store,
             engine,
             auth,
+            sealer,
             stop,
             listeners,
             _upkeep: upkeep,
@@ -215,6 +232,18 @@ impl Server {
     /// The authorization server; none while the server is open.
     pub fn auth(&self) -> Option<&Arc<Auth>> {
         self.auth.as_ref()
+    }
+
+    /// Makes the first administrator if there is no user at all, and gives their one-time
+    /// password, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn first_administrator(&self) -> Result<Option<First>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(auth.management().first_administrator().await?),
+        }
     }
 
     /// Where the FHIR API listens.
@@ -256,6 +285,13 @@ impl Server {
                 finish.await;
             }
         }
+        if let Err(error) = self.engine.recorder().flush().await {
+            tracing::error!(%error, "the last events of the audit could not be written");
+        }
+        if let Err(error) = self.sealer.seal_all().await {
+            tracing::error!(%error, "the audit could not be sealed to its end");
+        }
+        drop(self.sealer);
         drop(self.auth);
         drop(self.engine);
         close(self.store).await;

@@ -30,9 +30,12 @@ macro_rules! on_both_databases {
 
 mod access;
 mod answers;
+mod audit;
+mod audit_chain;
 mod bundles;
 mod conditions;
 mod fixture;
+mod grants;
 mod minimal;
 mod operations;
 mod parameters;

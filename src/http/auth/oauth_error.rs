@@ -22,6 +22,9 @@ impl OAuthError {
         );
         let headers = reply.headers_mut();
         headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"rotunda\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);

@@ -24,6 +24,7 @@ use super::{
 };
 use commit::{Guards, Numbers};
 use follow::Frontier;
+pub(super) use follow::Log;
 use pool::{Lease, Pool};
 
 /// An open PostgreSQL database.
@@ -32,7 +33,7 @@ pub(super) struct Postgres {
     pool: Arc<Pool>,
     numbers: Arc<Numbers>,
     guards: Arc<Guards>,
-    frontier: Mutex<Frontier>,
+    frontiers: [Mutex<Frontier>; 2],
     size: usize,
     millis: u64,
     cap: usize,
@@ -60,7 +61,7 @@ impl Postgres {
             pool,
             numbers: Arc::default(),
             guards: Arc::default(),
-            frontier: Mutex::default(),
+            frontiers: Default::default(),
             size: options.connections.max(1),
             millis: options.query_time.as_millis() as u64,
             cap: options.candidates,
@@ -68,15 +69,17 @@ impl Postgres {
         let mut lease = opened.pool.lease().await?;
         check_server(&mut lease, options.connections).await?;
         lease.take_your_time();
-        migrate(&mut lease, options.create)
-            .await
-            .map_err(|error| match error {
-                StoreError::Failed(text) => StoreError::Open(format!(
-                    "its schema cannot be made: {text}; use a database of its own, whose owner the \
+        let made = match options.beside {
+            true => check_schema(&mut lease).await,
+            false => migrate(&mut lease, options.create).await,
+        };
+        made.map_err(|error| match error {
+            StoreError::Failed(text) => StoreError::Open(format!(
+                "its schema cannot be made: {text}; use a database of its own, whose owner the \
                  user is"
-                )),
-                other => other,
-            })?;
+            )),
+            other => other,
+        })?;
         drop(lease);
         Ok(opened)
     }
@@ -132,9 +135,14 @@ impl Postgres {
         self.timed(done.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()))))
     }
 
-    /// Up to where the log will not change any more.
-    pub async fn frontier(&self, session: &mut Lease, after: i64) -> Result<i64, StoreError> {
-        follow::frontier(&self.frontier, session, after).await
+    /// Up to where a log will not change any more.
+    pub async fn frontier(
+        &self,
+        log: Log,
+        session: &mut Lease,
+        after: i64,
+    ) -> Result<i64, StoreError> {
+        follow::frontier(log, &self.frontiers[log as usize], session, after).await
     }
 
     /// Whether the server answers soon.
@@ -151,7 +159,7 @@ impl Postgres {
         lease.take_your_time();
         lease.run("SET statement_timeout = 0".to_owned()).await?;
         let mut done = Ok(());
-        for table in ["resource", "version", "entry"] {
+        for table in ["resource", "version", "entry", "audit"] {
             done = done.and(lease.run(format!("VACUUM (ANALYZE) {table}")).await);
         }
         lease.discard();
@@ -217,6 +225,23 @@ async fn check_server(lease: &mut Lease, connections: usize) -> Result<(), Store
         );
     }
     Ok(())
+}
+
+/// Refuses a database whose schema is not that of this release.
+async fn check_schema(lease: &mut Lease) -> Result<(), StoreError> {
+    let is_made = "SELECT count(*) FROM pg_tables
+                   WHERE tablename = 'migration' AND schemaname = current_schema()";
+    let is_made = lease.rows(&Sql::new(Dialect::Postgres, is_made)).await?;
+    let mut applied = Vec::new();
+    if let Some(mut row) = is_made.into_iter().next()
+        && row.int()? > 0
+    {
+        let numbers = Sql::new(Dialect::Postgres, "SELECT number FROM migration");
+        for mut row in lease.rows(&numbers).await? {
+            applied.push(row.int()?);
+        }
+    }
+    migration::check_current(Dialect::Postgres, &applied)
 }
 
 async fn migrate(lease: &mut Lease, create: bool) -> Result<(), StoreError> {
