@@ -7,6 +7,18 @@ use serde_json::{Value, json};
 pub const CANARY: &str = "kanari";
 /// Ids of patient B's resources begin with it.
 pub const OF_B: &str = "pb";
+/// What is about both patients, and thus about one whom a doctor of A does not treat.
+pub const OF_BOTH: &[&str] = &[
+    "Account/pb-acct-both",
+    "Appointment/pb-appt",
+    "Group/pb-group",
+    "List/pb-list",
+    "Person/pb-person",
+    "Provenance/pb-prov",
+    "Schedule/pb-sched",
+];
+/// Resources of A that point at what B has, and at what nobody has.
+pub const OF_A_INTO_EITHER: &[&str] = &["pa-into-b", "pa-into-q"];
 /// The medical record number of patient B.
 pub const MRN_OF_B: &str = "kanarimrn7";
 /// As long, and nobody's.
@@ -123,14 +135,9 @@ fn crossings() -> Vec<Value> {
     let code = json!({"text": "x"});
     let (a, b) = (reference("Patient/pa"), reference("Patient/pb"));
     let dr = reference("Practitioner/dr");
-    vec![
-        // Of A, pointing at what B has.
-        json!({"resourceType": "DiagnosticReport", "id": "pa-rep-into-b", "status": "final", "code": code, "subject": a,
-            "encounter": reference("Encounter/pb-enc"), "result": [reference("Observation/pb-lab")], "specimen": [reference("Specimen/pb-spec")]}),
-        json!({"resourceType": "Observation", "id": "pa-member-of-b", "status": "final", "code": code, "subject": a,
-            "hasMember": [reference("Observation/pb-lab")], "derivedFrom": [reference("Observation/pb-vital")], "device": reference("Device/pb-dev")}),
-        json!({"resourceType": "DocumentReference", "id": "pa-doc-into-b", "status": "current", "subject": a,
-            "content": [{"attachment": {"url": "Binary/pb-bin"}}], "context": {"related": [reference("Condition/pb-cond")]}}),
+    let mut all = into("pa-into-b", OF_B);
+    all.extend(into("pa-into-q", "qx"));
+    all.extend([
         // Of B, pointing at A.
         json!({"resourceType": "Observation", "id": "pb-focus-a", "status": "final", "code": {"text": CANARY}, "subject": b, "focus": [a], "note": [{"text": CANARY}]}),
         json!({"resourceType": "Condition", "id": "pb-evidence-a", "subject": b, "code": {"text": CANARY}, "evidence": [{"detail": [reference("Observation/pa-lab")]}]}),
@@ -150,5 +157,20 @@ fn crossings() -> Vec<Value> {
         json!({"resourceType": "Observation", "id": "pa-was-of-b", "status": "amended", "code": code, "subject": a}),
         json!({"resourceType": "Observation", "id": "pb-was-of-a", "status": "final", "code": {"text": "amsel"}, "subject": a}),
         json!({"resourceType": "Observation", "id": "pb-was-of-a", "status": "amended", "code": {"text": CANARY}, "subject": b}),
+    ]);
+    all
+}
+
+/// What A has, with references to what somebody else has.
+fn into(id: &str, other: &str) -> Vec<Value> {
+    let to = |kind: &str, suffix: &str| reference(&format!("{kind}/{other}-{suffix}"));
+    let (code, subject) = (json!({"text": "x"}), reference("Patient/pa"));
+    vec![
+        json!({"resourceType": "DiagnosticReport", "id": id, "status": "final", "code": code, "subject": subject,
+            "encounter": to("Encounter", "enc"), "result": [to("Observation", "lab")], "specimen": [to("Specimen", "spec")]}),
+        json!({"resourceType": "Observation", "id": id, "status": "final", "code": code, "subject": subject,
+            "hasMember": [to("Observation", "lab")], "derivedFrom": [to("Observation", "vital")], "device": to("Device", "dev")}),
+        json!({"resourceType": "DocumentReference", "id": id, "status": "current", "subject": subject,
+            "content": [{"attachment": {"url": format!("Binary/{other}-bin")}}], "context": {"related": [to("Condition", "cond")]}}),
     ]
 }

@@ -4,64 +4,56 @@ use serde_json::Value;
 
 use crate::{
     client::Answer,
-    hospital::{OF_B, canaries},
+    hospital::{CANARY, OF_B, OF_BOTH, canaries},
     server::DATABASES,
     world::World,
 };
 
 /// What of B is in an answer to somebody else, if anything is; or that the server failed.
 pub fn check(answer: &Answer, attack: &str) -> Option<String> {
+    check_but(answer, attack, &[])
+}
+
+/// The same; these resources (`Group/1`) may be shown.
+pub fn check_but(answer: &Answer, attack: &str, may_be: &[&str]) -> Option<String> {
     if answer.status >= 500 && answer.status != 501 {
         return Some(format!("{attack}: {} {}", answer.status, answer.text()));
     }
     let headers = answer.headers.iter().map(|(_, value)| value.to_lowercase());
     let headers: String = headers.collect();
-    // A search repeats in its link what was asked; that is the attacker's own word.
     let body = match serde_json::from_slice::<Value>(&answer.body) {
         Ok(mut json) => {
-            let shown = entries_of_b(&json);
+            let mut shown = Vec::new();
+            look(&mut json, may_be, &mut shown);
             if !shown.is_empty() {
                 return Some(format!("{attack}: shows {shown:?}"));
             }
-            forget_links(&mut json);
             json.to_string()
         }
         Err(_) => answer.text(),
     };
+    // A refusal repeats in its sentence what was asked; that is the attacker's own word.
     let is_refused = answer.status >= 400;
     let found = canaries().into_iter().find(|canary| {
-        let lower = canary.to_lowercase();
-        let in_body = match canary == &lower {
-            true => body.to_lowercase().contains(&lower),
+        let in_body = match canary == CANARY {
+            true => body.to_lowercase().contains(CANARY),
             false => body.contains(canary),
         };
-        // So does a refusal in its sentence.
-        (in_body && !is_refused) || headers.contains(&lower)
+        (in_body && !is_refused) || headers.contains(CANARY)
     })?;
     Some(format!("{attack}: {found} in {} {body}", answer.status))
 }
 
-/// Resources in the answer whose ids are B's.
-fn entries_of_b(json: &Value) -> Vec<String> {
-    match json {
-        Value::Object(members) => {
-            let own = members.get("resourceType").and(members.get("id"));
-            let own = own
-                .and_then(Value::as_str)
-                .filter(|id| id.starts_with(OF_B));
-            let url = members.get("fullUrl").and_then(Value::as_str);
-            let url = url.filter(|url| url.contains(&format!("/{OF_B}")));
-            let named = own.into_iter().chain(url).map(str::to_owned);
-            named
-                .chain(members.values().flat_map(entries_of_b))
-                .collect()
+/// Collects which resources of B an answer shows, and takes out of it what may be there: those
+/// that may be shown, and the links of Bundles, which repeat what was asked.
+fn look(json: &mut Value, may_be: &[&str], shown: &mut Vec<String>) {
+    if let Some(path) = path_of(json).filter(|path| path.contains(&format!("/{OF_B}"))) {
+        if may_be.contains(&path.as_str()) {
+            *json = Value::Null;
+        } else {
+            shown.push(path);
         }
-        Value::Array(items) => items.iter().flat_map(entries_of_b).collect(),
-        _ => Vec::new(),
     }
-}
-
-fn forget_links(json: &mut Value) {
     match json {
         Value::Object(members) => {
             if members
@@ -70,11 +62,26 @@ fn forget_links(json: &mut Value) {
             {
                 members.remove("link");
             }
-            members.values_mut().for_each(forget_links);
+            members
+                .values_mut()
+                .for_each(|value| look(value, may_be, shown));
         }
-        Value::Array(items) => items.iter_mut().for_each(forget_links),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| look(value, may_be, shown)),
         _ => {}
     }
+}
+
+/// `Patient/1`, of a resource or of an entry.
+fn path_of(json: &Value) -> Option<String> {
+    if let Some(url) = json.get("fullUrl").and_then(Value::as_str) {
+        let mut parts = url.rsplit('/');
+        let (id, kind) = (parts.next()?, parts.next()?);
+        return Some(format!("{kind}/{id}"));
+    }
+    let kind = json.get("resourceType")?.as_str()?;
+    Some(format!("{kind}/{}", json.get("id")?.as_str()?))
 }
 
 /// Label, attack, path. `Patient/pa` and its chart may be found.
@@ -186,12 +193,12 @@ const SEARCHES: &[(&str, &str, &str)] = &[
     (
         "CL-04",
         "include of the results",
-        "DiagnosticReport?_id=pa-rep-into-b&_include=DiagnosticReport:result",
+        "DiagnosticReport?_id=pa-into-b&_include=DiagnosticReport:result",
     ),
     (
         "CL-04",
         "include of all",
-        "DiagnosticReport?_id=pa-rep-into-b&_include=*",
+        "DiagnosticReport?_id=pa-into-b&_include=*",
     ),
     (
         "CL-04",
@@ -206,7 +213,7 @@ const SEARCHES: &[(&str, &str, &str)] = &[
     (
         "CL-04",
         "include of members",
-        "Observation?_id=pa-member-of-b&_include=Observation:has-member&_include=Observation:derived-from&_include=Observation:device",
+        "Observation?_id=pa-into-b&_include=Observation:has-member&_include=Observation:derived-from&_include=Observation:device",
     ),
     ("CL-04", "what refers to A", "Patient?_id=pa&_revinclude=*"),
     (
@@ -367,7 +374,7 @@ const SEARCHES: &[(&str, &str, &str)] = &[
     (
         "CL-11",
         "own document into B's binary",
-        "DocumentReference?_id=pa-doc-into-b&_include=*",
+        "DocumentReference?_id=pa-into-b&_include=*",
     ),
 ];
 
@@ -411,7 +418,12 @@ async fn no_route_leads_to_another_patient() {
             for (label, attack, path) in SEARCHES {
                 let path = path.replace("{base}", &world.server.base);
                 let answer = world.line(token, &format!("GET {path}")).await;
-                wrong.extend(check(&answer, &format!("{label} {attack}, {who}")));
+                let may_be = if *who == "a doctor" { OF_BOTH } else { &[] };
+                wrong.extend(check_but(
+                    &answer,
+                    &format!("{label} {attack}, {who}"),
+                    may_be,
+                ));
             }
         }
         assert!(
@@ -434,4 +446,17 @@ async fn the_tables_find_a_leak_where_there_is_one() {
         found += usize::from(check(&answer, attack).is_some());
     }
     assert!(found > SEARCHES.len() / 2, "{found} of {}", SEARCHES.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a care relation with one of the patients opens what is about several"]
+async fn a_doctor_of_one_patient_is_not_shown_what_names_another() {
+    let world = World::new(DATABASES[0]).await;
+    let doctor = world.doctor("user/*.rs").await;
+    let mut wrong = Vec::new();
+    for path in OF_BOTH {
+        let answer = world.line(&doctor, &format!("GET {path}")).await;
+        wrong.extend(check(&answer, path));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

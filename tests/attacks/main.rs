@@ -21,5 +21,7 @@ mod server;
 mod hospital;
 mod world;
 
+mod entrance;
 mod leaks;
 mod twins;
+mod writes;

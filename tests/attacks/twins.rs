@@ -3,7 +3,7 @@
 
 use crate::{
     client::Answer,
-    hospital::{MRN_OF_B, MRN_OF_NOBODY},
+    hospital::{MRN_OF_B, MRN_OF_NOBODY, OF_A_INTO_EITHER, OF_BOTH},
     leaks::check,
     server::DATABASES,
     world::{Ask, FHIR, FORM, JSON_PATCH, World},
@@ -18,24 +18,24 @@ struct Pair {
 }
 
 const PAIRS: &[Pair] = &[
-    pair("Patient", "pb", "no"),
-    pair("Observation", "pb-lab", "no-lab"),
-    pair("Observation", "pb-gone", "no-gone"),
-    pair("Observation", "pb-focus-a", "no-focus-a"),
-    pair("Encounter", "pb-enc", "no-enc"),
-    pair("Condition", "pb-cond", "no-cond"),
-    pair("DiagnosticReport", "pb-rep", "no-rep"),
-    pair("DocumentReference", "pb-doc", "no-doc"),
-    pair("Device", "pb-dev", "no-dev"),
-    pair("Binary", "pb-bin", "no-bin"),
-    pair("Group", "pb-group", "no-group"),
-    pair("List", "pb-list", "no-list"),
-    pair("Provenance", "pb-prov", "no-prov"),
-    pair("Appointment", "pb-appt", "no-appt"),
-    pair("Account", "pb-acct-both", "no-acct-both"),
-    pair("Person", "pb-person", "no-person"),
-    pair("Task", "pb-task", "no-task"),
-    pair("Patient", "pb-twin", "no-twin"),
+    pair("Patient", "pb", "qx"),
+    pair("Observation", "pb-lab", "qx-lab"),
+    pair("Observation", "pb-gone", "qx-gone"),
+    pair("Observation", "pb-focus-a", "qx-focus-a"),
+    pair("Encounter", "pb-enc", "qx-enc"),
+    pair("Condition", "pb-cond", "qx-cond"),
+    pair("DiagnosticReport", "pb-rep", "qx-rep"),
+    pair("DocumentReference", "pb-doc", "qx-doc"),
+    pair("Device", "pb-dev", "qx-dev"),
+    pair("Binary", "pb-bin", "qx-bin"),
+    pair("Group", "pb-group", "qx-group"),
+    pair("List", "pb-list", "qx-list"),
+    pair("Provenance", "pb-prov", "qx-prov"),
+    pair("Appointment", "pb-appt", "qx-appt"),
+    pair("Account", "pb-acct-both", "qx-acct-both"),
+    pair("Person", "pb-person", "qx-person"),
+    pair("Task", "pb-task", "qx-task"),
+    pair("Patient", "pb-twin", "qx-twin"),
 ];
 
 const fn pair(kind: &'static str, hidden: &'static str, absent: &'static str) -> Pair {
@@ -519,8 +519,8 @@ fn referring(id: &str, to: &str) -> String {
 }
 
 /// An answer without what differs between any two: times, request ids, ids that the server made
-/// up, and the id that was asked for.
-fn told(answer: &Answer, id: &str, mrn: &str) -> String {
+/// up, and what was asked for.
+fn told(answer: &Answer, pair: Pair) -> String {
     let mut text = format!("{}\n", answer.status);
     for (name, value) in &answer.headers {
         let lower = name.to_ascii_lowercase();
@@ -529,7 +529,17 @@ fn told(answer: &Answer, id: &str, mrn: &str) -> String {
         }
     }
     text.push_str(&answer.text());
-    let text = text.replace(mrn, "<mrn>").replace(id, "<id>");
+    for mrn in [MRN_OF_B, MRN_OF_NOBODY] {
+        text = text.replace(mrn, "<mrn>");
+    }
+    for id in [pair.hidden, pair.absent] {
+        text = text.replace(id, "<id>");
+    }
+    // What of A points at either.
+    for own in OF_A_INTO_EITHER {
+        text = text.replace(own, "<own>");
+    }
+    let text = text.replace("qx-", "pb-");
     let text = without(&text, "\"lastUpdated\":\"", '"');
     let text = without(&text, "\"lastModified\":\"", '"');
     without_new_ids(&text)
@@ -564,19 +574,23 @@ fn without_new_ids(text: &str) -> String {
         .collect()
 }
 
+/// A doctor of A is shown what is about A and others.
+fn is_shown(who: &str, pair: Pair) -> bool {
+    let path = format!("{}/{}", pair.kind, pair.hidden);
+    who == "a doctor" && OF_BOTH.contains(&path.as_str())
+}
+
 /// What stays the same whether something is hidden or absent.
 async fn compare(world: &World, token: &str, who: &str, pair: Pair, row: &Row) -> Option<String> {
     let (label, attack, make) = row;
-    let Pair {
-        kind,
-        hidden,
-        absent,
-    } = pair;
-    let answer = world.ask(token, &make(kind, hidden, MRN_OF_B)).await;
-    let leak = check(&answer, &format!("{label} {attack}"));
-    let hidden = told(&answer, hidden, MRN_OF_B);
-    let answer = world.ask(token, &make(kind, absent, MRN_OF_NOBODY)).await;
-    let absent = told(&answer, absent, MRN_OF_NOBODY);
+    let kind = pair.kind;
+    let answer = world.ask(token, &make(kind, pair.hidden, MRN_OF_B)).await;
+    let leak = check(&answer, &format!("{label} {attack}, {who}"));
+    let hidden = told(&answer, pair);
+    let answer = world
+        .ask(token, &make(kind, pair.absent, MRN_OF_NOBODY))
+        .await;
+    let absent = told(&answer, pair);
     let differs = hidden != absent || answer.status >= 500;
     let said = || {
         format!("{label} {attack}, {who}, {kind}:\n--- hidden\n{hidden}\n--- absent\n{absent}\n")
@@ -621,6 +635,9 @@ async fn what_is_hidden_answers_as_what_never_was() {
         let mut wrong = Vec::new();
         for (who, token) in &tokens {
             for pair in PAIRS {
+                if is_shown(who, *pair) {
+                    continue;
+                }
                 for row in READS {
                     wrong.extend(compare(&world, token, who, *pair, row).await);
                 }
@@ -657,6 +674,9 @@ async fn what_is_hidden_is_refused_as_what_never_was() {
             let path = format!("{}/{}", pair.kind, pair.hidden);
             let before = world.history(&path).await;
             for (who, token) in &tokens {
+                if is_shown(who, *pair) {
+                    continue;
+                }
                 for row in WRITES {
                     wrong.extend(compare(&world, token, who, *pair, row).await);
                     if world.history(&path).await != before {

@@ -249,6 +249,6 @@ impl World {
     /// What stands there now, as the administrator sees it: all versions.
     pub async fn history(&self, path: &str) -> String {
         let answer = self.line(&self.root, &format!("GET {path}/_history")).await;
-        answer.text()
+        answer.json()["entry"].to_string()
     }
 }
