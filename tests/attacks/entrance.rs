@@ -144,7 +144,8 @@ async fn a_token_counts_in_its_header_only() {
     ];
     for ask in asks {
         let answer = world.ask_as_is(&ask).await;
-        assert_eq!(answer.status, 401, "HD-12 {ask:?}");
+        let is_refused = [400, 401].contains(&answer.status);
+        assert!(is_refused, "HD-12 {ask:?}: {}", answer.status);
         assert!(!answer.text().contains(&token), "{ask:?}");
     }
 }

@@ -22,6 +22,8 @@ mod hospital;
 mod world;
 
 mod entrance;
+mod inference;
 mod leaks;
+mod scopes;
 mod twins;
 mod writes;

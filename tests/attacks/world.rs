@@ -168,9 +168,14 @@ impl World {
 
     /// A token of a backend service.
     pub async fn program(&self, scopes: &str) -> String {
+        self.program_asking(scopes, scopes).await
+    }
+
+    /// A token with these scopes, of a backend service that may have others.
+    pub async fn program_asking(&self, scopes: &str, registered: &str) -> String {
         let id = secret::fresh_id().unwrap();
         let app = App {
-            scopes: scopes.split(' ').map(str::to_owned).collect(),
+            scopes: registered.split(' ').map(str::to_owned).collect(),
             ..App::default()
         };
         let changes = Changes::new().create(&id, &app).unwrap();
