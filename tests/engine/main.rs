@@ -34,6 +34,7 @@ mod bundles;
 mod conditions;
 mod fixture;
 mod grants;
+mod leaks;
 mod minimal;
 mod operations;
 mod parameters;
