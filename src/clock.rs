@@ -1,6 +1,9 @@
 //! Where the time comes from: the only reader of the system clock.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, Instant},
+};
 
 /// A source of time.
 pub trait Clock: Send + Sync {
@@ -8,20 +11,47 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> i64;
 }
 
-/// The computer's clock, held back from running backwards.
-#[derive(Debug, Default)]
+/// The computer's clock, held back from running backwards: when it is set back, time goes on from
+/// the latest that it has shown, at the pace of the monotonic clock, so that what was to end in a
+/// minute ends in a minute.
+#[derive(Debug)]
 pub struct SystemClock {
-    latest: AtomicI64,
+    start: Instant,
+    /// The time of day at `start`, by the reading that made it latest.
+    origin: AtomicI64,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self {
+            #[expect(clippy::disallowed_methods, reason = "this is the Clock")]
+            start: Instant::now(),
+            origin: AtomicI64::new(0),
+        }
+    }
+}
+
+impl SystemClock {
+    /// A clock that shows `earliest` at least: what a clock showed before a restart.
+    pub fn not_before(earliest: i64) -> Self {
+        let clock = Self::default();
+        clock.origin.store(earliest, Ordering::Relaxed);
+        clock
+    }
+
+    /// The time when the computer's clock shows `read` and this clock has run for `run`.
+    fn at(&self, read: i64, run: i64) -> i64 {
+        let origin = read - run;
+        run + self.origin.fetch_max(origin, Ordering::Relaxed).max(origin)
+    }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> i64 {
+        let whole = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         #[expect(clippy::disallowed_methods, reason = "this is the Clock")]
         let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let read = elapsed.map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        });
-        self.latest.fetch_max(read, Ordering::Relaxed).max(read)
+        self.at(elapsed.map_or(0, whole), whole(self.start.elapsed()))
     }
 }
 
@@ -57,10 +87,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_clock_never_runs_backwards() {
+    fn a_clock_that_is_set_back_goes_on_from_the_latest_time() {
         let clock = SystemClock::default();
-        let first = clock.now();
-        clock.latest.store(first + 60_000, Ordering::Relaxed);
-        assert_eq!(clock.now(), first + 60_000);
+        assert_eq!(clock.at(1_000_000, 0), 1_000_000);
+        assert_eq!(clock.at(1_000_500, 500), 1_000_500);
+        // Set back by a day, then read after half a second.
+        let day = 86_400_000;
+        assert_eq!(clock.at(1_001_000 - day, 1_000), 1_001_000);
+        // Set forward, and back again.
+        assert_eq!(clock.at(1_002_000 + day, 2_000), 1_002_000 + day);
+        assert_eq!(clock.at(1_003_000, 3_000), 1_003_000 + day);
+    }
+
+    #[test]
+    fn a_clock_shows_no_less_than_before_a_restart() {
+        let later = SystemClock::default().now() + 60_000;
+        assert!(SystemClock::not_before(later).now() >= later);
     }
 }

@@ -1,13 +1,17 @@
 //! Rotunda: a FHIR R4 and HL7 v2 interoperability server.
 
 pub mod access;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod fetch;
 pub mod http;
 pub mod import;
 pub mod limits;
+pub mod mail;
+pub mod network;
 pub mod search;
 pub mod server;
 pub mod store;

@@ -12,11 +12,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("clock", &[]),
     ("limits", &[]),
-    ("config", &["limits"]),
+    ("fetch", &[]),
+    ("mail", &[]),
+    ("network", &[]),
+    ("config", &["fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
     ("engine", &["access", "clock", "limits", "search", "store"]),
-    ("http", &["access", "clock", "engine", "limits"]),
+    (
+        "auth",
+        &[
+            "access", "clock", "engine", "fetch", "limits", "network", "store",
+        ],
+    ),
+    (
+        "http",
+        &[
+            "access", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
+        ],
+    ),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),
 ];

@@ -1,6 +1,6 @@
 //! The only write path: drafts become one commit.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use resources::{
@@ -226,7 +226,11 @@ impl Engine {
             .collect();
         // Guards are conditions, and see what a search sees.
         let access = access.to(Right::Search);
-        match self.store.commit(commit, &access).await {
+        let committed = self.store.commit(commit, &access).await;
+        if keys.iter().any(|key| key.starts_with("Consent/")) {
+            self.consent_changes.fetch_add(1, Ordering::AcqRel);
+        }
+        match committed {
             Ok(_) => Ok(Attempt::Done(done, parameters)),
             Err(StoreError::Conflict(write)) => {
                 let owner = owners.get(write).and_then(|at| drafts.get(*at));

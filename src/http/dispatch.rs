@@ -7,7 +7,7 @@ use axum::{
 use resources::model::ResourceType;
 
 use super::{
-    BASE_PATH, Reply, Server, binary, bundle,
+    BASE_PATH, Reply, Server, authenticate, binary, bundle,
     call::Call,
     failure::Failure,
     head,
@@ -60,6 +60,7 @@ pub async fn dispatch(
     working: &Working<'_>,
     parts: &Parts,
     body: Body,
+    id: &str,
     seen: &mut Seen,
 ) -> Result<Reply, Failure> {
     head::check(server, parts)?;
@@ -77,6 +78,11 @@ pub async fn dispatch(
         seen.interaction = Interaction::Options;
         return Ok(methods);
     }
+    // What the server can do is for all to see, and needs no look at any resource.
+    let access = match target {
+        Target::Metadata => Access::system("the CapabilityStatement is public"),
+        _ => authenticate::access(server, parts, id).await?,
+    };
     let call = Call {
         server,
         working,
@@ -84,7 +90,7 @@ pub async fn dispatch(
         pairs,
         format: seen.format,
         prefer: Prefer::read(&parts.headers),
-        access: Access::system("the server is open to all"),
+        access,
     };
     if format.is_none() {
         return without_json(call, target, seen).await;

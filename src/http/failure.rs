@@ -10,7 +10,7 @@ use resources::{
 };
 
 use super::{Reply, negotiate::Format};
-use crate::engine::Error;
+use crate::{auth::Problem, engine::Error};
 
 /// Why a request is not answered as it wanted.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Failure {
     pub retry_after: Option<u32>,
     /// The methods of the path, for 405.
     pub allow: Option<&'static str>,
+    /// How to authenticate, for 401 (RFC 6750, section 3).
+    pub challenge: Option<&'static str>,
 }
 
 impl Failure {
@@ -33,6 +35,7 @@ impl Failure {
             issues: vec![issue],
             retry_after: None,
             allow: None,
+            challenge: None,
         }
     }
 
@@ -69,6 +72,52 @@ impl Failure {
         }
     }
 
+    /// No token where one is needed.
+    pub fn no_token() -> Self {
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                "login",
+                "This address needs an access token: send `Authorization: Bearer …`. Where to \
+                 get one says .well-known/smart-configuration under the FHIR base.",
+            )
+        }
+    }
+
+    /// There is no authorization server while the server is open to all.
+    pub fn is_open() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "The server runs with --open: there is no authentication, and nothing to manage.",
+        )
+    }
+
+    /// What an administrator wrote does not fit.
+    pub fn unfit(problems: &[Problem]) -> Self {
+        let issues = problems.iter().map(|one| {
+            Issue::error("invalid", format!("{}: {}", one.element, one.reason))
+                .at(one.element.clone())
+        });
+        Self {
+            issues: issues.collect(),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "")
+        }
+    }
+
+    /// A token that is not valid (any more).
+    pub fn bad_token() -> Self {
+        Self {
+            challenge: Some("Bearer error=\"invalid_token\""),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                "login",
+                "The access token is unknown, expired or revoked; get a new one.",
+            )
+        }
+    }
+
     /// A method that the path does not have.
     pub fn method(allow: &'static str) -> Self {
         Self {
@@ -90,6 +139,10 @@ impl Failure {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(challenge) = self.challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
@@ -107,6 +160,7 @@ impl From<Error> for Failure {
             issues: error.issues,
             retry_after: error.retry_after.or(must_name_a_time.then_some(5)),
             allow: (status == StatusCode::METHOD_NOT_ALLOWED).then_some("GET, HEAD"),
+            challenge: None,
         }
     }
 }

@@ -5,10 +5,13 @@
 //! Failure>`; nothing else writes a status. Answers are bytes that the engine made.
 
 mod admin;
+mod auth;
+mod authenticate;
 mod binary;
 mod body;
 mod bundle;
 mod call;
+mod client;
 mod compress;
 mod cors;
 mod dispatch;
@@ -17,11 +20,14 @@ mod files;
 mod head;
 mod headers;
 mod host;
+mod limit;
 mod load;
+mod manage;
 mod metadata;
 mod negotiate;
 mod observe;
 mod operation;
+mod protect;
 mod query;
 mod read;
 mod request_id;
@@ -29,6 +35,7 @@ mod search;
 mod serve;
 mod stall;
 mod target;
+mod tls;
 mod write;
 
 use std::{
@@ -48,13 +55,16 @@ use futures_util::FutureExt;
 use resources::{Doc, doc::Bounds};
 
 pub use admin::{Metrics, admin_router};
-pub use serve::{Connections, serve};
+pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
+pub use serve::{Connections, serve, serve_with};
+pub use tls::{Tls, TlsError, TlsFiles};
 
-use crate::engine::Engine;
+use crate::{auth::Auth, engine::Engine, mail::Mailer};
 use compress::Coding;
 use dispatch::Seen;
 use failure::Failure;
 use headers::X_REQUEST_ID;
+use load::Working;
 use observe::Meters;
 
 /// The path of the FHIR base on this server.
@@ -64,8 +74,12 @@ pub const BASE_PATH: &str = "/fhir";
 type Reply = axum::http::Response<Bytes>;
 
 /// What an operator decides about the HTTP side. Addresses and bounds are the engine's.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
+    /// Who is let in; without it the server is open to all.
+    pub auth: Option<Arc<Auth>>,
+    /// Sends mail to users; without it, none is sent.
+    pub mailer: Option<Mailer>,
     /// Origins that browsers may call from; `*` is any.
     pub cors_origins: Vec<String>,
     /// Search parameters that are not known are ignored unless the client asks for
@@ -76,6 +90,8 @@ pub struct Settings {
     pub open: bool,
     /// Clients may ask how a search was run (`_explain=true`).
     pub explain: bool,
+    /// The proxies in front.
+    pub proxies: Proxies,
 }
 
 /// What all requests share.
@@ -86,13 +102,20 @@ struct Server {
     hosts: host::Hosts,
     ids: request_id::RequestIds,
     load: load::Load,
+    rates: limit::Rates,
     meters: Meters,
     metadata: metadata::Cache,
 }
 
 /// The FHIR API of `engine`, under [`BASE_PATH`].
 pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
+    let rates = match settings.open {
+        // Only this computer can reach it.
+        true => limit::Rates::default(),
+        false => limit::Rates::new(&engine.settings().limits),
+    };
     let server = Server {
+        rates,
         origins: cors::Origins::new(&settings.cors_origins, &engine.settings().base_url),
         hosts: host::Hosts::new(&engine.settings().base_url),
         engine,
@@ -108,12 +131,17 @@ pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
 /// One request from head to answer. This is all the middleware there is.
 async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response {
     let started = Instant::now();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(&PeerAddress(peer)) = parts.extensions.get() {
+        let client = server.settings.proxies.client(peer, &parts.headers);
+        parts.extensions.insert(ClientAddress(client));
+    }
     let id = server.ids.of(&parts.headers);
     let bytes_in = body.size_hint().lower();
     let mut seen = Seen::default();
 
-    let reply = answer(&server, &parts, body, &mut seen).await;
+    let name = id.to_str().unwrap_or("-");
+    let reply = answer(&server, &parts, body, name, &mut seen).await;
     let reply = finish(&server, &parts, reply, &seen, &id).await;
 
     server.meters.record(&observe::Request {
@@ -130,12 +158,12 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
 }
 
 /// The answer, within the bounds of number and time. A panic is an answer too.
-async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> Reply {
+async fn answer(server: &Server, parts: &Parts, body: Body, id: &str, seen: &mut Seen) -> Reply {
     let limits = &server.engine.settings().limits;
     let Some(working) = server.load.enter(limits) else {
         return Failure::overloaded().reply(seen.format);
     };
-    let work = dispatch::dispatch(server, &working, parts, body, seen);
+    let work = route(server, &working, parts, body, id, seen);
     let guarded = AssertUnwindSafe(work).catch_unwind();
     let result = match tokio::time::timeout(limits.request_time(), guarded).await {
         Ok(Ok(result)) => result,
@@ -143,6 +171,25 @@ async fn answer(server: &Server, parts: &Parts, body: Body, seen: &mut Seen) -> 
         Err(_elapsed) => Err(too_slow(limits.request_time())),
     };
     result.unwrap_or_else(|failure| failure.reply(seen.format))
+}
+
+/// By the first part of the path: the authorization server, its management, or FHIR.
+async fn route(
+    server: &Server,
+    working: &Working<'_>,
+    parts: &Parts,
+    body: Body,
+    id: &str,
+    seen: &mut Seen,
+) -> Result<Reply, Failure> {
+    let path = parts.uri.path();
+    if auth::is_under(path) {
+        return auth::answer(server, working, parts, body).await;
+    }
+    if manage::is_under(path) {
+        return manage::answer(server, working, parts, body).await;
+    }
+    dispatch::dispatch(server, working, parts, body, id, seen).await
 }
 
 fn too_slow(allowed: Duration) -> Failure {
@@ -173,20 +220,14 @@ async fn finish(
     }
     let headers = reply.headers_mut();
     headers.insert(X_REQUEST_ID, id.clone());
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    let tls = server.engine.settings().base_url.starts_with("https://");
+    protect::apply(headers, tls);
     server.origins.apply(&parts.headers, headers);
     match Coding::wanted(&parts.headers) {
         Some(coding) => compress::apply(reply, coding).await,
         None => reply,
     }
 }
-
-/// Health data is for nobody's cache.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 fn make_pretty(reply: &mut Reply) {
     if !is_json(reply.headers()) {

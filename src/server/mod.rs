@@ -1,22 +1,26 @@
 //! Configuration -> a running server: the one place that knows every module.
 
 mod demo;
+mod identity;
 pub mod log;
+mod mail;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
     sync::watch,
-    task::{AbortHandle, JoinError, JoinHandle},
+    task::{AbortHandle, JoinError, JoinHandle, JoinSet},
 };
 
 use crate::{
+    auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
-    config::{Config, ConfigError, without_password},
+    config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
+    mail::MailError,
     store::{self, Store, StoreError},
 };
 
@@ -31,6 +35,8 @@ pub enum Purpose {
     Migrate,
     /// Work on a store that is there: a mistyped address must not make another.
     Maintain,
+    /// Users, clients, roles and tokens, while a server may run on the store.
+    Manage,
 }
 
 /// Why a server could not start, run or stop.
@@ -51,6 +57,15 @@ pub enum StartError {
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
+    /// Certificate or key cannot be used.
+    #[error("{0}")]
+    Tls(#[from] http::TlsError),
+    /// The authorization server cannot be opened.
+    #[error("the authorization server cannot start: {0}")]
+    Auth(#[from] AuthError),
+    /// Mail cannot be set up.
+    #[error("{0}")]
+    Mail(#[from] MailError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -81,7 +96,8 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, Star
         connections: config.store.connections as usize,
         query_time: config.limits.query_time(),
         queue_commits: config.limits.commit_queue,
-        create: purpose != Purpose::Maintain,
+        create: !matches!(purpose, Purpose::Maintain | Purpose::Manage),
+        beside: purpose == Purpose::Manage,
         ..store::Options::default()
     };
     let url = config.store_url()?;
@@ -98,9 +114,7 @@ pub async fn open(
     config: &Config,
     purpose: Purpose,
 ) -> Result<(Arc<Store>, Arc<Engine>), StartError> {
-    let base_url = config.http.base_url.clone();
-    let base_url =
-        base_url.unwrap_or_else(|| format!("http://{}{}", config.http.listen, http::BASE_PATH));
+    let base_url = config.http.base_url_at(config.http.listen, http::BASE_PATH);
     open_at(config, purpose, base_url).await
 }
 
@@ -129,44 +143,65 @@ pub struct Server {
     admin: SocketAddr,
     store: Arc<Store>,
     engine: Arc<Engine>,
+    auth: Option<Arc<Auth>>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
+    /// Ends with the server.
+    _upkeep: JoinSet<()>,
 }
 
 impl Server {
     /// Opens the store and listens on both addresses.
     ///
     /// # Errors
-    /// The store cannot be opened, or an address is taken.
+    /// The configuration would expose it, the store cannot be opened, or an address is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        config.check()?;
+        let tls = tls(config)?.map(Arc::new);
         let fhir = listen(config.http.listen).await?;
         let admin = listen(config.http.admin_listen).await?;
         let address = local(&fhir, config.http.listen)?;
         let admin_address = local(&admin, config.http.admin_listen)?;
-        let base_url = match &config.http.base_url {
-            Some(base) => base.trim_end_matches('/').to_owned(),
-            None => format!("http://{address}{}", http::BASE_PATH),
-        };
+        let base_url = config.http.base_url_at(address, http::BASE_PATH);
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
+        let auth = match config.http.open {
+            true => None,
+            false => Some(Arc::new(
+                identity::open(config, &base_url, &store, &engine).await?,
+            )),
+        };
         let settings = http::Settings {
+            auth: auth.clone(),
+            mailer: mail::start(config)?,
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
             explain: config.http.open,
+            proxies: proxies(&config.http),
         };
         let (stop, stopped) = watch::channel(false);
         let bounds = http::Connections::from(&config.limits);
-        let serve = |listener, router| {
+        let serve = |listener, tls, router| {
             let mut stopped = stopped.clone();
-            tokio::spawn(http::serve(listener, router, bounds.clone(), async move {
+            let stopped = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
-            }))
+            };
+            let bounds = bounds.clone();
+            tokio::spawn(http::serve_with(listener, tls, router, bounds, stopped))
         };
+        let mut upkeep = JoinSet::new();
+        if let Some(tls) = &tls {
+            upkeep.spawn(Arc::clone(tls).keep_current());
+        }
         let listeners = [
-            serve(fhir, http::router(Arc::clone(&engine), settings)),
-            serve(admin, http::admin_router(Arc::clone(&engine), metrics)),
+            serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
+            serve(
+                admin,
+                None,
+                http::admin_router(Arc::clone(&engine), metrics),
+            ),
         ];
         Ok(Self {
             base_url,
@@ -174,14 +209,33 @@ impl Server {
             admin: admin_address,
             store,
             engine,
+            auth,
             stop,
             listeners,
+            _upkeep: upkeep,
         })
     }
 
     /// The FHIR base URL.
     pub fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// The authorization server; none while the server is open.
+    pub fn auth(&self) -> Option<&Arc<Auth>> {
+        self.auth.as_ref()
+    }
+
+    /// Makes the first administrator if there is no user at all, and gives their one-time
+    /// password, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn first_administrator(&self) -> Result<Option<First>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(auth.management().first_administrator().await?),
+        }
     }
 
     /// Where the FHIR API listens.
@@ -223,6 +277,7 @@ impl Server {
                 finish.await;
             }
         }
+        drop(self.auth);
         drop(self.engine);
         close(self.store).await;
         Ok(())
@@ -253,6 +308,33 @@ pub async fn close(store: Arc<Store>) {
         tokio::time::sleep(WAIT).await;
     }
     tracing::warn!("the store is still in use at shutdown; what was acknowledged is durable");
+}
+
+/// What the HTTP side has to know of the proxies in front.
+fn proxies(listeners: &config::Http) -> http::Proxies {
+    http::Proxies {
+        networks: listeners.proxies.clone(),
+        header: match listeners.client_header {
+            config::ClientHeader::XForwardedFor => http::ClientHeader::XForwardedFor,
+            config::ClientHeader::Forwarded => http::ClientHeader::Forwarded,
+        },
+        only: listeners.behind_proxy && listeners.tls.is_none(),
+    }
+}
+
+/// What the FHIR API's connections are secured with, if they are.
+///
+/// # Errors
+/// Certificate or key cannot be used.
+pub fn tls(config: &Config) -> Result<Option<http::Tls>, StartError> {
+    let Some(files) = config.http.tls.clone() else {
+        return Ok(None);
+    };
+    let files = http::TlsFiles {
+        certificate: files.certificate,
+        key: files.key,
+    };
+    Ok(Some(http::Tls::load(files)?))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

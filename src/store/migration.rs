@@ -21,9 +21,8 @@ macro_rules! migrations {
 }
 
 static SQLITE: &[Migration] =
-    migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation"];
-static POSTGRES: &[Migration] =
-    migrations!["postgres": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation"];
+    migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation", 4 "0004_identity"];
+static POSTGRES: &[Migration] = migrations!["postgres": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation", 4 "0004_identity"];
 
 /// The table that says which steps a database has had; good for both dialects.
 pub(super) const TABLE: &str =
@@ -41,6 +40,19 @@ pub(super) fn check_made(applied: &[i64], create: bool) -> Result<(), StoreError
     Err(StoreError::Open(format!(
         "the database holds no store; {NO_STORE}"
     )))
+}
+
+/// Refuses a database that this release would have to migrate: another process may have it open.
+pub(super) fn check_current(dialect: Dialect, applied: &[i64]) -> Result<(), StoreError> {
+    check_made(applied, false)?;
+    match missing(dialect, applied)?.next() {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Open(
+            "its schema is of an older release; start this release's server on it, or run \
+             `rotunda migrate`"
+                .to_owned(),
+        )),
+    }
 }
 
 /// All steps, oldest first.

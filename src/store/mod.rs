@@ -15,6 +15,7 @@ mod parameters;
 mod postgres;
 mod query;
 mod read;
+mod records;
 mod session;
 mod sql;
 mod sqlite;
@@ -32,6 +33,7 @@ use resources::{
 
 pub use error::StoreError;
 pub use options::Options;
+pub use records::{Expect, Record, RecordChange};
 pub use text::Unreadable;
 pub use types::*;
 
@@ -490,6 +492,41 @@ impl Store {
         ))?;
         let lost = || StoreError::Failed(format!("the setting {key} was not kept"));
         self.setting(key).await?.ok_or_else(lost)
+    }
+
+    /// A record of the authorization server.
+    pub async fn record(&self, kind: i64, id: &str) -> Result<Option<Record>, StoreError> {
+        let id = id.to_owned();
+        run!(self, read, |session| records::one(session, kind, &id))
+    }
+
+    /// Records of a kind in the order of their names after `after` (`""` is the beginning); only
+    /// those that go with `owner`, if one is given.
+    pub async fn records(
+        &self,
+        kind: i64,
+        owner: Option<&str>,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let (owner, after) = (owner.map(str::to_owned), after.to_owned());
+        run!(self, search, |session| records::list(
+            session,
+            (kind, owner.as_deref()),
+            &after,
+            limit
+        ))
+    }
+
+    /// Changes records, all or none; durable when this returns. [`StoreError::Conflict`] with the
+    /// place of a change whose expectation does not hold: then nothing has happened.
+    pub async fn change_records(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
+        change!(self, |session| records::change(session, &changes))
+    }
+
+    /// Removes records that have not been valid since `before`; how many.
+    pub async fn sweep_records(&self, before: i64) -> Result<u64, StoreError> {
+        change!(self, |session| records::sweep(session, before))
     }
 
     /// Whether the database answers, and its disk takes writes: if it refused one, another is

@@ -21,7 +21,7 @@ pub enum Database {
 }
 
 /// Settings that differ from the defaults.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     pub engine: Settings,
     pub http: http::Settings,

@@ -29,4 +29,5 @@ mod fixture;
 mod guards;
 mod model;
 mod oracle;
+mod records;
 mod searches;

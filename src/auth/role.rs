@@ -1,0 +1,235 @@
+//! Roles: what somebody may do by their work, written in the grammar of scopes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::AuthError,
+    records::{Kept, Records},
+    scope::Scopes,
+};
+
+/// A role. Those in the box are in [`BUILT_IN`]; a record of the same name goes before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Role {
+    /// What pages call it.
+    pub title: String,
+    /// Scopes: `patient/` for one's own record, `user/` for what the work needs, `system/` for
+    /// programs.
+    pub grants: Vec<String>,
+    /// `user/` scopes reach only patients in one's care: those with an Encounter, CareTeam or
+    /// Appointment with the user. Others need the glass to be broken.
+    pub care_relation: bool,
+}
+
+impl Kept for Role {
+    const KIND: i64 = 4;
+    const NAME: &'static str = "role";
+}
+
+/// Name, title, whether a care relation is needed, grants.
+type BuiltIn = (&'static str, &'static str, bool, &'static [&'static str]);
+
+/// The roles in the box.
+pub const BUILT_IN: &[BuiltIn] = &[
+    ("patient", "Patient", false, PATIENT),
+    ("proxy", "Proxy of a patient", false, PATIENT),
+    (
+        "doctor",
+        "Doctor",
+        true,
+        &[
+            "user/*.rs",
+            "user/AllergyIntolerance.cruds",
+            "user/Appointment.cruds",
+            "user/CarePlan.cruds",
+            "user/CareTeam.cruds",
+            "user/ClinicalImpression.cruds",
+            "user/Communication.cruds",
+            "user/Composition.cruds",
+            "user/Condition.cruds",
+            "user/DiagnosticReport.cruds",
+            "user/DocumentReference.cruds",
+            "user/Encounter.cruds",
+            "user/FamilyMemberHistory.cruds",
+            "user/Flag.cruds",
+            "user/Goal.cruds",
+            "user/Immunization.cruds",
+            "user/List.cruds",
+            "user/MedicationRequest.cruds",
+            "user/MedicationStatement.cruds",
+            "user/NutritionOrder.cruds",
+            "user/Observation.cruds",
+            "user/Patient.crus",
+            "user/Procedure.cruds",
+            "user/QuestionnaireResponse.cruds",
+            "user/ServiceRequest.cruds",
+            "user/Task.cruds",
+            "rotunda/break-glass",
+        ],
+    ),
+    (
+        "nurse",
+        "Nurse",
+        false,
+        &[
+            "user/*.rs",
+            "user/Observation.cruds",
+            "user/MedicationAdministration.cruds",
+            "user/CarePlan.cruds",
+            "user/Task.cruds",
+            "user/Flag.cruds",
+            "rotunda/break-glass",
+        ],
+    ),
+    (
+        "receptionist",
+        "Receptionist",
+        false,
+        &[
+            "user/Patient.crus",
+            "user/Appointment.crus",
+            "user/AppointmentResponse.crus",
+            "user/Schedule.crus",
+            "user/Slot.crus",
+            "user/Coverage.crus",
+            "user/RelatedPerson.crus",
+            "user/Practitioner.rs",
+            "user/PractitionerRole.rs",
+            "user/Organization.rs",
+            "user/Location.rs",
+            "user/HealthcareService.rs",
+        ],
+    ),
+    (
+        "laboratory",
+        "Laboratory technician",
+        false,
+        &[
+            "user/ServiceRequest.rs?category=108252007",
+            "user/Specimen.crus",
+            "user/Observation.crus?category=laboratory",
+            "user/DiagnosticReport.crus?category=LAB",
+            "user/Patient.rs",
+        ],
+    ),
+    (
+        "radiology",
+        "Radiologist",
+        false,
+        &[
+            "user/ServiceRequest.rs?category=363679005",
+            "user/ImagingStudy.crus",
+            "user/DiagnosticReport.crus?category=RAD",
+            "user/Patient.rs",
+        ],
+    ),
+    (
+        "pharmacist",
+        "Pharmacist",
+        false,
+        &[
+            "user/MedicationRequest.rus",
+            "user/MedicationDispense.crus",
+            "user/Medication.rs",
+            "user/AllergyIntolerance.rs",
+            "user/Patient.rs",
+            "user/Observation.rs?category=laboratory",
+        ],
+    ),
+    (
+        "billing",
+        "Billing",
+        false,
+        &[
+            "user/Account.crus",
+            "user/Claim.crus",
+            "user/ClaimResponse.rs",
+            "user/Coverage.rs",
+            "user/Encounter.rs",
+            "user/ChargeItem.crus",
+            "user/Invoice.crus",
+            "user/Patient.rs",
+            "user/Organization.rs",
+        ],
+    ),
+    (
+        "privacy-officer",
+        "Privacy officer",
+        false,
+        &["user/AuditEvent.rs", "user/Consent.crus"],
+    ),
+    (
+        "researcher",
+        "Researcher",
+        false,
+        &["system/Group.rs", "system/ResearchStudy.rs"],
+    ),
+    (
+        "interface-engine",
+        "Interface engine",
+        false,
+        &["system/*.crus"],
+    ),
+    (
+        "device",
+        "Device",
+        false,
+        &["system/Observation.c", "system/Device.r"],
+    ),
+    ("administrator", "Administrator", false, &["rotunda/admin"]),
+];
+
+const PATIENT: &[&str] = &[
+    "patient/*.rs",
+    "patient/QuestionnaireResponse.cu",
+    "patient/Appointment.cu",
+    "patient/Communication.c",
+    "patient/Consent.cu",
+];
+
+impl Role {
+    /// The role of this name in the box.
+    pub fn built_in(name: &str) -> Option<Self> {
+        let found = BUILT_IN.iter().find(|(known, ..)| *known == name);
+        found.map(|(_, title, care_relation, grants)| Self {
+            title: (*title).to_owned(),
+            grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
+            care_relation: *care_relation,
+        })
+    }
+
+    /// The role of this name as it is in force.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn named(records: &Records, name: &str) -> Result<Option<Self>, AuthError> {
+        let edited = records.find::<Self>(name).await?;
+        Ok(edited
+            .map(|found| found.value)
+            .or_else(|| Self::built_in(name)))
+    }
+
+    /// The grants as scopes.
+    pub fn scopes(&self) -> Scopes {
+        Scopes(
+            self.grants
+                .iter()
+                .flat_map(|grant| Scopes::parse(grant).0)
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_grant_of_the_box_is_a_scope() {
+        for (name, _, _, grants) in BUILT_IN {
+            let read = Scopes::parse_all(grants.iter().copied());
+            assert!(read.is_ok(), "{name}: {read:?}");
+        }
+    }
+}

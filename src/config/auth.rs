@@ -1,0 +1,69 @@
+//! The authorization server.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The authorization server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// The issuer of OpenID Connect, under which the pages and endpoints are (`/auth/…`), if it is
+    /// not the base URL without its `/fhir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The file of the master key, which seals what the database holds of keys and seeds. Made at
+    /// the first start; all nodes on one database need the same. Without: beside an SQLite
+    /// database (`rotunda.db.key`), else `rotunda.key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key_file: Option<PathBuf>,
+    /// Seconds that an access token of a user lives, 3,600 at most.
+    pub user_token_seconds: u32,
+    /// Seconds that an access token of a backend service lives, 3,600 at most.
+    pub backend_token_seconds: u32,
+    /// Days that a refresh token for `offline_access` lives after its last use.
+    pub offline_days: u32,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            master_key_file: None,
+            user_token_seconds: 900,
+            backend_token_seconds: 300,
+            offline_days: 100,
+        }
+    }
+}
+
+impl Auth {
+    /// Where the master key is, beside this database if nothing else is said.
+    pub fn master_key(&self, store_url: &str) -> PathBuf {
+        match (&self.master_key_file, store_url.strip_prefix("sqlite:")) {
+            (Some(file), _) => file.clone(),
+            (None, Some(database)) => PathBuf::from(format!("{database}.key")),
+            (None, None) => PathBuf::from("rotunda.key"),
+        }
+    }
+
+    /// What makes no sense, as key and sentence.
+    pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
+        let mut found = Vec::new();
+        for (key, seconds) in [
+            ("user_token_seconds", self.user_token_seconds),
+            ("backend_token_seconds", self.backend_token_seconds),
+        ] {
+            if !(30..=3_600).contains(&seconds) {
+                found.push((
+                    key,
+                    "must be from 30 to 3600: a stolen token works that long",
+                ));
+            }
+        }
+        if self.offline_days == 0 {
+            found.push(("offline_days", "must be at least 1"));
+        }
+        found
+    }
+}
