@@ -4,7 +4,7 @@ use resources::model::ResourceType;
 
 use super::{
     error::StoreError,
-    query::condition,
+    query::{condition, push_few},
     session::Session,
     sql::{Dialect, HEAD, Row, Sql, Value, kind_of},
     types::{Change, Head, LogEntry, LogFilter, Stored},
@@ -160,15 +160,25 @@ pub(super) async fn version<S: Session>(
 }
 
 /// A part of the log, newest first, until the texts are more than `room`; true if it ended there.
+/// The versions of at most `cap` resources are collected, those of more are looked for in the
+/// order of the log.
 pub(super) async fn log<S: Session>(
     session: &mut S,
     filter: &LogFilter,
     (limit, room): (usize, usize),
-    view: &View,
+    (view, cap): (&View, usize),
 ) -> Result<(Vec<LogEntry>, bool), StoreError> {
     let mut sql = Sql::new(session.dialect(), "SELECT ");
-    sql.push(LOG)
-        .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid");
+    sql.push(LOG).push(" FROM ");
+    let of_type = filter.kind.filter(|_| filter.rid.is_none());
+    let few = match of_type {
+        Some(kind) => push_few(session, &mut sql, (kind, "d"), view, cap).await?,
+        None => false,
+    };
+    sql.push("version v CROSS JOIN resource r WHERE r.rid=v.rid");
+    if few {
+        sql.push(" AND v.rid=d.rid");
+    }
     let kind = match filter.rid {
         Some(rid) => Some(kind_of(rid)?),
         None => filter.kind,
