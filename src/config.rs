@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{fetch::FetchSettings, limits::Limits};
 
 mod address;
+mod audit;
 mod auth;
 mod http;
 mod mail;
@@ -19,6 +20,7 @@ mod read;
 mod tests;
 
 pub use address::address;
+pub use audit::Audit;
 pub use auth::Auth;
 pub use http::{ClientHeader, Http, Tls};
 pub use mail::Mail;
@@ -38,6 +40,8 @@ pub struct Config {
     pub auth: Auth,
     /// Mail to users.
     pub mail: Mail,
+    /// The audit.
+    pub audit: Audit,
     /// What is written to stderr.
     pub log: Log,
     /// Every bound.
@@ -224,6 +228,9 @@ impl Config {
         }
         for (key, reason) in self.auth.problems() {
             found.push((format!("auth.{key}"), reason.to_owned()));
+        }
+        for (key, reason) in self.audit.problems() {
+            found.push((format!("audit.{key}"), reason.to_owned()));
         }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));

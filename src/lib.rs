@@ -1,6 +1,7 @@
 //! Rotunda: a FHIR R4 and HL7 v2 interoperability server.
 
 pub mod access;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod clock;

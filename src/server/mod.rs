@@ -1,5 +1,6 @@
 //! Configuration -> a running server: the one place that knows every module.
 
+mod audit;
 mod demo;
 mod identity;
 pub mod log;
@@ -14,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    audit::{AnchorError, Sealer},
     auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
@@ -54,6 +56,9 @@ pub enum StartError {
     /// The database failed after it was opened.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),
+    /// The audit cannot be sealed or anchored.
+    #[error("{0}")]
+    Audit(#[from] AnchorError),
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
@@ -144,6 +149,7 @@ pub struct Server {
     store: Arc<Store>,
     engine: Arc<Engine>,
     auth: Option<Arc<Auth>>,
+    sealer: Arc<Sealer>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
     /// Ends with the server.
@@ -166,6 +172,7 @@ impl Server {
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
+        let sealer = audit::start(config, &store)?;
         let auth = match config.http.open {
             true => None,
             false => Some(Arc::new(
@@ -210,6 +217,7 @@ impl Server {
             store,
             engine,
             auth,
+            sealer,
             stop,
             listeners,
             _upkeep: upkeep,
@@ -277,6 +285,13 @@ impl Server {
                 finish.await;
             }
         }
+        if let Err(error) = self.engine.recorder().flush().await {
+            tracing::error!(%error, "the last events of the audit could not be written");
+        }
+        if let Err(error) = self.sealer.seal_all().await {
+            tracing::error!(%error, "the audit could not be sealed to its end");
+        }
+        drop(self.sealer);
         drop(self.auth);
         drop(self.engine);
         close(self.store).await;
