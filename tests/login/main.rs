@@ -20,6 +20,7 @@ mod webdriver;
 mod world;
 
 mod account;
+mod clients;
 mod consent;
 mod log_in;
 mod reset;

@@ -31,7 +31,7 @@ async fn a_forgotten_password_is_replaced_by_mail_once() {
     for database in DATABASES {
         let server = MailServer::start().await;
         server.is_busy(2);
-        let world = World::with(database, Some(server.mailer())).await;
+        let world = World::mailing(database, server.mailer()).await;
         let mut phone = Person::logged_in(&world, "ann").await;
         let known = asks(&world, "ann").await;
         let (to, text) = server.mail(0).await;
@@ -76,7 +76,7 @@ async fn a_forgotten_password_is_replaced_by_mail_once() {
 #[tokio::test]
 async fn a_link_is_good_for_half_an_hour_and_mails_are_few() {
     let server = MailServer::start().await;
-    let world = World::with(Database::Sqlite, Some(server.mailer())).await;
+    let world = World::mailing(Database::Sqlite, server.mailer()).await;
     for _ in 0..5 {
         asks(&world, "ann").await;
     }
@@ -105,7 +105,7 @@ async fn a_link_is_good_for_half_an_hour_and_mails_are_few() {
 #[tokio::test]
 async fn who_has_no_address_or_no_password_gets_no_mail() {
     let server = MailServer::start().await;
-    let world = World::with(Database::Sqlite, Some(server.mailer())).await;
+    let world = World::mailing(Database::Sqlite, server.mailer()).await;
     world.change("ann", |user| user.email = None).await;
     world.change("mum", |user| user.password = None).await;
     world.change("dora", |user| user.disabled = true).await;

@@ -58,6 +58,8 @@ const RESOURCES: &[&str] = &[
     r#"{"resourceType":"Patient","id":"child","name":[{"given":["Cy"],"family":"Able"}]}"#,
     r#"{"resourceType":"Practitioner","id":"d","name":[{"given":["Dora"],"family":"Dunn"}]}"#,
     r#"{"resourceType":"Encounter","id":"e","status":"finished","class":{"code":"AMB","display":"Visit"},"subject":{"reference":"Patient/b"},"period":{"start":"2026-02-03"}}"#,
+    r#"{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/a"}}"#,
+    r#"{"resourceType":"Observation","id":"of-b","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/b"}}"#,
     r#"{"resourceType":"Encounter","id":"of-a","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/a"}}"#,
 ];
 
@@ -77,11 +79,20 @@ pub struct World {
 
 impl World {
     pub async fn new(database: Database) -> Self {
-        Self::with(database, None).await
+        Self::with(database, http::Settings::default()).await
     }
 
     /// One that sends mail.
-    pub async fn with(database: Database, mailer: Option<Mailer>) -> Self {
+    pub async fn mailing(database: Database, mailer: Mailer) -> Self {
+        let settings = http::Settings {
+            mailer: Some(mailer),
+            ..http::Settings::default()
+        };
+        Self::with(database, settings).await
+    }
+
+    /// One with these settings.
+    pub async fn with(database: Database, http: http::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match database {
             Database::Sqlite => format!("sqlite:{}", folder.path().join("store.db").display()),
@@ -116,8 +127,7 @@ impl World {
         let auth = Arc::new(auth);
         let settings = http::Settings {
             auth: Some(auth.clone()),
-            mailer,
-            ..http::Settings::default()
+            ..http
         };
         let router = http::router(engine.clone(), settings);
         let (stop, stopped) = oneshot::channel();
@@ -199,16 +209,25 @@ impl World {
 
     /// Registers an app.
     pub async fn register(&self, id: &str, redirect: &str, trusted: bool) {
-        let client = Client {
+        self.put(id, self.client(id, redirect, trusted)).await;
+    }
+
+    /// Registers an app as it is given.
+    pub async fn put(&self, id: &str, client: Client) {
+        let changes = Changes::new().set(id, &client).unwrap();
+        self.auth.records().commit(changes).await.unwrap();
+    }
+
+    /// A public app.
+    pub fn client(&self, id: &str, redirect: &str, trusted: bool) -> Client {
+        Client {
             name: format!("The {id} <b>"),
             redirect_uris: vec![redirect.to_owned()],
             scopes: SCOPES.iter().map(|&scope| scope.to_owned()).collect(),
             contact: Some("it@app.example".to_owned()),
             trusted,
             ..Client::default()
-        };
-        let changes = Changes::new().set(id, &client).unwrap();
-        self.auth.records().commit(changes).await.unwrap();
+        }
     }
 
     /// Changes a user as a test needs them.
