@@ -16,6 +16,7 @@ pub mod consent;
 pub mod credentials;
 pub mod decide;
 mod error;
+pub mod federated;
 pub mod grant;
 pub mod issue;
 mod jwks;
@@ -47,6 +48,7 @@ pub use error::{AuthError, Problem};
 use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
 use consent::Consents;
+use federated::Provider;
 use jwks::Fetched;
 use keys::Keys;
 use manage::Management;
@@ -83,6 +85,7 @@ pub struct Auth {
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
+    providers: Vec<Provider>,
     management: Management,
 }
 
@@ -126,6 +129,7 @@ impl Auth {
             consents: Consents::default(),
             fetcher: None,
             fetched: Fetched::default(),
+            providers: Vec::new(),
         };
         auth.tend_keys().await?;
         Ok(auth)
@@ -135,6 +139,13 @@ impl Auth {
     #[must_use]
     pub fn with_fetcher(mut self, fetcher: Arc<Fetcher>) -> Self {
         self.fetcher = Some(fetcher);
+        self
+    }
+
+    /// The same, with log-in through these providers.
+    #[must_use]
+    pub fn with_providers(mut self, providers: Vec<Provider>) -> Self {
+        self.providers = providers;
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod demo;
+mod federated;
 mod identity;
 pub mod log;
 mod mail;

@@ -5,6 +5,7 @@ mod account;
 mod apps;
 mod consent;
 mod encounter;
+mod federated;
 mod form;
 mod layout;
 mod login;
@@ -77,6 +78,8 @@ async fn show(visit: &Visit<'_>, name: &str) -> Option<Result<Reply, Failure>> {
         "code" | "new-password" => login::show_step(visit).await,
         "forgot" => reset::show_forgot(visit),
         "reset" => reset::show_reset(visit, &query).await,
+        "federated" => federated::begin(visit, &query).await,
+        "federated/callback" => federated::end(visit, &query).await,
         "consent" => consent::show(visit, &query).await,
         "patient" => patient::show(visit, &query).await,
         "encounter" => encounter::show(visit, &query).await,
