@@ -109,7 +109,10 @@ impl Auth {
         }
         let is = |oidc: &Oidc| oidc.scopes.iter().any(|scope| scope == "openid");
         if !self.oidc.iter().all(is) {
-            found.push(("oidc.scopes", "must have openid: without it nobody is identified"));
+            found.push((
+                "oidc.scopes",
+                "must have openid: without it nobody is identified",
+            ));
         }
         found
     }

@@ -21,9 +21,11 @@ mod server;
 mod hospital;
 mod world;
 
+mod content;
 mod entrance;
 mod inference;
 mod leaks;
+mod privacy;
 mod scopes;
 mod twins;
 mod writes;

@@ -47,7 +47,6 @@ async fn what_is_no_scope_gives_nothing() {
         "patient//*.rs",
         "patient/*.rs\0",
         "patient/*.rs,user/*.rs",
-        "user/Observation.s s",
         "system/*.rs",
         "openid profile launch launch/patient offline_access",
         "rotunda/admin",

@@ -7,8 +7,8 @@ mod provider;
 
 use oauth2::{
     AuthUrl, AuthorizationCode, Client as OAuthClient, ClientId, ClientSecret, CsrfToken,
-    ExtraTokenFields, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, Scope, StandardRevocableToken, StandardTokenResponse, TokenUrl,
+    ExtraTokenFields, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
+    StandardRevocableToken, StandardTokenResponse, TokenUrl,
     basic::{
         BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
         BasicTokenType,
@@ -23,8 +23,8 @@ use super::{
     secret,
 };
 use identity::Identified;
-pub use provider::Provider;
 use provider::Metadata;
+pub use provider::Provider;
 
 /// Milliseconds that somebody has for the log-in at the provider.
 const LIFE_MS: i64 = 10 * 60_000;
@@ -228,7 +228,10 @@ impl Auth {
         let metadata = self.metadata(provider).await?;
         let token = TokenUrl::new(metadata.token_endpoint.clone()).map_err(told)?;
         let client = self.client_at(provider)?.set_token_uri(token);
-        let verifier = self.master.open(VERIFIER, &journey.verifier).map_err(told)?;
+        let verifier = self
+            .master
+            .open(VERIFIER, &journey.verifier)
+            .map_err(told)?;
         let verifier = String::from_utf8(verifier).map_err(told)?;
         let fetcher = self.fetcher.as_deref().ok_or("nothing is fetched here")?;
         let answer = client
@@ -259,7 +262,11 @@ pub struct Back<'b> {
 
 fn failed(provider: &Provider, trouble: &str) -> Arrived {
     let name = &provider.name;
-    tracing::warn!(provider = name, trouble, "a log-in at a provider did not work");
+    tracing::warn!(
+        provider = name,
+        trouble,
+        "a log-in at a provider did not work"
+    );
     Arrived::Failed(
         "The log-in at the other organization did not work. Try again, or ask whoever manages \
          this server.",
