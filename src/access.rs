@@ -1,16 +1,20 @@
 //! Who asks, and what they may see and do: one value that every read and write of the engine and
 //! the store takes.
 
+mod grants;
+
 use std::{net::IpAddr, sync::Arc};
 
 use resources::model::ResourceType;
+
+pub use grants::{Denial, Grants, Right, Rights, Rule};
 
 /// The access decision of one request, compiled once; the store turns it into conditions on
 /// every hop of every query. There is no call into the store without one.
 #[derive(Debug, Clone)]
 pub struct Access {
     decision: Decision,
-    right: Right,
+    rights: Rights,
     caller: Option<Arc<Caller>>,
 }
 
@@ -30,119 +34,6 @@ pub enum Decision {
     },
     /// What roles, scopes and consents leave.
     Granted(Arc<Grants>),
-}
-
-/// One letter of a SMART scope's `cruds`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Right {
-    /// `c`
-    Create,
-    /// `r`: read, vread, history of an instance.
-    Read,
-    /// `u`: update and patch, also of what does not exist yet.
-    Update,
-    /// `d`
-    Delete,
-    /// `s`: search and history of a type or of all.
-    Search,
-}
-
-impl Right {
-    /// All, in the order of the letters.
-    pub const ALL: [Self; 5] = [
-        Self::Create,
-        Self::Read,
-        Self::Update,
-        Self::Delete,
-        Self::Search,
-    ];
-
-    /// The letter.
-    pub const fn letter(self) -> char {
-        match self {
-            Self::Create => 'c',
-            Self::Read => 'r',
-            Self::Update => 'u',
-            Self::Delete => 'd',
-            Self::Search => 's',
-        }
-    }
-}
-
-/// A set of [`Right`]s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Rights(u8);
-
-impl Rights {
-    /// None.
-    pub const NONE: Self = Self(0);
-    /// `cruds`
-    pub const ALL: Self = Self(0b1_1111);
-
-    /// These.
-    pub fn of(rights: &[Right]) -> Self {
-        Self(rights.iter().fold(0, |set, right| set | 1 << *right as u8))
-    }
-
-    /// Whether `right` is one of them.
-    pub const fn has(self, right: Right) -> bool {
-        self.0 & (1 << right as u8) != 0
-    }
-
-    /// Those in both.
-    #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// Those in either.
-    #[must_use]
-    pub const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// True if there are none.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// What roles, scopes, launch context and consents leave: what any rule allows and no denial
-/// takes away. Nothing if there is no rule.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Grants {
-    /// One suffices.
-    pub rules: Vec<Rule>,
-    /// What is withheld, whatever the rules say.
-    pub denials: Vec<Denial>,
-}
-
-/// Rights on the resources of a type, or of all types, that satisfy all that it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    /// The type; `None` is every type.
-    pub kind: Option<ResourceType>,
-    /// What may be done.
-    pub rights: Rights,
-    /// Patients in whose compartment the resource must be, each of them. Types that cannot be in
-    /// a Patient compartment are not covered by a rule that has one.
-    pub patients: Vec<String>,
-    /// Search parameters that the resource must match, all of them: name and value.
-    pub constraints: Vec<(String, String)>,
-    /// A reference (`Practitioner/1`) of whom the patient must be in care: by an Encounter, a
-    /// CareTeam or an Appointment.
-    pub carer: Option<String>,
-}
-
-/// What a Consent withholds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
-    /// The patient whose compartment it is about.
-    pub patient: String,
-    /// The types that are withheld; empty is all.
-    pub kinds: Vec<ResourceType>,
-    /// Search parameters that what is withheld matches, all of them: name and value. None is all.
-    pub constraints: Vec<(String, String)>,
 }
 
 /// Who sends a request. For the audit and for provenance, never for a decision.
@@ -180,7 +71,7 @@ impl Access {
     pub const fn system(reason: &'static str) -> Self {
         Self {
             decision: Decision::System(reason),
-            right: Right::Read,
+            rights: Rights::NONE,
             caller: None,
         }
     }
@@ -189,16 +80,17 @@ impl Access {
     pub const fn compartment(kind: ResourceType, id: String) -> Self {
         Self {
             decision: Decision::Compartment { kind, id },
-            right: Right::Read,
+            rights: Rights::NONE,
             caller: None,
         }
     }
 
-    /// What roles, scopes and consents leave.
+    /// What roles, scopes and consents leave. It covers nothing until it is said what is to be
+    /// done: see [`Access::to`].
     pub const fn granted(grants: Arc<Grants>) -> Self {
         Self {
             decision: Decision::Granted(grants),
-            right: Right::Read,
+            rights: Rights::NONE,
             caller: None,
         }
     }
@@ -213,8 +105,14 @@ impl Access {
     /// The same, for another thing to be done.
     #[must_use]
     pub fn to(&self, right: Right) -> Self {
+        self.to_any(Rights::of(&[right]))
+    }
+
+    /// The same, for something that each of `rights` is enough for.
+    #[must_use]
+    pub fn to_any(&self, rights: Rights) -> Self {
         Self {
-            right,
+            rights,
             ..self.clone()
         }
     }
@@ -224,9 +122,9 @@ impl Access {
         &self.decision
     }
 
-    /// What is to be done with the resources that are asked for.
-    pub const fn right(&self) -> Right {
-        self.right
+    /// What is to be done with the resources that are asked for: each of these is enough.
+    pub const fn rights(&self) -> Rights {
+        self.rights
     }
 
     /// Who asks; nobody for internal work.

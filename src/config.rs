@@ -3,22 +3,23 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::Limits;
+use crate::{fetch::FetchSettings, limits::Limits};
 
 mod address;
 mod auth;
+mod http;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use address::address;
 pub use auth::Auth;
+pub use http::{ClientHeader, Http, Tls};
 pub use read::Sources;
 
 /// Everything that can be set.
@@ -37,38 +38,8 @@ pub struct Config {
     pub log: Log,
     /// Every bound.
     pub limits: Limits,
-}
-
-/// The listeners.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {
-    /// Address of the FHIR API; port 0 takes a free port.
-    #[serde(deserialize_with = "address::deserialize")]
-    pub listen: SocketAddr,
-    /// Address of health and metrics; loopback only.
-    #[serde(deserialize_with = "address::deserialize")]
-    pub admin_listen: SocketAddr,
-    /// The base URL that clients see, if it is not `http://<listen>/fhir`; behind a proxy, for
-    /// instance `https://fhir.example.org/fhir`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    /// Serve without authentication; refused on any address but loopback.
-    pub open: bool,
-    /// Origins that browsers may call from (CORS), like `https://app.example.org`; `*` is any.
-    pub cors_origins: Vec<String>,
-}
-
-impl Default for Http {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
-            base_url: None,
-            open: false,
-            cors_origins: Vec::new(),
-        }
-    }
+    /// Requests that the server itself sends.
+    pub fetch: FetchSettings,
 }
 
 /// Where the resources are kept.
@@ -238,42 +209,37 @@ impl Config {
         if self.store.connections == 0 {
             refuse("store.connections", "must be at least 1");
         }
-        if !self.http.admin_listen.ip().is_loopback() {
-            refuse(
-                "http.admin_listen",
-                "must be a loopback address (127.0.0.1 or [::1]): metrics and health have no \
-                 authentication",
-            );
+        for (key, reason) in self.http.problems() {
+            found.push((format!("http.{key}"), reason));
         }
-        if self.http.open && !self.http.listen.ip().is_loopback() {
-            refuse(
-                "http.listen",
-                "must be a loopback address (127.0.0.1 or [::1]) while the server is open: \
-                 without authentication, anyone who reaches it reads and writes everything",
-            );
-        }
-        if let Some(reason) = self.http.base_url.as_deref().and_then(no_base) {
-            refuse("http.base_url", reason);
-        }
-        for origin in &self.http.cors_origins {
-            if !is_origin(origin) {
-                let reason = format!(
-                    "'{origin}' is no origin; write scheme and host as in https://app.example.org, \
-                     or *"
-                );
-                refuse("http.cors_origins", &reason);
-            }
-        }
-        if let Some(reason) = self.auth.issuer.as_deref().and_then(no_base) {
-            refuse("auth.issuer", reason);
+        if let Some(reason) = self.auth.issuer.as_deref().and_then(http::no_base) {
+            found.push(("auth.issuer".to_owned(), reason.to_owned()));
         }
         for (key, reason) in self.auth.problems() {
-            refuse(&format!("auth.{key}"), reason);
+            found.push((format!("auth.{key}"), reason.to_owned()));
         }
         for (key, reason) in self.limits.problems() {
             found.push((format!("limits.{key}"), reason));
         }
+        for (key, reason) in self.fetch.problems() {
+            found.push((format!("fetch.{key}"), reason));
+        }
         found
+    }
+
+    /// Refuses a configuration with [`Config::problems`].
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        match self.problems().into_iter().next() {
+            None => Ok(()),
+            Some((key, reason)) => Err(ConfigError {
+                place: "the configuration".to_owned(),
+                key,
+                reason,
+            }),
+        }
     }
 
     /// The configuration as TOML, without passwords.
@@ -282,36 +248,6 @@ impl Config {
         shown.store.url = without_password(&shown.store.url);
         toml::to_string_pretty(&shown).unwrap_or_else(|error| format!("# {error}\n"))
     }
-}
-
-/// Why a URL cannot be the base of others.
-fn no_base(url: &str) -> Option<&'static str> {
-    let Some(rest) = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))
-    else {
-        return Some("must begin with http:// or https://");
-    };
-    if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) {
-        return Some("must name a host after http:// or https://");
-    }
-    if rest.contains(['?', '#']) {
-        return Some("must have no query and no fragment: addresses are made by appending to it");
-    }
-    rest.contains(|letter: char| letter.is_whitespace() || letter.is_control())
-        .then_some("must have no spaces")
-}
-
-/// `*`, or scheme, host and perhaps port, as browsers send them.
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, authority)) = text.split_once("://") else {
-        return text == "*";
-    };
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    matches!(scheme, "http" | "https")
-        && authority.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
-        && authority.chars().all(is_part)
 }
 
 /// A database URL with its password replaced by `***`.

@@ -12,18 +12,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("clock", &[]),
     ("limits", &[]),
-    ("config", &["limits"]),
+    ("fetch", &[]),
+    ("network", &[]),
+    ("config", &["fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
     ("engine", &["access", "clock", "limits", "search", "store"]),
-    ("fetch", &["clock"]),
     (
         "auth",
-        &["access", "clock", "engine", "fetch", "limits", "store"],
+        &[
+            "access", "clock", "engine", "fetch", "limits", "network", "store",
+        ],
     ),
     (
         "http",
-        &["access", "auth", "clock", "engine", "fetch", "limits"],
+        &[
+            "access", "auth", "clock", "engine", "fetch", "limits", "network",
+        ],
     ),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),

@@ -11,6 +11,7 @@ use aws_lc_rs::digest;
 use super::{
     Auth,
     client::{ApiKey, Client},
+    consent::Reader,
     decide::{self, Standing},
     error::AuthError,
     grant::{AccessToken, Grant, Subject},
@@ -20,7 +21,10 @@ use super::{
     secret,
     user::User,
 };
-use crate::access::{Access, Grants, Identity};
+use crate::{
+    access::{Access, Grants, Identity, Rule},
+    network::Network,
+};
 
 /// For how long a decision is used again without a look at the store: the time in which a
 /// revocation on another node takes effect here. What this process changes takes effect at once.
@@ -47,7 +51,7 @@ pub struct Admitted {
     /// Milliseconds since 1970.
     pub expires: Option<i64>,
     /// Networks from which it is taken; empty is any.
-    addresses: Vec<String>,
+    addresses: Vec<Network>,
 }
 
 /// Why a token is not taken.
@@ -104,7 +108,7 @@ impl Auth {
         let key = key_of(token);
         let now = self.clock.now();
         // Before the look at the store: what changes meanwhile makes the decision old.
-        let epoch = self.records.epoch();
+        let epoch = self.records.epoch() + self.engine.consent_changes();
         let admitted = match self.decisions.get(&key, now, epoch) {
             Some(kept) => kept,
             None => {
@@ -121,7 +125,7 @@ impl Auth {
             }
         };
         let from_here = admitted.addresses.is_empty()
-            || address.is_some_and(|at| admitted.addresses.iter().any(|of| is_in(at, of)));
+            || address.is_some_and(|at| admitted.addresses.iter().any(|of| of.contains(at)));
         from_here.then_some(admitted).ok_or(Refused::Invalid)
     }
 
@@ -226,15 +230,23 @@ impl Auth {
         }))
     }
 
-    async fn access(
+    /// The decision: what the rules allow, without what Consents withhold.
+    pub(super) async fn access(
         &self,
-        rules: Vec<crate::access::Rule>,
-        _standing: &Standing,
+        rules: Vec<Rule>,
+        standing: &Standing,
     ) -> Result<Access, AuthError> {
-        Ok(Access::granted(Arc::new(Grants {
-            rules,
-            denials: Vec::new(),
-        })))
+        let reader = Reader {
+            fhir_user: standing.fhir_user.as_deref(),
+            own: &standing.patients,
+            broken_glass: standing.broken_glass.as_deref(),
+        };
+        let store = self.records.store();
+        let denials = self
+            .consents
+            .denials(&self.engine, store, reader, self.clock.now())
+            .await?;
+        Ok(Access::granted(Arc::new(Grants::new(rules, denials))))
     }
 
     /// A grant that is bound to a log-in ends with it.
@@ -325,61 +337,4 @@ fn key_of(token: &str) -> [u8; 32] {
     let mut key = [0; 32];
     key.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
     key
-}
-
-/// Whether an address is `of` or in the network `of` (`10.0.0.0/8`).
-pub fn is_in(address: IpAddr, of: &str) -> bool {
-    let (network, bits) = match of.split_once('/') {
-        None => (of, None),
-        Some((network, bits)) => match bits.parse::<u32>() {
-            Ok(bits) => (network, Some(bits)),
-            Err(_) => return false,
-        },
-    };
-    let Ok(network) = network.parse::<IpAddr>() else {
-        return false;
-    };
-    match (address.to_canonical(), network.to_canonical()) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let bits = bits.unwrap_or(32);
-            bits <= 32
-                && (u32::from(a) ^ u32::from(b))
-                    .checked_shr(32 - bits)
-                    .is_none_or(|differ| differ == 0)
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let bits = bits.unwrap_or(128);
-            bits <= 128
-                && (u128::from(a) ^ u128::from(b))
-                    .checked_shr(128 - bits)
-                    .is_none_or(|differ| differ == 0)
-        }
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_in_their_networks_only() {
-        for (address, network, inside) in [
-            ("10.1.2.3", "10.0.0.0/8", true),
-            ("11.1.2.3", "10.0.0.0/8", false),
-            ("10.1.2.3", "10.1.2.3", true),
-            ("10.1.2.4", "10.1.2.3", false),
-            ("10.1.2.3", "0.0.0.0/0", true),
-            ("::ffff:10.1.2.3", "10.0.0.0/8", true),
-            ("fd00::1", "fd00::/16", true),
-            ("fd01::1", "fd00::/16", false),
-            ("fd00::1", "::/0", true),
-            ("10.1.2.3", "::/0", false),
-            ("10.1.2.3", "10.0.0.0/33", false),
-            ("10.1.2.3", "nonsense", false),
-        ] {
-            let found = is_in(address.parse().unwrap(), network);
-            assert_eq!(found, inside, "{address} in {network}");
-        }
-    }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{records::Kept, scope::Scopes};
+use crate::network::Network;
 
 /// A program that is registered with the authorization server.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -94,7 +95,7 @@ pub struct ApiKey {
     /// `system/` scopes.
     pub scopes: Vec<String>,
     /// Addresses or networks (`10.1.0.0/16`) from which it is taken; empty is any.
-    pub addresses: Vec<String>,
+    pub addresses: Vec<Network>,
     /// Milliseconds since 1970 from which on it is not valid.
     pub expires: Option<i64>,
     /// When it was last used, to within a minute; milliseconds since 1970.

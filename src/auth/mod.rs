@@ -7,14 +7,29 @@
 //!
 //! [`Access`]: crate::access::Access
 
+mod assertion;
+pub mod authorize;
 pub mod bearer;
 pub mod client;
+pub mod code;
+pub mod consent;
+pub mod credentials;
 pub mod decide;
 mod error;
 pub mod grant;
+pub mod issue;
+mod jwks;
+mod jws;
+pub mod keys;
+pub mod launch;
+pub mod login;
 pub mod manage;
+pub mod parameters;
 pub mod password;
 pub mod records;
+pub mod refusal;
+pub mod request;
+pub mod reset;
 pub mod role;
 pub mod scope;
 pub mod sealed;
@@ -28,9 +43,13 @@ use std::sync::Arc;
 
 pub use error::{AuthError, Problem};
 
-use crate::{clock::Clock, engine::Engine, store::Store};
+use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
+use consent::Consents;
+use jwks::Fetched;
+use keys::Keys;
 use manage::Management;
+use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
 
@@ -56,9 +75,14 @@ pub struct Auth {
     records: Records,
     engine: Arc<Engine>,
     clock: Arc<dyn Clock>,
-    master: MasterKey,
+    master: Arc<MasterKey>,
+    keys: Keys,
     decisions: Decisions,
     management: Management,
+    passwords: Passwords,
+    consents: Consents,
+    fetcher: Option<Arc<Fetcher>>,
+    fetched: Fetched,
 }
 
 /// The setting by which a master key is recognized.
@@ -88,15 +112,30 @@ impl Auth {
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
         let records = Records::new(store);
-        Ok(Self {
+        let passwords = Passwords::default();
+        let auth = Self {
             settings,
-            management: Management::new(records.clone(), Arc::clone(&clock)),
+            management: Management::new(records.clone(), passwords.clone(), Arc::clone(&clock)),
             records,
             engine,
             clock,
-            master,
+            master: Arc::new(master),
+            keys: Keys::default(),
             decisions: Decisions::default(),
-        })
+            passwords,
+            consents: Consents::default(),
+            fetcher: None,
+            fetched: Fetched::default(),
+        };
+        auth.tend_keys().await?;
+        Ok(auth)
+    }
+
+    /// The same, able to fetch the keys that clients and other issuers publish.
+    #[must_use]
+    pub fn with_fetcher(mut self, fetcher: Arc<Fetcher>) -> Self {
+        self.fetcher = Some(fetcher);
+        self
     }
 
     /// The settings in force.
@@ -119,9 +158,18 @@ impl Auth {
         &self.engine
     }
 
+    fn master_key(&self) -> Arc<MasterKey> {
+        Arc::clone(&self.master)
+    }
+
     /// The key that seals.
     pub fn master(&self) -> &MasterKey {
         &self.master
+    }
+
+    /// What makes and checks hashes of passwords.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
     }
 
     /// Milliseconds since 1970.

@@ -122,21 +122,22 @@ impl Scopes {
             };
             out.extend(kept);
         }
-        Self(without_the_covered(out))
+        Self(out).without_the_covered()
     }
-}
 
-/// Leaves out resource scopes that others of the list cover.
-fn without_the_covered(scopes: Vec<Scope>) -> Vec<Scope> {
-    let mut kept: Vec<Scope> = Vec::new();
-    for scope in scopes {
-        if kept.iter().any(|other| other.covers(&scope)) {
-            continue;
+    /// Leaves out what others of them cover.
+    #[must_use]
+    pub fn without_the_covered(self) -> Self {
+        let mut kept: Vec<Scope> = Vec::new();
+        for scope in self.0 {
+            if kept.iter().any(|other| other.covers(&scope)) {
+                continue;
+            }
+            kept.retain(|other| !scope.covers(other));
+            kept.push(scope);
         }
-        kept.retain(|other| !scope.covers(other));
-        kept.push(scope);
+        Self(kept)
     }
-    kept
 }
 
 impl Scope {

@@ -58,6 +58,11 @@ pub fn hash(secret: &str) -> String {
     hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
 }
 
+/// The SHA-256 of a text in base64url, as PKCE (RFC 7636) and key thumbprints (RFC 7638) have it.
+pub fn digest_base64(text: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
 /// Compares in a time that does not depend on where the two differ.
 pub fn same(a: &str, b: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()

@@ -143,6 +143,7 @@ failure_from!(
     std::io::Error,
     crate::auth::AuthError,
     crate::engine::Error,
+    crate::fetch::FetchError,
     crate::import::ImportError,
     crate::store::StoreError,
     server::StartError

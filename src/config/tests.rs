@@ -93,6 +93,61 @@ fn open_on_a_public_address_is_a_problem() {
 }
 
 #[test]
+fn a_listener_that_others_reach_has_tls_or_a_declared_proxy_or_is_refused() {
+    const PUBLIC: &str = "listen = \"0.0.0.0:8080\"\n";
+    const PROXY: &str = "behind_proxy = true\nproxies = [\"10.0.0.7\", \"fd00::/64\"]\n";
+    const URL: &str = "base_url = \"https://fhir.example.org/fhir\"\n";
+    const TLS: &str = "[http.tls]\ncertificate = \"a.pem\"\nkey = \"b.pem\"\n";
+    for (lines, refused) in [
+        (&[][..], &[][..]),
+        (&[PUBLIC], &["http.listen"]),
+        (&["listen = \"[::]:8080\"\n"], &["http.listen"]),
+        (&["listen = \"192.0.2.1:8080\"\n"], &["http.listen"]),
+        (&["listen = \"127.0.0.2:8080\"\n"], &[]),
+        (&["listen = \"[::1]:8080\"\n"], &[]),
+        (&[PUBLIC, PROXY, URL], &[]),
+        (&[PROXY, URL], &[]),
+        (&[PUBLIC, PROXY], &["http.base_url"]),
+        (&[PUBLIC, URL, "behind_proxy = true\n"], &["http.proxies"]),
+        (
+            &[PUBLIC, URL, "proxies = [\"10.0.0.7\"]\n"],
+            &["http.proxies", "http.listen"],
+        ),
+        (
+            &[PROXY, "base_url = \"http://fhir.example.org/fhir\"\n"],
+            &["http.base_url"],
+        ),
+        (
+            &[PROXY, "base_url = \"http://localhost.example.org/fhir\"\n"],
+            &["http.base_url"],
+        ),
+        (&[PROXY, "base_url = \"http://localhost:8000/fhir\"\n"], &[]),
+        (&[PROXY, URL, "open = true\n"], &["http.behind_proxy"]),
+        (&["listen = \"192.0.2.1:8443\"\n", TLS], &[]),
+        (&[PUBLIC, URL, TLS], &[]),
+        (&[PUBLIC, PROXY, URL, TLS], &[]),
+        (&[TLS], &[]),
+        (&["open = true\n", TLS], &[]),
+        (&[PUBLIC, TLS], &["http.base_url"]),
+        (&[PUBLIC, URL, "open = true\n", TLS], &["http.listen"]),
+        (
+            &["base_url = \"http://localhost/fhir\"\n", TLS],
+            &["http.base_url"],
+        ),
+    ] {
+        let config = read(&format!("[http]\n{}", lines.concat()), &[]).unwrap();
+        let keys: Vec<_> = config.problems().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, refused, "{lines:?}");
+    }
+    let wrong = "[http]\nproxies = [\"10.0.0.0/33\"]\n";
+    let error = read(wrong, &[]).unwrap_err();
+    assert!(
+        error.starts_with("rotunda.toml:2: http.proxies: '10.0.0.0/33' has"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_base_url_can_be_appended_to() {
     for (url, part) in [
         ("http://h/fhir", ""),

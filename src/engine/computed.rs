@@ -10,21 +10,22 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use resources::{index::Registry, model::ResourceType};
+use resources::{Doc, doc::Bounds, index::Registry, model::ResourceType};
 
 use super::{Engine, cursor::Place, error::Error, fulltext::asks_for_words, operation::Resource};
 use crate::{
     access::Access,
     search::{
+        access_clause,
         memory::{Item, MemoryIndex},
-        plan::{Plan, TotalMode},
+        plan::{Clause, Plan, TotalMode},
     },
     store::LogFilter,
 };
 
 /// Gives resources that are not stored.
 pub trait Provider: Send + Sync {
-    /// The types of which it has some.
+    /// The types of which it has some; no other provider has any of them.
     fn kinds(&self) -> &[ResourceType];
 
     /// True if it has this one; cheap.
@@ -36,6 +37,17 @@ pub trait Provider: Send + Sync {
     /// All of a type with what is to be indexed of them, and their `words` if these are asked for;
     /// may take long.
     fn items(&self, kind: ResourceType, registry: &Registry, words: bool) -> Vec<Item>;
+
+    /// What `access` asks of its resources of a type; `None` is nothing. By default the same as
+    /// of stored ones.
+    fn condition(
+        &self,
+        kind: ResourceType,
+        access: &Access,
+        registry: &Registry,
+    ) -> Option<Clause> {
+        access_clause(access, kind, registry)
+    }
 }
 
 /// One hit among the computed resources.
@@ -79,6 +91,40 @@ impl Computed {
         self.providers
             .iter()
             .find_map(|provider| provider.read(kind, id))
+    }
+
+    /// The computed resource, if `access` lets it be seen.
+    pub fn visible(
+        &self,
+        (kind, id): (ResourceType, &str),
+        access: &Access,
+        registry: &Registry,
+    ) -> Option<Resource> {
+        let found = self.read(kind, id)?;
+        let Some(clause) = self.condition(kind, access, registry) else {
+            return Some(found);
+        };
+        let doc = Doc::parse_bytes(&found.body, &Bounds::default()).ok()?;
+        let item = Item {
+            kind,
+            id: id.to_owned(),
+            updated: found.updated,
+            entries: registry.extract(kind, &doc, ""),
+            text: None,
+        };
+        MemoryIndex::new(vec![item])
+            .satisfies(0, &clause)
+            .then_some(found)
+    }
+
+    fn condition(
+        &self,
+        kind: ResourceType,
+        access: &Access,
+        registry: &Registry,
+    ) -> Option<Clause> {
+        let provider = (self.providers.iter()).find(|provider| provider.kinds().contains(&kind));
+        provider?.condition(kind, access, registry)
     }
 
     /// Forgets the indexes: the search parameters have changed.
@@ -145,7 +191,7 @@ impl Engine {
         plan: &Plan,
         access: &Access,
     ) -> Result<Vec<ComputedHit>, Error> {
-        if !access.is_unrestricted() || plan.types.len() == ResourceType::all().count() {
+        if plan.types.len() == ResourceType::all().count() {
             return Ok(Vec::new());
         }
         let kinds: Vec<ResourceType> = self.computed.kinds(plan).collect();
@@ -164,8 +210,11 @@ impl Engine {
                         format!("the built-in resources of type {kind} cannot be searched"),
                     )
                 })?;
+            let mut filter = vec![plan.filter.clone()];
+            filter.extend(self.computed.condition(kind, access, &self.registry()));
             let all = Plan {
                 types: vec![kind],
+                filter: Clause::All(filter),
                 limit: usize::MAX,
                 after: None,
                 total: TotalMode::None,

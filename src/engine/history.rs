@@ -17,7 +17,7 @@ use super::{
     subset::Subset,
 };
 use crate::{
-    access::Access,
+    access::{Access, Right},
     search::encode,
     store::{Change, LogEntry, LogFilter},
 };
@@ -36,6 +36,8 @@ struct Asked {
     page: Option<String>,
     /// What is shown of each version; `None` for all of it.
     part: Option<Subset>,
+    /// The type of all versions, if they are of one.
+    kind: Option<ResourceType>,
     accepted: Vec<(String, String)>,
     warnings: Vec<Issue>,
 }
@@ -74,12 +76,13 @@ impl Engine {
             mut filter,
             own,
         } = self.prepared_history(request)?;
+        let access = &self.permit_history(&request.scope, access)?;
         let mut total = None;
         if let HistoryScope::Instance(kind, id) = &request.scope {
             let (rid, versions) = self.head(*kind, id, access).await?;
             filter.rid = Some(rid);
             let whole = asked.since.is_none() && asked.at.is_none();
-            total = (whole && access.is_unrestricted()).then_some(versions);
+            total = (whole && !self.is_limited(*kind, access)).then_some(versions);
         }
         let (entries, next) = self.log_page(&filter, &asked, room, access).await?;
         let this = match &asked.page {
@@ -92,6 +95,18 @@ impl Engine {
             links.push(("next", with_query(own, &format!("_page={token}"))));
         }
         self.write_history(&entries, &links, total, &asked)
+    }
+
+    /// The decision for what is asked: that of one resource is reading, any other is a search.
+    fn permit_history(&self, scope: &HistoryScope, access: &Access) -> Result<Access, Error> {
+        let (right, kinds) = match scope {
+            HistoryScope::Instance(kind, _) => (Right::Read, vec![*kind]),
+            HistoryScope::Type(kind) => (Right::Search, vec![*kind]),
+            HistoryScope::System => (Right::Search, ResourceType::all().collect()),
+        };
+        let access = access.to(right);
+        self.permit_some(&kinds, &access)?;
+        Ok(access)
     }
 
     /// Reads a history request, and so finds all that is wrong with it, whatever is stored.
@@ -187,6 +202,10 @@ impl Engine {
         if counted_only {
             asked.count = 0;
         }
+        asked.kind = match &request.scope {
+            HistoryScope::System => None,
+            HistoryScope::Type(kind) | HistoryScope::Instance(kind, _) => Some(*kind),
+        };
         asked.part = match &request.scope {
             HistoryScope::System => part.wanted(&[])?,
             HistoryScope::Type(kind) | HistoryScope::Instance(kind, _) => part.wanted(&[*kind])?,
@@ -201,10 +220,11 @@ impl Engine {
         id: &str,
         access: &Access,
     ) -> Result<(i64, u64), Error> {
-        let found = self.store.current(&[(kind, id)], access).await?;
-        match found.into_iter().next().flatten() {
+        let access = &access.to(Right::Read);
+        self.permit(kind, access)?;
+        match self.seen(kind, id, access).await? {
             Some(stored) => Ok((stored.head.rid, stored.head.version.unsigned_abs())),
-            None if access.is_unrestricted() && self.is_computed(kind, id) => Err(Error::new(
+            None if self.read_computed(kind, id, access).await?.is_some() => Err(Error::new(
                 ErrorKind::NotFound,
                 "not-found",
                 format!("{kind}/{id} is a definition built into this server; it has no history"),
@@ -227,12 +247,20 @@ impl Engine {
         if asked.count == 0 {
             return Ok((page, None));
         }
-        let sifted = asked.at.is_some() || !access.is_unrestricted();
+        let kind = asked.kind;
+        let sifted = asked.at.is_some() || self.hides(kind, access);
+        let all = Access::system("what a Binary says decides who may see it");
+        let by_context = kind.is_some_and(|kind| self.is_by_context(kind, access));
+        let looked = if by_context && filter.rid.is_some() {
+            &all
+        } else {
+            access
+        };
         for _ in 0..MAX_CHUNKS {
             let limit = if sifted { CHUNK } else { asked.count + 1 };
             let (chunk, cut) = self
                 .store
-                .log_within(&filter, (limit, room), access)
+                .log_within(&filter, (limit, room), looked)
                 .await?;
             let end = !cut && chunk.len() < limit;
             for entry in chunk {
@@ -263,12 +291,13 @@ impl Engine {
         access: &Access,
     ) -> Result<bool, Error> {
         let head = &entry.stored.head;
+        let all = Access::system("the next version, whoever sees it, ended this one");
         if let Some(at) = asked.at
             && head.updated < at.lo
         {
             let next = self
                 .store
-                .version(head.kind, &head.id, head.version + 1, access)
+                .version(head.kind, &head.id, head.version + 1, &all)
                 .await?;
             if next.is_some_and(|next| next.stored.head.updated <= at.lo) {
                 return Ok(false);

@@ -1,4 +1,7 @@
 //! `_include` and `_revinclude`: fetched as sets, round by round, never one by one.
+//!
+//! Every candidate must satisfy the access decision. What is referred to may be shown to whoever
+//! may read or search its type; what refers is found by a search.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -13,11 +16,12 @@ use super::{
     cursor::Cursor,
     error::Error,
     operation::Resource,
+    permission::shown,
     search::weight,
     submit::{parse_body, resource},
 };
 use crate::{
-    access::Access,
+    access::{Access, Right},
     search::{
         Include,
         plan::{Canonical, Clause, KeyRange, Plan, TotalMode},
@@ -170,6 +174,7 @@ impl Engine {
         mut bytes: usize,
         access: &Access,
     ) -> Result<(Vec<Resource>, bool), Error> {
+        let access = &access.to_any(shown());
         let mut wanted: BTreeMap<ResourceType, BTreeSet<Name>> = BTreeMap::new();
         for resource in from {
             let asked = includes
@@ -270,6 +275,7 @@ impl Engine {
         bytes: usize,
         access: &Access,
     ) -> Result<(Vec<Resource>, bool), Error> {
+        let access = &access.to_any(shown());
         let identities: Vec<Identity> = identities
             .into_iter()
             .take(self.settings.limits.included_max + 1)
@@ -282,14 +288,14 @@ impl Engine {
             .map(|(kind, id)| (*kind, id.as_str()))
             .collect();
         let (found, cut) = self.store.current_within(&keys, bytes, access).await?;
+        let registry = self.registry();
         let resources = found
             .iter()
             .zip(&keys)
             .filter_map(|(stored, (kind, id))| match stored {
                 Some(stored) if stored.head.deleted => None,
                 Some(stored) => Some(resource(stored)),
-                None if access.is_unrestricted() => self.computed.read(*kind, id),
-                None => None,
+                None => self.computed.visible((*kind, id), access, &registry),
             })
             .collect();
         Ok((resources, cut))
@@ -351,6 +357,7 @@ impl Engine {
             total: TotalMode::None,
         };
         self.check_indexed(&plan).await?;
+        let access = &access.to(Right::Search);
         let page = self.store.search_within(&plan, bytes, access).await?;
         let cut = page.more && page.hits.len() < limit;
         let found = page.hits.iter().map(|hit| resource(&hit.stored));

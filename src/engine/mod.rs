@@ -36,7 +36,10 @@ mod submit;
 mod subset;
 mod terminology;
 
-use std::sync::{Arc, Weak};
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicU64, Ordering},
+};
 
 use resources::index::Registry;
 
@@ -69,6 +72,8 @@ pub struct Engine {
     computed: Arc<Computed>,
     parameters: Parameters,
     queues: Queues,
+    /// How often Consents were written here: they decide about access.
+    consent_changes: AtomicU64,
     /// Itself, for work in the background.
     me: Weak<Self>,
 }
@@ -96,6 +101,7 @@ impl Engine {
             computed: Arc::new(Computed::new(vec![Box::new(definitions::Definitions)])),
             parameters: Parameters::default(),
             queues: Queues::default(),
+            consent_changes: AtomicU64::new(0),
             me: me.clone(),
         });
         engine.load_parameters().await?;
@@ -117,6 +123,11 @@ impl Engine {
     /// The search parameters in force, those that users posted included.
     pub fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.parameters.known().registry)
+    }
+
+    /// A number that grows whenever this process has written a Consent.
+    pub fn consent_changes(&self) -> u64 {
+        self.consent_changes.load(Ordering::Acquire)
     }
 
     /// Whether the store answers.

@@ -1,96 +1,468 @@
 //! The access decision over a resource that is at hand. Reads are filtered by the store; this is
-//! for what a write would replace or make, and for old versions.
+//! for what a write would replace or make, for old versions, and for Binaries, which are what
+//! their `securityContext` is.
+
+use std::collections::{BTreeSet, HashSet};
 
 use resources::{
     Doc,
-    index::{ParamId, Registry},
+    index::{Entry, ParamId, key},
     model::ResourceType,
+    primitive::Reference,
 };
 
-use super::{Engine, error::Error, submit::parse_stored};
+use super::{
+    Engine,
+    draft::{Draft, Verb},
+    error::{Error, ErrorKind},
+    operation::Target,
+    planner::Newest,
+    submit::parse_stored,
+};
 use crate::{
-    access::Access,
+    access::{Access, Decision, Right, Rights},
     search::{
-        access_clause,
+        About, Condition, Granted, access_clause, granted,
         matches::{Facts, Others, matches},
-        plan::{Canonical, Clause},
+        plan::{Canonical, Clause, Plan, TotalMode},
     },
     store::Stored,
 };
 
-/// True if `access` covers the resource `kind/id` with this content.
-pub fn covers(
-    access: &Access,
-    registry: &Registry,
-    (kind, id): (ResourceType, &str),
-    updated: i64,
-    doc: &Doc,
-    base_url: &str,
-) -> bool {
-    let Some(clause) = access_clause(access, kind, registry) else {
-        return true;
-    };
-    // The clause asks for what parameters find; `Registry::rows` has not all of that.
-    let entries = registry.extract(kind, doc, base_url);
-    let facts = Facts {
-        kind,
-        id,
-        updated,
-        entries: &entries,
-        text: None,
-    };
-    matches(&clause, &facts, &NoOthers)
+const BINARY: ResourceType = ResourceType::BINARY;
+
+/// Either lets a resource be shown that something else led to.
+pub(super) fn shown() -> Rights {
+    Rights::of(&[Right::Read, Right::Search])
+}
+
+impl Verb {
+    /// What it needs.
+    pub(super) fn right(self) -> Right {
+        match self {
+            Self::Create => Right::Create,
+            Self::Update | Self::Patch => Right::Update,
+            Self::Delete => Right::Delete,
+        }
+    }
+}
+
+/// A resource, or what shall become one.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub kind: ResourceType,
+    pub id: &'a str,
+    pub updated: i64,
+    pub doc: &'a Doc,
+}
+
+/// What a decision depends on beside the resource.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Who is in care, by what says so.
+    cared: Vec<(Clause, HashSet<String>)>,
+    /// What the resource's `securityContext` names may be seen.
+    context: bool,
 }
 
 impl Engine {
+    /// Refuses what no rule allows on any resource of the type, whatever is stored.
+    pub(super) fn permit(&self, kind: ResourceType, access: &Access) -> Result<(), Error> {
+        let Decision::Granted(grants) = access.decision() else {
+            return Ok(());
+        };
+        if !granted(grants, kind, access.rights()).rules.is_empty() {
+            return Ok(());
+        }
+        let letters: String = access.rights().each().map(Right::letter).collect();
+        Err(forbidden(format!(
+            "this needs a scope with {kind}.{letters}, and there is none"
+        )))
+    }
+
+    /// Refuses a search over types none of which may be searched.
+    pub(super) fn permit_some(&self, kinds: &[ResourceType], access: &Access) -> Result<(), Error> {
+        let mut refused = None;
+        for kind in kinds {
+            match self.permit(*kind, access) {
+                Ok(()) => return Ok(()),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Refuses a write that no rule allows, whatever is stored. A condition on Patient says
+    /// whether there is such a patient, so it takes a rule that is about all of them.
+    pub(super) fn permit_write(&self, draft: &Draft<'_>, access: &Access) -> Result<(), Error> {
+        let kind = draft.kind;
+        self.permit(kind, &access.to(draft.verb.right()))?;
+        if !matches!(draft.target, Some(Target::Search(_))) {
+            return Ok(());
+        }
+        self.permit(kind, &access.to(Right::Search))?;
+        match access.decision() {
+            Decision::Granted(grants)
+                if kind == ResourceType::PATIENT
+                    && !granted(grants, kind, Rights::of(&[Right::Search]))
+                        .rules
+                        .iter()
+                        .any(|rule| rule.about == About::All) =>
+            {
+                Err(forbidden(
+                    "a condition on Patient needs a scope for the patients of all, \
+                     such as user/Patient.s; name the Patient by its id"
+                        .to_owned(),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// True if `access` hides some resources of the type.
+    pub(super) fn is_limited(&self, kind: ResourceType, access: &Access) -> bool {
+        match access.decision() {
+            Decision::System(_) => false,
+            Decision::Compartment { .. } => true,
+            Decision::Granted(grants) => granted(grants, kind, access.rights()).clause.is_some(),
+        }
+    }
+
+    /// True if `access` hides some resources of the type, or of any.
+    pub(super) fn hides(&self, kind: Option<ResourceType>, access: &Access) -> bool {
+        match kind {
+            Some(kind) => self.is_limited(kind, access),
+            None if access.is_unrestricted() => false,
+            None => ResourceType::all().any(|kind| self.is_limited(kind, access)),
+        }
+    }
+
     /// Whether `access` covers a version by what it says itself. Of a deletion, which says
     /// nothing, the version before it decides: who could not see that one shall not learn that
     /// it is gone.
     pub(super) async fn covers(&self, version: &Stored, access: &Access) -> Result<bool, Error> {
-        if access.is_unrestricted() {
+        self.decide(version, access, false).await
+    }
+
+    /// Whether `access` lets this version be replaced or deleted.
+    async fn yields(&self, version: &Stored, access: &Access) -> Result<bool, Error> {
+        self.decide(version, access, true).await
+    }
+
+    async fn decide(&self, version: &Stored, access: &Access, write: bool) -> Result<bool, Error> {
+        let head = &version.head;
+        if !self.is_limited(head.kind, access) {
             return Ok(true);
         }
-        let head = &version.head;
-        if !head.deleted {
-            return self.covers_text(version, access);
+        let before;
+        let decisive = if head.deleted {
+            let all = Access::system("what was deleted decides who may know of its deletion");
+            let found = self
+                .store
+                .version(head.kind, &head.id, head.version - 1, &all)
+                .await?;
+            match found {
+                Some(found) if !found.stored.head.deleted => before = found.stored,
+                _ => return Ok(false),
+            }
+            &before
+        } else {
+            version
+        };
+        let doc = parse_stored(decisive)?;
+        let subject = Subject {
+            kind: head.kind,
+            id: &head.id,
+            updated: decisive.head.updated,
+            doc: &doc,
+        };
+        let known = self.known(subject, access, write).await?;
+        Ok(self.allows(subject, &known, access, write))
+    }
+
+    /// What is to be done with the newest version, as far as `access`, which says how it would be
+    /// changed, lets it.
+    pub(super) async fn newest(
+        &self,
+        stored: Stored,
+        verb: Verb,
+        access: &Access,
+    ) -> Result<Newest, Error> {
+        // The match of a conditional create: a search found it, and it stays as it is.
+        if verb == Verb::Create || self.yields(&stored, access).await? {
+            return Ok(Newest::Seen(stored));
         }
-        let all = Access::system("what was deleted decides who may know of its deletion");
-        let before = self
-            .store
-            .version(head.kind, &head.id, head.version - 1, &all)
-            .await?;
-        match before {
-            Some(before) if !before.stored.head.deleted => self.covers_text(&before.stored, access),
-            _ => Ok(false),
+        let is_granted = matches!(access.decision(), Decision::Granted(_));
+        if is_granted && self.covers(&stored, &access.to_any(shown())).await? {
+            return Ok(Newest::Kept);
+        }
+        Ok(Newest::Hidden)
+    }
+
+    /// Refuses to delete what may be seen, but not deleted.
+    pub(super) async fn check_deletions(
+        &self,
+        several: &[Stored],
+        access: &Access,
+    ) -> Result<(), Error> {
+        for stored in several {
+            if !self.yields(stored, access).await? {
+                return Err(kept(stored.head.kind, &stored.head.id, Verb::Delete));
+            }
+        }
+        Ok(())
+    }
+
+    /// True if a decision about resources of the type depends on more than they say.
+    pub(super) fn needs_known(&self, kind: ResourceType, access: &Access) -> bool {
+        let Decision::Granted(grants) = access.decision() else {
+            return false;
+        };
+        let granted = granted(grants, kind, access.rights());
+        let is_open = |rule: &Condition| matches!(rule.about, About::Cared(_) | About::Context);
+        granted.by_context || granted.rules.iter().any(is_open)
+    }
+
+    /// What else must be known for a decision about `subject`.
+    pub(super) async fn known(
+        &self,
+        subject: Subject<'_>,
+        access: &Access,
+        write: bool,
+    ) -> Result<Known, Error> {
+        let mut known = Known::default();
+        let Decision::Granted(grants) = access.decision() else {
+            return Ok(known);
+        };
+        let granted = granted(grants, subject.kind, access.rights());
+        if subject.kind == BINARY
+            && let Some((kind, id)) = self.context(subject.doc)
+        {
+            let shown = access.to_any(shown());
+            let found = self.store.current(&[(kind, &id)], &shown).await?;
+            let found = found.into_iter().next().flatten();
+            known.context = match found.filter(|found| !found.head.deleted) {
+                Some(found) if kind != BINARY => {
+                    Box::pin(self.decide(&found, &shown, write)).await?
+                }
+                _ => false,
+            };
+        }
+        let mut patients = None;
+        for rule in &granted.rules {
+            let About::Cared(care) = &rule.about else {
+                continue;
+            };
+            if known.cared.iter().any(|(known, _)| known == care) {
+                continue;
+            }
+            let patients = patients.get_or_insert_with(|| self.patients(subject));
+            let cared = self.cared(care, patients).await?;
+            known.cared.push((care.clone(), cared));
+        }
+        Ok(known)
+    }
+
+    /// Those of the patients who satisfy the condition.
+    async fn cared(
+        &self,
+        care: &Clause,
+        patients: &BTreeSet<String>,
+    ) -> Result<HashSet<String>, Error> {
+        if patients.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let ids = Clause::Ids(patients.iter().cloned().collect());
+        let plan = Plan {
+            types: vec![ResourceType::PATIENT],
+            filter: Clause::All(vec![ids, care.clone()]),
+            sort: Vec::new(),
+            limit: patients.len(),
+            after: None,
+            total: TotalMode::None,
+        };
+        let all = Access::system("who is in whose care decides what may be seen");
+        let page = self.store.search(&plan, &all).await?;
+        Ok(page
+            .hits
+            .into_iter()
+            .map(|hit| hit.stored.head.id)
+            .collect())
+    }
+
+    /// Whether `access` covers what `subject` says; what is written must be so as a whole.
+    pub(super) fn allows(
+        &self,
+        subject: Subject<'_>,
+        known: &Known,
+        access: &Access,
+        write: bool,
+    ) -> bool {
+        let registry = self.registry();
+        let Some(clause) = access_clause(access, subject.kind, &registry) else {
+            return true;
+        };
+        // The clauses ask for what parameters find; `Registry::rows` has not all of that.
+        let base_url = &self.settings.base_url;
+        let entries = registry.extract(subject.kind, subject.doc, base_url);
+        let facts = facts(subject, &entries);
+        let Decision::Granted(grants) = access.decision() else {
+            return matches(&clause, &facts, known);
+        };
+        let granted = granted(grants, subject.kind, access.rights());
+        if !write && !granted.by_context {
+            return matches(&clause, &facts, known);
+        }
+        if is_withheld(&granted, &facts, known) {
+            return false;
+        }
+        if granted.by_context && self.context(subject.doc).is_some() && !known.context {
+            return false;
+        }
+        let patients = match write {
+            true => self.patients(subject),
+            false => BTreeSet::new(),
+        };
+        let mut rules = granted.rules.iter();
+        rules.any(|rule| matches(&rule.clause, &facts, known) && is_about(rule, &patients, known))
+    }
+
+    /// All patients that a resource names anywhere, also in what it contains, and itself, if it
+    /// is one.
+    fn patients(&self, subject: Subject<'_>) -> BTreeSet<String> {
+        let base_url = &self.settings.base_url;
+        let texts = subject.doc.root().descendants();
+        let mut found: BTreeSet<String> = texts
+            .filter_map(|value| value.as_str())
+            .filter(|text| text.contains("Patient/"))
+            .filter_map(|text| match Reference::parse_within(&text, base_url)? {
+                Reference::Local { kind, id, .. } if kind == ResourceType::PATIENT => {
+                    Some(id.to_owned())
+                }
+                _ => None,
+            })
+            .collect();
+        if subject.kind == ResourceType::PATIENT {
+            found.insert(subject.id.to_owned());
+        }
+        found
+    }
+
+    /// What a Binary's `securityContext` names, if it is a resource of this server. Another
+    /// Binary decides nothing.
+    fn context(&self, doc: &Doc) -> Option<(ResourceType, String)> {
+        let reference = doc.root().get("securityContext")?.get("reference")?;
+        let text = reference.as_str()?;
+        match Reference::parse_within(&text, &self.settings.base_url)? {
+            Reference::Local { kind, id, .. } => Some((kind, id.to_owned())),
+            _ => None,
         }
     }
 
-    fn covers_text(&self, version: &Stored, access: &Access) -> Result<bool, Error> {
-        let head = &version.head;
-        Ok(covers(
-            access,
-            &self.registry(),
-            (head.kind, &head.id),
-            head.updated,
-            &parse_stored(version)?,
-            &self.settings.base_url,
-        ))
+    /// True if resources of the type are visible as what their `securityContext` names is. No
+    /// index knows that, so such a Binary can be read, and searches do not find it.
+    pub(super) fn is_by_context(&self, kind: ResourceType, access: &Access) -> bool {
+        match access.decision() {
+            Decision::Granted(grants) if kind == BINARY => {
+                granted(grants, kind, access.rights()).by_context
+            }
+            _ => false,
+        }
+    }
+
+    /// The newest version of a resource, even a deletion, if `access` lets it be seen.
+    pub(super) async fn seen(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        access: &Access,
+    ) -> Result<Option<Stored>, Error> {
+        if !self.is_by_context(kind, access) {
+            let found = self.store.current(&[(kind, id)], access).await?;
+            return Ok(found.into_iter().next().flatten());
+        }
+        let all = Access::system("what a Binary says decides who may see it");
+        let found = self.store.current(&[(kind, id)], &all).await?;
+        match found.into_iter().next().flatten() {
+            Some(stored) if self.covers(&stored, access).await? => Ok(Some(stored)),
+            _ => Ok(None),
+        }
     }
 }
 
-/// The clauses of an access decision follow no chains.
-struct NoOthers;
+fn facts<'a>(subject: Subject<'a>, entries: &'a [Entry]) -> Facts<'a> {
+    Facts {
+        kind: subject.kind,
+        id: subject.id,
+        updated: subject.updated,
+        entries,
+        text: None,
+    }
+}
 
-impl Others for NoOthers {
-    fn target(&self, _: ResourceType, _: &[&str], _: &Clause) -> bool {
-        false
+fn is_withheld(granted: &Granted, facts: &Facts<'_>, known: &Known) -> bool {
+    let denied = granted.denied.as_ref();
+    denied.is_some_and(|denied| matches(denied, facts, known))
+}
+
+/// True if the rule is about all of the patients.
+fn is_about(rule: &Condition, patients: &BTreeSet<String>, known: &Known) -> bool {
+    match &rule.about {
+        About::All => true,
+        About::These(own) => patients.iter().all(|id| own.contains(id)),
+        About::Cared(care) => patients.iter().all(|id| known.is_cared(care, id)),
+        About::Context => known.context,
+    }
+}
+
+/// The refusal to change what may be seen.
+pub(super) fn kept(kind: ResourceType, id: &str, verb: Verb) -> Error {
+    let what = match verb {
+        Verb::Delete => "deleted",
+        _ => "changed",
+    };
+    forbidden(format!(
+        "{kind}/{id} may be read, but not {what}, with what you were granted"
+    ))
+}
+
+fn forbidden(text: String) -> Error {
+    Error::new(ErrorKind::Forbidden, "forbidden", text)
+}
+
+impl Known {
+    fn is_cared(&self, care: &Clause, id: &str) -> bool {
+        let known = self.cared.iter().find(|(known, _)| known == care);
+        known.is_some_and(|(_, patients)| patients.contains(id))
+    }
+}
+
+/// The clauses of an access decision lead from a resource to its Patient, and from there to who
+/// cares.
+impl Others for Known {
+    fn target(&self, _: ResourceType, ids: &[&str], inner: &Clause) -> bool {
+        ids.iter().any(|id| self.is_cared(inner, id))
     }
 
     fn named(&self, _: ResourceType, _: Canonical, _: &[&[u8]], _: &Clause) -> bool {
         false
     }
 
-    fn source(&self, _: ResourceType, _: ParamId, _: &[Vec<u8>], _: &Clause) -> bool {
-        false
+    fn source(&self, _: ResourceType, _: ParamId, keys: &[Vec<u8>], inner: &Clause) -> bool {
+        let ids = || keys.iter().filter_map(|key| key::read_reference(key));
+        let with = self.cared.iter().filter(|(care, _)| is_part(care, inner));
+        with.into_iter()
+            .any(|(_, patients)| ids().any(|(_, id)| patients.contains(id)))
+    }
+}
+
+/// True if `inner` is at the end of one of the ways by which `care` is known: whoever is found by
+/// one of them is in care.
+fn is_part(care: &Clause, inner: &Clause) -> bool {
+    match care {
+        Clause::Decided(part) => is_part(part, inner),
+        Clause::Any(parts) => parts.iter().any(|part| is_part(part, inner)),
+        Clause::ReferredBy { inner: end, .. } => **end == *inner,
+        _ => false,
     }
 }

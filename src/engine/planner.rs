@@ -15,7 +15,7 @@ use super::{
     draft::{Draft, Verb, parse},
     error::{Error, ErrorKind},
     operation::{Done, DoneStatus, IfMatch, Resource},
-    permission::covers,
+    permission::{Known, Subject, kept},
     resolve::Resolved,
     stamp::{Stamp, stamp},
     submit::{Planned, check_structure, parse_stored, resource},
@@ -30,7 +30,10 @@ use crate::{
 pub struct Planner<'e> {
     pub engine: &'e Engine,
     pub registry: &'e Registry,
+    /// What is granted for what the draft does.
     pub access: &'e Access,
+    /// What that depends on.
+    pub known: &'e Known,
     /// `meta.lastUpdated` of the new versions.
     pub now: i64,
 }
@@ -42,6 +45,8 @@ pub enum Newest {
     Missing,
     /// There is one, and nothing may be told of it.
     Hidden,
+    /// There is one that may be seen, but must stay as it is.
+    Kept,
     /// This one; it may be a deletion.
     Seen(Stored),
 }
@@ -50,7 +55,7 @@ impl Newest {
     fn seen(self) -> Option<Stored> {
         match self {
             Self::Seen(stored) => Some(stored),
-            Self::Missing | Self::Hidden => None,
+            Self::Missing | Self::Hidden | Self::Kept => None,
         }
     }
 }
@@ -114,8 +119,9 @@ impl Planner<'_> {
     ) -> Result<(), Error> {
         let may_create = draft.verb == Verb::Update && draft.if_match.is_none();
         match (resolved, newest) {
+            (one, Newest::Kept) => Err(kept(draft.kind, id_of(one)?, draft.verb)),
             (Resolved::Id(id, _), Newest::Missing | Newest::Hidden)
-                if !self.access.is_unrestricted() && !may_create =>
+                if !may_create && self.engine.is_limited(draft.kind, self.access) =>
             {
                 Err(Error::not_found(draft.kind, id))
             }
@@ -140,7 +146,7 @@ impl Planner<'_> {
         let id = id_of(resolved)?;
         let found = match &newest {
             Newest::Seen(stored) => Some(stored),
-            Newest::Missing | Newest::Hidden => None,
+            Newest::Missing | Newest::Hidden | Newest::Kept => None,
         };
         let alive = found.is_some_and(|stored| !stored.head.deleted);
         self.check_match(draft, id, found)?;
@@ -382,15 +388,13 @@ impl Planner<'_> {
         updated: i64,
         doc: &Doc,
     ) -> Result<(), Error> {
-        let base_url = &self.engine.settings.base_url;
-        if covers(
-            self.access,
-            self.registry,
-            (kind, id),
+        let subject = Subject {
+            kind,
+            id,
             updated,
             doc,
-            base_url,
-        ) {
+        };
+        if self.engine.allows(subject, self.known, self.access, true) {
             return Ok(());
         }
         Err(Error::new(

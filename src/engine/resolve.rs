@@ -13,7 +13,7 @@ use super::{
     operation::Target,
 };
 use crate::{
-    access::Access,
+    access::{Access, Right},
     search::{
         self,
         plan::{Clause, TotalMode},
@@ -166,6 +166,8 @@ impl Engine {
         };
         let parsed = search::parse(&request, &registry, &self.search_limits)
             .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
+        let access = &access.to(Right::Search);
+        self.permit(kind, access)?;
         let mut plan = self.compile(&parsed, access).await?;
         if plan.filter.is_always() {
             return Err(Error::new(
@@ -219,7 +221,10 @@ impl Engine {
         let mut resolved = Vec::with_capacity(drafts.len());
         let mut open = Vec::new();
         for (at, draft) in drafts.iter().enumerate() {
-            let plain = draft.check().map(|()| match &draft.target {
+            let permitted = draft
+                .check()
+                .and_then(|()| self.permit_write(draft, access));
+            let plain = permitted.map(|()| match &draft.target {
                 None => Resolved::Fresh(self.new_id(), None),
                 Some(Target::Id(id)) => Resolved::Id(id.clone(), None),
                 Some(Target::Search(_)) => {

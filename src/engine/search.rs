@@ -16,7 +16,7 @@ use super::{
     subset::{Subset, subset},
 };
 use crate::{
-    access::Access,
+    access::{Access, Right},
     search::{
         self, Query, Scope, Summary, encode,
         plan::{Clause, Plan, Sort, TotalMode},
@@ -70,6 +70,7 @@ impl Engine {
             own,
             cursor,
         } = self.prepared(request, access).await?;
+        let access = &access.to(Right::Search);
         let found = self.page(&plan, cursor, room, access).await?;
         let included = if plan.limit == 0 {
             Included::default()
@@ -87,6 +88,7 @@ impl Engine {
         request: &SearchRequest,
         access: &Access,
     ) -> Result<Prepared, Error> {
+        let access = &access.to(Right::Search);
         let registry = self.registry();
         let query = search::parse(
             &search::Request {
@@ -100,6 +102,7 @@ impl Engine {
             &self.search_limits,
         )
         .map_err(|issues| Error::with(ErrorKind::Invalid, issues))?;
+        self.permit_some(&query.types, access)?;
         if query.explain && !request.explain {
             return Err(Error::new(
                 ErrorKind::Forbidden,
@@ -386,7 +389,7 @@ pub(super) fn parameters(clause: &Clause, out: &mut Vec<resources::index::ParamI
                 parameters(part, out);
             }
         }
-        Clause::Not(part) => parameters(part, out),
+        Clause::Not(part) | Clause::Decided(part) => parameters(part, out),
         Clause::Keys { param, .. } | Clause::HasParam(param) => out.push(*param),
         Clause::Refers { param, inner, .. } | Clause::ReferredBy { param, inner, .. } => {
             out.push(*param);

@@ -1,6 +1,6 @@
 //! The only write path: drafts become one commit.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use resources::{
@@ -12,16 +12,17 @@ use resources::{
 use super::{
     Engine,
     bundle::check_plain,
-    draft::Draft,
+    draft::{Draft, Verb},
     error::{Error, ErrorKind},
     operation::{Done, IfMatch, Operation, Resource},
     parameters::Changes,
+    permission::{Known, Subject},
     planner::{Newest, Planner},
     race::Race,
     resolve::{Resolved, Unseen},
 };
 use crate::{
-    access::Access,
+    access::{Access, Right},
     store::{Commit, Guard, StoreError, Stored, Write},
 };
 
@@ -128,12 +129,7 @@ impl Engine {
             self.store.current(&keys, &all).await?
         }
         .into_iter();
-        let planner = Planner {
-            engine: self,
-            registry: &self.registry(),
-            access,
-            now: self.clock.now(),
-        };
+        let (registry, now) = (self.registry(), self.clock.now());
         let mut planned = Vec::with_capacity(drafts.len());
         let mut identities = HashSet::with_capacity(drafts.len());
         for (at, (draft, resolved)) in drafts.iter().zip(resolved).enumerate() {
@@ -142,20 +138,57 @@ impl Engine {
                 Resolved::Found(stored, _) => Some((**stored).clone()),
                 _ => None,
             };
+            let access = &access.to(draft.verb.right());
             let newest = match found {
                 None => Newest::Missing,
-                Some(stored) if self.covers(&stored, access).await? => Newest::Seen(stored),
-                Some(_) => Newest::Hidden,
+                Some(stored) => self.newest(stored, draft.verb, access).await?,
+            };
+            if let Resolved::Several(several) = resolved {
+                self.check_deletions(several, access).await?;
+            }
+            let document = || documents(at);
+            let known = self.known_of(draft, resolved, &document, access).await?;
+            let planner = Planner {
+                engine: self,
+                registry: &registry,
+                access,
+                known: &known,
+                now,
             };
             if at % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
                 tokio::task::yield_now().await;
             }
             let one = planner
-                .one(draft, resolved, newest, &|| documents(at))
+                .one(draft, resolved, newest, &document)
                 .and_then(|planned| unique(&mut identities, planned));
             planned.push(one);
         }
         Ok(planned)
+    }
+
+    /// What a decision about the document of a draft depends on.
+    async fn known_of<'d>(
+        &self,
+        draft: &Draft<'_>,
+        resolved: &Resolved,
+        document: &(dyn Fn() -> Result<Cow<'d, Doc>, Error> + Sync),
+        access: &Access,
+    ) -> Result<Known, Error> {
+        let needs = self.needs_known(draft.kind, access);
+        let (true, Some(id), false) = (needs, resolved.id(), draft.verb == Verb::Delete) else {
+            return Ok(Known::default());
+        };
+        // What is wrong with it comes up when it is planned.
+        let Ok(doc) = document() else {
+            return Ok(Known::default());
+        };
+        let subject = Subject {
+            kind: draft.kind,
+            id,
+            updated: 0,
+            doc: &doc,
+        };
+        self.known(subject, access, true).await
     }
 
     /// Commits what was planned with search parameters of a generation.
@@ -191,7 +224,13 @@ impl Engine {
             .iter()
             .map(|write| format!("{}/{}", write.kind, write.id))
             .collect();
-        match self.store.commit(commit, access).await {
+        // Guards are conditions, and see what a search sees.
+        let access = access.to(Right::Search);
+        let committed = self.store.commit(commit, &access).await;
+        if keys.iter().any(|key| key.starts_with("Consent/")) {
+            self.consent_changes.fetch_add(1, Ordering::AcqRel);
+        }
+        match committed {
             Ok(_) => Ok(Attempt::Done(done, parameters)),
             Err(StoreError::Conflict(write)) => {
                 let owner = owners.get(write).and_then(|at| drafts.get(*at));

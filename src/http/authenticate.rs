@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderMap, header, request::Parts};
 
-use super::{Server, failure::Failure};
+use super::{Server, client::ClientAddress, failure::Failure};
 use crate::{
     access::{Access, Caller, Identity},
     auth::{
@@ -13,9 +13,10 @@ use crate::{
     },
 };
 
-/// The address of the client, as the listener knows it.
-pub fn address(_parts: &Parts) -> Option<IpAddr> {
-    None
+/// The address of the client.
+pub fn address(parts: &Parts) -> Option<IpAddr> {
+    let ClientAddress(client) = parts.extensions.get()?;
+    Some(*client)
 }
 
 /// What the sender of a request may see and do. While the server is open: everything.
@@ -44,12 +45,15 @@ pub async fn access(server: &Server, parts: &Parts, request: &str) -> Result<Acc
 /// Who holds the token of a request.
 ///
 /// # Errors
-/// As [`access`]; 404 while the server is open, which has no authorization server.
+/// As [`access`]; 429 if client or user sends too much; 404 while the server is open, which has no authorization server.
 pub async fn admitted(server: &Server, parts: &Parts) -> Result<Arc<Admitted>, Failure> {
     let auth = server.settings.auth.as_ref().ok_or_else(Failure::is_open)?;
     let token = bearer(&parts.headers)?;
     match auth.admit(token, address(parts)).await {
-        Ok(admitted) => Ok(admitted),
+        Ok(admitted) => {
+            server.rates.check_caller(&admitted.identity)?;
+            Ok(admitted)
+        }
         Err(Refused::Invalid) => Err(Failure::bad_token()),
         Err(Refused::Failed(error)) => Err(error.into()),
     }

@@ -1,6 +1,6 @@
 //! What is refused by the head alone.
 
-use axum::http::{HeaderName, StatusCode, header, request::Parts};
+use axum::http::{HeaderName, Method, StatusCode, header, request::Parts};
 
 use super::{
     Server,
@@ -10,16 +10,31 @@ use super::{
     query::{self, Pairs},
 };
 
-/// Refuses heads that are too large or say two things at once, and pages in browsers that have no
-/// business here.
+/// Refuses addresses that send too much, heads that are too large or say two things at once, and
+/// pages in browsers that have no business here.
 ///
 /// # Errors
-/// 414, 431, 400, 421 and 403.
+/// 429, 405, 414, 431, 400, 421 and 403.
 pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    check_shape(server, parts)?;
+    check_sender(server, parts)
+}
+
+/// Refuses addresses that send too much, and heads that are too large or say two things at once.
+///
+/// # Errors
+/// 429, 405, 414, 431 and 400.
+pub fn check_shape(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    server.rates.check_address(parts)?;
+    if parts.method == Method::CONNECT {
+        // There is no path whose methods could be told.
+        return Err(Failure::method(
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        ));
+    }
     check_sizes(server, parts)?;
     host::check_one(parts.version, &parts.headers)?;
-    check_once(parts)?;
-    check_sender(server, parts)
+    check_once(parts)
 }
 
 /// Headers of which one value decides. If there were two, a proxy might go by one of them and
@@ -76,8 +91,9 @@ fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Pages in browsers that have no business here.
+/// Whoever passes by the proxies, and pages in browsers that have no business here.
 fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    server.settings.proxies.check(parts)?;
     if server.settings.open {
         server.hosts.check(parts)?;
     }
@@ -91,6 +107,7 @@ fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
     }
     Ok(())
 }
+
 /// Parameters that are wrong wherever they stand.
 pub fn check_controls(pairs: &Pairs) -> Result<(), Failure> {
     if pairs.iter().any(|(name, _)| name == "access_token") {

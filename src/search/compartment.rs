@@ -5,7 +5,10 @@ use resources::{
     model::{ResourceType, compartments},
 };
 
-use super::plan::{Clause, KeyRange};
+use super::{
+    granted::granted,
+    plan::{Clause, KeyRange},
+};
 use crate::access::{Access, Decision};
 
 /// The condition that `access` puts on resources of type `kind`; `None` if it puts none.
@@ -16,7 +19,7 @@ pub fn access_clause(access: &Access, kind: ResourceType, registry: &Registry) -
             kind: compartment,
             id,
         } => Some(membership(*compartment, id, kind, registry)),
-        Decision::Granted(_) => Some(Clause::Any(Vec::new())),
+        Decision::Granted(grants) => granted(grants, kind, access.rights()).clause.clone(),
     }
 }
 

@@ -107,6 +107,7 @@ pub fn matches(clause: &Clause, facts: &Facts<'_>, others: &impl Others) -> bool
         Clause::All(parts) => parts.iter().all(|part| matches(part, facts, others)),
         Clause::Any(parts) => parts.iter().any(|part| matches(part, facts, others)),
         Clause::Not(part) => !matches(part, facts, others),
+        Clause::Decided(part) => matches(part, facts, others),
         Clause::Keys { param, ranges } => {
             keys(facts.entries, *param).any(|key| ranges.iter().any(|range| range.holds(key)))
         }

@@ -3,6 +3,7 @@
 //! [`parse()`] reads names and values into a [`Query`]; [`Query::plan`] gives the conditions on
 //! index keys that the store runs, once terminology has answered [`Query::needs`].
 
+mod care;
 mod compare;
 mod compartment;
 mod compile;
@@ -12,12 +13,14 @@ mod encode;
 mod expression;
 mod fault;
 mod filter;
+mod granted;
 mod hops;
 pub mod matches;
 pub mod memory;
 mod near;
 mod number;
 mod parse;
+mod patients;
 pub mod plan;
 mod prefix;
 mod query;
@@ -36,6 +39,7 @@ mod words;
 pub use compartment::access_clause;
 pub use date::during;
 pub use encode::{condition, decode, encode};
+pub use granted::{About, Condition, Granted, granted};
 pub use parse::parse;
 pub use query::{Include, Need, Query, Request, Resolved, Scope, SearchLimits, Summary};
 pub use words::words;

@@ -74,6 +74,8 @@ pub enum Clause {
         /// What the source must satisfy.
         inner: Box<Clause>,
     },
+    /// A part of the access decision: its hops look at everything, as whoever decides must.
+    Decided(Box<Clause>),
     /// Full-text search: every word occurs (a word ending in `*` is a prefix).
     Text {
         /// Which text.
@@ -89,6 +91,11 @@ impl Clause {
         self.constant() == Some(true)
     }
 
+    /// True if it lets no resource pass, whatever is stored.
+    pub fn is_never(&self) -> bool {
+        self.constant() == Some(false)
+    }
+
     /// What the clause is for every resource, if that shows in its form.
     fn constant(&self) -> Option<bool> {
         match self {
@@ -102,6 +109,7 @@ impl Clause {
                 never.then_some(false)
             }
             Self::Not(part) => part.constant().map(|constant| !constant),
+            Self::Decided(part) => part.constant(),
             Self::Updated {
                 from: None,
                 to: None,

@@ -26,6 +26,7 @@ pub fn stored(clause: Clause, kind: ResourceType, registry: &Registry) -> Clause
             Clause::Any(each.collect())
         }
         Clause::Not(part) => Clause::Not(within(part, kind)),
+        Clause::Decided(part) => Clause::Decided(within(part, kind)),
         Clause::Keys { param, ranges } => match registry.home(kind, param) {
             Some(Home {
                 param: home,

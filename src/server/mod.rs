@@ -9,13 +9,13 @@ use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::watch,
-    task::{AbortHandle, JoinError, JoinHandle},
+    task::{AbortHandle, JoinError, JoinHandle, JoinSet},
 };
 
 use crate::{
     auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
-    config::{Config, ConfigError, without_password},
+    config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
@@ -55,6 +55,9 @@ pub enum StartError {
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
+    /// Certificate or key cannot be used.
+    #[error("{0}")]
+    Tls(#[from] http::TlsError),
     /// The authorization server cannot be opened.
     #[error("the authorization server cannot start: {0}")]
     Auth(#[from] AuthError),
@@ -106,9 +109,7 @@ pub async fn open(
     config: &Config,
     purpose: Purpose,
 ) -> Result<(Arc<Store>, Arc<Engine>), StartError> {
-    let base_url = config.http.base_url.clone();
-    let base_url =
-        base_url.unwrap_or_else(|| format!("http://{}{}", config.http.listen, http::BASE_PATH));
+    let base_url = config.http.base_url_at(config.http.listen, http::BASE_PATH);
     open_at(config, purpose, base_url).await
 }
 
@@ -140,22 +141,23 @@ pub struct Server {
     auth: Option<Arc<Auth>>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
+    /// Ends with the server.
+    _upkeep: JoinSet<()>,
 }
 
 impl Server {
     /// Opens the store and listens on both addresses.
     ///
     /// # Errors
-    /// The store cannot be opened, or an address is taken.
+    /// The configuration would expose it, the store cannot be opened, or an address is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        config.check()?;
+        let tls = tls(config)?.map(Arc::new);
         let fhir = listen(config.http.listen).await?;
         let admin = listen(config.http.admin_listen).await?;
         let address = local(&fhir, config.http.listen)?;
         let admin_address = local(&admin, config.http.admin_listen)?;
-        let base_url = match &config.http.base_url {
-            Some(base) => base.trim_end_matches('/').to_owned(),
-            None => format!("http://{address}{}", http::BASE_PATH),
-        };
+        let base_url = config.http.base_url_at(address, http::BASE_PATH);
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
@@ -171,18 +173,29 @@ impl Server {
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
             explain: config.http.open,
+            proxies: proxies(&config.http),
         };
         let (stop, stopped) = watch::channel(false);
         let bounds = http::Connections::from(&config.limits);
-        let serve = |listener, router| {
+        let serve = |listener, tls, router| {
             let mut stopped = stopped.clone();
-            tokio::spawn(http::serve(listener, router, bounds.clone(), async move {
+            let stopped = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
-            }))
+            };
+            let bounds = bounds.clone();
+            tokio::spawn(http::serve_with(listener, tls, router, bounds, stopped))
         };
+        let mut upkeep = JoinSet::new();
+        if let Some(tls) = &tls {
+            upkeep.spawn(Arc::clone(tls).keep_current());
+        }
         let listeners = [
-            serve(fhir, http::router(Arc::clone(&engine), settings)),
-            serve(admin, http::admin_router(Arc::clone(&engine), metrics)),
+            serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
+            serve(
+                admin,
+                None,
+                http::admin_router(Arc::clone(&engine), metrics),
+            ),
         ];
         Ok(Self {
             base_url,
@@ -193,6 +206,7 @@ impl Server {
             auth,
             stop,
             listeners,
+            _upkeep: upkeep,
         })
     }
 
@@ -288,6 +302,33 @@ pub async fn close(store: Arc<Store>) {
         tokio::time::sleep(WAIT).await;
     }
     tracing::warn!("the store is still in use at shutdown; what was acknowledged is durable");
+}
+
+/// What the HTTP side has to know of the proxies in front.
+fn proxies(listeners: &config::Http) -> http::Proxies {
+    http::Proxies {
+        networks: listeners.proxies.clone(),
+        header: match listeners.client_header {
+            config::ClientHeader::XForwardedFor => http::ClientHeader::XForwardedFor,
+            config::ClientHeader::Forwarded => http::ClientHeader::Forwarded,
+        },
+        only: listeners.behind_proxy && listeners.tls.is_none(),
+    }
+}
+
+/// What the FHIR API's connections are secured with, if they are.
+///
+/// # Errors
+/// Certificate or key cannot be used.
+pub fn tls(config: &Config) -> Result<Option<http::Tls>, StartError> {
+    let Some(files) = config.http.tls.clone() else {
+        return Ok(None);
+    };
+    let files = http::TlsFiles {
+        certificate: files.certificate,
+        key: files.key,
+    };
+    Ok(Some(http::Tls::load(files)?))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -220,11 +220,21 @@ fn push_log_access(
     if view.is_unrestricted() {
         return Ok(());
     }
+    let mut open = Vec::new();
     sql.push(" AND (1=0");
     for kind in ResourceType::all() {
-        sql.push(&format!(" OR (r.type={}", kind.number()));
-        condition::push_access(sql, kind, "r.rid", view)?;
-        sql.push(")");
+        match view.clause(kind) {
+            None => open.push(kind.number().to_string()),
+            Some(clause) if clause.is_never() => {}
+            Some(clause) => {
+                sql.push(&format!(" OR (r.type={} AND ", kind.number()));
+                condition::push(sql, &clause, kind, "r.rid", view)?;
+                sql.push(")");
+            }
+        }
+    }
+    if !open.is_empty() {
+        sql.push(&format!(" OR r.type IN ({})", open.join(",")));
     }
     sql.push(")");
     Ok(())

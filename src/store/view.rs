@@ -1,13 +1,15 @@
 //! What a request may see, as conditions.
 
+use std::sync::Arc;
+
 use resources::{
     index::{ParamId, Registry},
     model::ResourceType,
 };
 
 use crate::{
-    access::Access,
-    search::{access_clause, plan::Clause, stored},
+    access::{Access, Decision},
+    search::{access_clause, granted, plan::Clause, stored},
 };
 
 /// An access decision together with what is needed to turn it into conditions.
@@ -25,10 +27,20 @@ impl View {
         }
     }
 
-    /// What a resource of this type must satisfy to be seen; `None` is no condition.
-    pub fn clause(&self, kind: ResourceType) -> Option<Clause> {
+    /// What a resource of this type must satisfy to be seen, in terms of stored rows; `None` is no
+    /// condition.
+    pub fn clause(&self, kind: ResourceType) -> Option<Arc<Clause>> {
+        if let Decision::Granted(grants) = self.access.decision() {
+            return granted(grants, kind, self.access.rights()).stored.clone();
+        }
         let clause = access_clause(&self.access, kind, &self.registry)?;
-        Some(self.stored(clause, kind))
+        Some(Arc::new(self.stored(clause, kind)))
+    }
+
+    /// The view of whoever decides: all.
+    pub fn whole(&self) -> Self {
+        let all = Access::system("a decision looks at whatever it depends on");
+        Self::new(&all, self.registry.clone())
     }
 
     /// A condition on resources of this type in terms of the rows that the index stores.

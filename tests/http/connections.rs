@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, routing::get};
+use axum::{Extension, Router, routing::get};
 use rotunda::{
-    http::{Connections, serve},
+    http::{Connections, PeerAddress, serve},
     limits::Limits,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -44,6 +44,31 @@ fn start(listener: TcpListener, change: impl FnOnce(&mut Connections)) -> Listen
         address,
         stop,
         running,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_carries_the_address_that_it_came_from() {
+    let told = async |Extension(PeerAddress(peer)): Extension<PeerAddress>| peer.to_string();
+    let router = Router::new().route("/", get(told));
+    for (bind, expected) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1")] {
+        let Ok(listener) = TcpListener::bind(bind).await else {
+            continue; // There is no IPv6 here.
+        };
+        let mut client = Client::connect(listener.local_addr().unwrap()).await;
+        let bounds = Connections::from(&Limits::default());
+        tokio::spawn(serve(
+            listener,
+            router.clone(),
+            bounds,
+            std::future::pending(),
+        ));
+        for _ in 0..2 {
+            let answer = client
+                .send("GET", "/", &[("X-Forwarded-For", "1.1.1.1")], b"")
+                .await;
+            assert_eq!(answer.text(), expected);
+        }
     }
 }
 

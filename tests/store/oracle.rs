@@ -50,6 +50,7 @@ impl World {
             Clause::All(parts) => parts.iter().all(|part| self.holds(thing, part)),
             Clause::Any(parts) => parts.iter().any(|part| self.holds(thing, part)),
             Clause::Not(part) => !self.holds(thing, part),
+            Clause::Decided(part) => self.holds(thing, part),
             Clause::Keys { param, ranges } => {
                 keys(*param).any(|key| ranges.iter().any(|range| is_in(key, range)))
             }

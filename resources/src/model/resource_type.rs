@@ -159,6 +159,10 @@ static NAMES: [&str; 146] = [
 impl ResourceType {
     /// `Appointment`
     pub const APPOINTMENT: Self = Self(5);
+    /// `AuditEvent`
+    pub const AUDIT_EVENT: Self = Self(7);
+    /// `Consent`
+    pub const CONSENT: Self = Self(29);
     /// `Binary`
     pub const BINARY: Self = Self(9);
     /// `Bundle`
@@ -260,6 +264,8 @@ mod tests {
         }
         assert_eq!(ResourceType::PATIENT.name(), "Patient");
         assert_eq!(ResourceType::SLOT.name(), "Slot");
+        assert_eq!(ResourceType::AUDIT_EVENT.name(), "AuditEvent");
+        assert_eq!(ResourceType::CONSENT.name(), "Consent");
         assert_eq!(ResourceType::from_name("patient"), None);
         assert_eq!(ResourceType::from_number(0), None);
     }

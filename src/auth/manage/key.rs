@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Made, Managed, Management, When, Wish,
-    form::{Form, wrong_name, wrong_network},
+    form::{Form, wrong_name},
     refuse,
 };
 use crate::auth::{
@@ -15,6 +15,7 @@ use crate::auth::{
     scope::{Level, ResourceScope},
     secret,
 };
+use crate::network::Network;
 
 /// What an administrator writes of an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub struct KeyDraft {
     /// See [`ApiKey::scopes`].
     pub scopes: Vec<String>,
     /// See [`ApiKey::addresses`].
-    pub addresses: Vec<String>,
+    pub addresses: Vec<Network>,
     /// See [`ApiKey::expires`].
     pub expires: Option<When>,
 }
@@ -97,9 +98,6 @@ fn check(draft: &KeyDraft) -> Result<(), AuthError> {
         .is_empty()
         .then_some("must not be empty: the key could do nothing");
     form.check("scopes", none);
-    form.each("addresses", &draft.addresses, |address| {
-        wrong_network(address)
-    });
     refuse(form.0)
 }
 

@@ -152,10 +152,10 @@ pub fn shown<T: Managed>(found: &Found<T>) -> Value {
 
 impl Management {
     /// What administrators do with these records.
-    pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(records: Records, passwords: Passwords, clock: Arc<dyn Clock>) -> Self {
         Self {
             records,
-            passwords: Passwords::default(),
+            passwords,
             clock,
         }
     }

@@ -9,7 +9,7 @@ use resources::{
 };
 
 use crate::{
-    access::Access,
+    access::{Access, Right},
     engine::{
         Engine,
         bundle_text::{BundleText, Mode},
@@ -75,8 +75,10 @@ impl Engine {
     ) -> Result<String, Error> {
         let Prepared { asked, own, cursor } = self.prepared_everything(request)?;
         let kind = request.kind;
+        let access = &access.to(Right::Search);
+        self.permit(kind, access)?;
         if let Some(id) = &request.id {
-            self.read(kind, id, access).await?;
+            self.read_seen(kind, id, access).await?;
         }
         let plan = self.everything_plan(request, &asked);
         let found = self.page(&plan, cursor, room, access).await?;

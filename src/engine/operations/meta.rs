@@ -9,7 +9,7 @@ use resources::{
 };
 
 use crate::{
-    access::Access,
+    access::{Access, Right},
     engine::{
         Engine,
         draft::parse,
@@ -145,6 +145,8 @@ impl Engine {
 
     /// Everything in use on these types.
     async fn collected(&self, types: Vec<ResourceType>, access: &Access) -> Result<String, Error> {
+        let access = &access.to(Right::Search);
+        self.permit_some(&types, access)?;
         let registry = self.registry();
         let used: BTreeSet<ParamId> = types
             .iter()

@@ -4,7 +4,11 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{super::Reply, PATH, Visit, json};
+use super::{
+    super::{Reply, failure::Failure},
+    PATH, Visit, json,
+};
+use crate::auth::keys::Algorithm;
 
 /// What of SMART App Launch the server does.
 const CAPABILITIES: [&str; 18] = [
@@ -76,6 +80,14 @@ pub fn openid_configuration(visit: &Visit<'_>) -> Reply {
             ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "fhirUser", "name"],
         "scopes_supported": scopes(),
     }))
+}
+
+/// The public halves of the server's keys (RFC 7517).
+///
+/// # Errors
+/// The store refuses.
+pub async fn keys(visit: &Visit<'_>, algorithm: Algorithm) -> Result<Reply, Failure> {
+    Ok(public(&visit.auth.public_keys(algorithm).await?))
 }
 
 fn scopes() -> Value {

@@ -1,19 +1,22 @@
 //! The authorization server over HTTP: what apps call (OAuth 2.0, OpenID Connect, SMART App
 //! Launch), and the pages that people see.
 
+mod authorize;
 mod cookie;
 mod discovery;
+mod endpoint;
+mod form;
 mod oauth_error;
+mod token;
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
 };
 
 use super::{BASE_PATH, Reply, Server, failure::Failure, head, load::Working};
 use crate::auth::Auth;
-
-use oauth_error::OAuthError;
+use endpoint::Endpoint;
 
 /// The path of the endpoints and pages.
 pub const PATH: &str = "/auth";
@@ -45,10 +48,16 @@ pub async fn answer(
     server: &Server,
     working: &Working<'_>,
     parts: &Parts,
-    _body: Body,
+    body: Body,
 ) -> Result<Reply, Failure> {
-    head::check(server, parts)?;
     let path = parts.uri.path();
+    let endpoint = Endpoint::of(path);
+    match endpoint {
+        // Nothing that a browser sends by itself counts there, so it does not matter whose page
+        // makes it do so.
+        Some(_) => head::check_shape(server, parts)?,
+        None => head::check(server, parts)?,
+    }
     let Some(auth) = &server.settings.auth else {
         return Err(Failure::is_open());
     };
@@ -58,13 +67,9 @@ pub async fn answer(
         working,
         parts,
     };
-    let is_get = matches!(parts.method, Method::GET | Method::HEAD);
-    match path.strip_prefix(BASE_PATH).unwrap_or(path) {
-        SMART_CONFIGURATION if is_get => Ok(discovery::smart_configuration(&visit)),
-        "/.well-known/openid-configuration" if is_get => {
-            Ok(discovery::openid_configuration(&visit))
-        }
-        _ => Err(Failure::new(
+    match endpoint {
+        Some(endpoint) => endpoint.answer(&visit, body).await,
+        None => Err(Failure::new(
             StatusCode::NOT_FOUND,
             "not-found",
             "The authorization server has nothing at this address.",

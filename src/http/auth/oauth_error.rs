@@ -5,24 +5,9 @@ use serde_json::json;
 
 use super::{super::Reply, json};
 
-/// What an app did wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OAuthError {
-    /// The code of the standard: `invalid_grant`.
-    pub error: &'static str,
-    /// A sentence that says what to do.
-    pub description: String,
-}
+pub use crate::auth::refusal::OAuthError;
 
 impl OAuthError {
-    /// An error with this code and sentence.
-    pub fn new(error: &'static str, description: impl Into<String>) -> Self {
-        Self {
-            error,
-            description: description.into(),
-        }
-    }
-
     /// As the answer of an endpoint: 401 for a client that is not who it says, else 400.
     pub fn reply(&self) -> Reply {
         let status = match self.error {
@@ -37,6 +22,9 @@ impl OAuthError {
         );
         let headers = reply.headers_mut();
         headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"rotunda\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);

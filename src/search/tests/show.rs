@@ -19,6 +19,7 @@ pub(super) fn show(clause: &Clause, registry: &Registry) -> String {
         Clause::All(parts) => format!("all({})", all(parts)),
         Clause::Any(parts) => format!("any({})", all(parts)),
         Clause::Not(part) => format!("not({})", show(part, registry)),
+        Clause::Decided(part) => format!("decided({})", show(part, registry)),
         Clause::Keys { param, ranges } => {
             let ranges: Vec<String> = ranges.iter().map(show_range).collect();
             format!("{} in {{{}}}", name(*param), ranges.join(", "))

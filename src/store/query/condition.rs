@@ -34,6 +34,7 @@ pub(crate) fn push(
             push(sql, part, kind, rid, view)?;
             sql.push(")");
         }
+        Clause::Decided(part) => push(sql, part, kind, rid, &view.whole())?,
         Clause::Keys { param, ranges } => push_keys(sql, param.0, ranges, rid),
         Clause::HasParam(param) => {
             let e = sql.alias('e');

@@ -32,6 +32,10 @@ pub(super) fn fold(clause: &Clause, kind: ResourceType) -> Clause {
             part if is_everything(&part) => nothing(),
             part => Clause::Not(Box::new(part)),
         },
+        Clause::Decided(part) => match fold(part, kind) {
+            part if is_nothing(&part) || is_everything(&part) => part,
+            part => Clause::Decided(Box::new(part)),
+        },
         Clause::Type(wanted) if *wanted == kind => everything(),
         Clause::Type(_) => nothing(),
         Clause::Keys { param, ranges } if ranges.is_empty() || is_of_other(*param, kind) => {
@@ -108,6 +112,16 @@ fn one_or(mut parts: Vec<Clause>, many: fn(Vec<Clause>) -> Clause) -> Clause {
     }
 }
 
+/// True if whatever satisfies `given` satisfies `clause`, as far as their forms show.
+pub(super) fn follows(clause: &Clause, given: &Clause) -> bool {
+    match (clause, given) {
+        _ if clause == given => true,
+        (_, Clause::Any(given)) => given.iter().all(|given| follows(clause, given)),
+        (Clause::Any(parts), _) => parts.contains(given),
+        _ => false,
+    }
+}
+
 /// The parts of a conjunction.
 pub(super) fn parts(clause: Clause) -> Vec<Clause> {
     match clause {
@@ -119,6 +133,23 @@ pub(super) fn parts(clause: Clause) -> Vec<Clause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_from_something_shows_in_its_form() {
+        let is = |id: &str| Clause::Ids(vec![id.to_owned()]);
+        let any = |ids: &[&str]| Clause::Any(ids.iter().map(|id| is(id)).collect());
+        for (clause, given, expected) in [
+            (is("a"), is("a"), true),
+            (is("a"), is("b"), false),
+            (any(&["a", "b"]), is("b"), true),
+            (any(&["a", "b"]), any(&["b", "a"]), true),
+            (any(&["a", "b"]), any(&["b", "c"]), false),
+            (is("a"), any(&["a", "b"]), false),
+            (any(&["a", "b"]), Clause::All(vec![]), false),
+        ] {
+            assert_eq!(follows(&clause, &given), expected, "{clause:?} {given:?}");
+        }
+    }
 
     #[test]
     fn what_the_type_decides_disappears() {

@@ -49,9 +49,9 @@ pub(super) struct Scope<'v> {
 impl<'v> Scope<'v> {
     /// `None` if nothing of the type can match.
     pub fn new(kind: ResourceType, filter: &Clause, view: &'v View, cap: usize) -> Option<Self> {
-        let filter = view.stored(fold::fold(filter, kind), kind);
-        let mut all = vec![filter];
-        all.extend(view.clause(kind));
+        let filter = fold::fold(filter, kind);
+        let mut all = unasked(&filter, kind, view);
+        all.push(view.stored(filter, kind));
         let folded = fold::fold(&Clause::All(all), kind);
         if fold::is_nothing(&folded) {
             return None;
@@ -288,6 +288,20 @@ impl<'v> Scope<'v> {
     }
 }
 
+/// What the view asks that does not follow from the filter: whoever sees one patient's resources
+/// and asks for those of this patient is asked no more.
+fn unasked(filter: &Clause, kind: ResourceType, view: &View) -> Vec<Clause> {
+    let Some(seen) = view.clause(kind) else {
+        return Vec::new();
+    };
+    let mut seen = fold::parts(fold::fold(&seen, kind));
+    for part in fold::parts(filter.clone()) {
+        let part = fold::fold(&view.stored(part, kind), kind);
+        seen.retain(|seen| !fold::follows(seen, &part));
+    }
+    seen
+}
+
 /// True if all that the condition's [`sources`] give satisfies it.
 fn is_given_by_sources(part: &Clause) -> bool {
     match part {
@@ -348,6 +362,7 @@ fn cost(part: &Clause) -> usize {
         Clause::Keys { ranges, .. } if ranges.len() == 1 => 2,
         Clause::Keys { .. } | Clause::HasParam(_) | Clause::Updated { .. } => 3,
         Clause::Not(part) => cost(part) + 1,
+        Clause::Decided(part) => cost(part),
         Clause::All(parts) | Clause::Any(parts) => parts.iter().map(cost).sum::<usize>() + 1,
         Clause::Refers { inner, .. } | Clause::ReferredBy { inner, .. } => 8 + cost(inner),
         Clause::Text { .. } => 6,

@@ -73,6 +73,7 @@ pub(super) fn sources(clause: &Clause) -> Option<Vec<Source<'_>>> {
                 .collect(),
         ),
         Clause::Ids(ids) => Some(vec![Source::Ids(ids)]),
+        Clause::Decided(part) => sources(part),
         Clause::Updated { from, to } => Some(vec![Source::Updated {
             from: *from,
             to: *to,
