@@ -194,7 +194,11 @@ impl Management {
         }
     }
 
-    async fn hash(&self, password: &str) -> Result<String, AuthError> {
+    /// A password's hash.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] if too many wait for theirs.
+    pub async fn hash(&self, password: &str) -> Result<String, AuthError> {
         match self.passwords.hash(password).await {
             Ok(hash) => Ok(hash),
             Err(HashError::Failed(error)) => Err(error),
