@@ -165,6 +165,7 @@ async fn write_all(store: &Arc<Store>, writes: Vec<Vec<Write>>) -> Vec<Head> {
                     writes: writes.clone(),
                     guards: Vec::new(),
                     generation: None,
+                    audit: None,
                 };
                 heads.extend(store.commit(commit, &ALL).await.unwrap().heads);
             }

@@ -1,6 +1,7 @@
 //! Rotunda: a FHIR R4 and HL7 v2 interoperability server.
 
 pub mod access;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod clock;
@@ -10,6 +11,7 @@ pub mod fetch;
 pub mod http;
 pub mod import;
 pub mod limits;
+pub mod mail;
 pub mod network;
 pub mod search;
 pub mod server;

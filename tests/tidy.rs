@@ -10,24 +10,29 @@ use std::{
 /// Modules of the server, and which others each may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("access", &[]),
+    ("audit", &["access", "clock", "store"]),
     ("clock", &[]),
     ("limits", &[]),
     ("fetch", &[]),
+    ("mail", &[]),
     ("network", &[]),
     ("config", &["fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
-    ("engine", &["access", "clock", "limits", "search", "store"]),
+    (
+        "engine",
+        &["access", "audit", "clock", "limits", "search", "store"],
+    ),
     (
         "auth",
         &[
-            "access", "clock", "engine", "fetch", "limits", "network", "store",
+            "access", "audit", "clock", "engine", "fetch", "limits", "network", "store",
         ],
     ),
     (
         "http",
         &[
-            "access", "auth", "clock", "engine", "fetch", "limits", "network",
+            "access", "audit", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
         ],
     ),
     ("import", &["access", "engine", "store"]),

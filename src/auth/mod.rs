@@ -34,6 +34,7 @@ pub mod role;
 pub mod scope;
 pub mod sealed;
 pub mod secret;
+pub mod selection;
 pub mod session;
 pub mod throttle;
 pub mod totp;

@@ -2,9 +2,12 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
+
 use super::{Failure, Settings};
 use crate::{
-    config::without_password,
+    audit::{self, AnchorSigner},
+    config::{Config, without_password},
     engine::Engine,
     server::{self, Purpose},
     upkeep::{self, Rules},
@@ -58,8 +61,21 @@ pub async fn reindex(settings: Settings) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
-    let config = settings.begin()?;
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Check the audit instead: every row against its seal, every seal against the one before it,
+    /// the newest against the signed anchors
+    #[arg(long)]
+    audit: bool,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub async fn verify(arguments: Verify) -> Result<ExitCode, Failure> {
+    let config = arguments.settings.begin()?;
+    if arguments.audit {
+        return verify_audit(&config).await;
+    }
     let (store, engine) = server::open(&config, Purpose::Maintain).await?;
     let looked = upkeep::verify(&store, &rules(&engine), |sentence| println!("{sentence}")).await?;
     drop(engine);
@@ -69,6 +85,39 @@ pub async fn verify(settings: Settings) -> Result<ExitCode, Failure> {
         looked.resources, looked.different
     );
     Ok(if looked.different == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Looks through the audit. Anchors that are not there are a difference as soon as there is
+/// anything that they would be of.
+async fn verify_audit(config: &Config) -> Result<ExitCode, Failure> {
+    let url = config.store_url()?;
+    let (file, key) = (config.audit.anchors(&url), config.audit.anchor_key(&url));
+    let store = server::open_store(config, Purpose::Maintain).await?;
+    let mut missing = 0;
+    let signer = match file.exists() {
+        true => Some(AnchorSigner::open(&key)?),
+        false => None,
+    };
+    if signer.is_none() && store.last_audit_seal().await?.is_some() {
+        println!(
+            "there are no anchors at {}: whether newer rows were cut off cannot be told",
+            file.display()
+        );
+        missing = 1;
+    }
+    let anchors = signer.as_ref().map(|signer| (file.as_path(), signer));
+    let verified = audit::verify(&store, anchors, |sentence| println!("{sentence}")).await?;
+    store.close().await;
+    let different = verified.different + missing;
+    println!(
+        "{} rows of the audit verified ({} not sealed yet) with {} anchors, {different} differences",
+        verified.rows, verified.unsealed, verified.anchors
+    );
+    Ok(if different == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

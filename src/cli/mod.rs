@@ -43,8 +43,8 @@ enum Command {
     Migrate(Settings),
     /// Derive the search index anew
     Reindex(Settings),
-    /// Check heads, log and index against each other
-    Verify(Settings),
+    /// Check heads, log and index against each other, or the audit against its seals and anchors
+    Verify(maintenance::Verify),
     /// Users: list, add, change, remove, reset passwords, log out
     #[command(subcommand)]
     User(user::Command),
@@ -142,6 +142,7 @@ macro_rules! failure_from {
 
 failure_from!(
     std::io::Error,
+    crate::audit::AnchorError,
     crate::auth::AuthError,
     crate::engine::Error,
     crate::fetch::FetchError,
@@ -188,7 +189,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Export(arguments) => export::run(arguments).await,
         Command::Migrate(settings) => maintenance::migrate(settings).await,
         Command::Reindex(settings) => maintenance::reindex(settings).await,
-        Command::Verify(settings) => maintenance::verify(settings).await,
+        Command::Verify(arguments) => maintenance::verify(arguments).await,
         Command::User(command) => user::run(command).await,
         Command::Client(command) => client::run(command).await,
         Command::Key(command) => key::run(command).await,

@@ -8,6 +8,7 @@ use resources::{
 
 use super::{
     Engine,
+    audit::record::{history_asked, history_query, versions},
     bundle_text::BundleText,
     error::{Error, ErrorKind},
     operation::{HistoryRequest, HistoryScope},
@@ -50,6 +51,14 @@ pub(super) struct Prepared {
     own: String,
 }
 
+/// A page of versions.
+struct Versions {
+    asked: Asked,
+    entries: Vec<LogEntry>,
+    links: Vec<(&'static str, String)>,
+    total: Option<u64>,
+}
+
 impl Engine {
     /// A page of history, newest first, as the text of a Bundle.
     ///
@@ -71,6 +80,27 @@ impl Engine {
         room: usize,
         access: &Access,
     ) -> Result<String, Error> {
+        let found = self.versions(request, room, access).await;
+        if access.caller().is_some() {
+            let query = || history_query(request);
+            let asked = history_asked(&request.scope, &query);
+            let seen = found.as_ref().map(|found| versions(&found.entries));
+            let seen = seen
+                .as_ref()
+                .map(|seen| seen.iter())
+                .map_err(|error| *error);
+            self.record(access, asked, seen).await?;
+        }
+        let found = found?;
+        self.write_history(&found.entries, &found.links, found.total, &found.asked)
+    }
+
+    async fn versions(
+        &self,
+        request: &HistoryRequest,
+        room: usize,
+        access: &Access,
+    ) -> Result<Versions, Error> {
         let Prepared {
             asked,
             mut filter,
@@ -94,7 +124,12 @@ impl Engine {
             let token = self.tokens.seal(&own, &vid.to_be_bytes());
             links.push(("next", with_query(own, &format!("_page={token}"))));
         }
-        self.write_history(&entries, &links, total, &asked)
+        Ok(Versions {
+            asked,
+            entries,
+            links,
+            total,
+        })
     }
 
     /// The decision for what is asked: that of one resource is reading, any other is a search.

@@ -5,6 +5,7 @@
 //! what lost against somebody else.
 //! Reads are answered with stored texts as they are.
 
+mod audit;
 mod bundle;
 mod bundle_text;
 mod computed;
@@ -43,7 +44,7 @@ use std::sync::{
 
 use resources::index::Registry;
 
-use crate::{clock::Clock, search::SearchLimits, store::Store};
+use crate::{audit::Recorder, clock::Clock, search::SearchLimits, store::Store};
 use computed::Computed;
 use parameters::Parameters;
 use race::Queues;
@@ -72,6 +73,7 @@ pub struct Engine {
     computed: Arc<Computed>,
     parameters: Parameters,
     queues: Queues,
+    recorder: Arc<Recorder>,
     /// How often Consents were written here: they decide about access.
     consent_changes: AtomicU64,
     /// Itself, for work in the background.
@@ -92,6 +94,7 @@ impl Engine {
         let fresh = paging::new_key()?;
         let key = store.setting_or(TOKEN_KEY, &fresh).await?;
         let search_limits = search_limits(&settings);
+        let recorder = Recorder::start(Arc::clone(&store));
         let engine = Arc::new_cyclic(|me| Self {
             store,
             settings,
@@ -101,6 +104,7 @@ impl Engine {
             computed: Arc::new(Computed::new(vec![Box::new(definitions::Definitions)])),
             parameters: Parameters::default(),
             queues: Queues::default(),
+            recorder,
             consent_changes: AtomicU64::new(0),
             me: me.clone(),
         });

@@ -12,6 +12,7 @@ use resources::{
 
 use super::{
     Engine,
+    audit::check_writable,
     draft::{Draft, Verb, parse},
     error::{Error, ErrorKind},
     operation::{Done, DoneStatus, IfMatch, Resource},
@@ -71,7 +72,9 @@ impl Planner<'_> {
         newest: Newest,
         document: Document<'_, '_>,
     ) -> Result<Planned, Error> {
+        check_writable(draft.kind)?;
         self.check_seen(draft, resolved, &newest)?;
+        let before = self.before(resolved, &newest);
         let guard = resolved.guard().map(|clause| Guard {
             kind: draft.kind,
             clause: clause.clone(),
@@ -83,6 +86,7 @@ impl Planner<'_> {
             (Verb::Create, Resolved::Found(stored, _)) => Planned {
                 writes: Vec::new(),
                 guard: None,
+                audited: Vec::new(),
                 done: Done {
                     status: DoneStatus::Unchanged,
                     resource: Some(resource(stored)),
@@ -100,7 +104,21 @@ impl Planner<'_> {
             (Verb::Delete, _) => self.delete(draft, id_of(resolved)?, newest.seen())?,
         };
         planned.guard = guard;
+        if self.access.caller().is_some() {
+            planned.audited = self.engine.audit_items(draft, &planned, &before);
+        }
         Ok(planned)
+    }
+
+    /// What the audit must still know when it is replaced.
+    fn before(&self, resolved: &Resolved, newest: &Newest) -> Vec<Stored> {
+        match (self.access.caller(), resolved, newest) {
+            (None, ..) => Vec::new(),
+            // Texts are shared, not copied.
+            (_, Resolved::Several(several), _) => several.clone(),
+            (_, _, Newest::Seen(stored)) => vec![stored.clone()],
+            _ => Vec::new(),
+        }
     }
 
     /// Stands before all that looks at the newest version: with limited access there is one
@@ -241,6 +259,7 @@ impl Planner<'_> {
                 Ok(Planned {
                     writes: vec![write],
                     guard: None,
+                    audited: Vec::new(),
                     done,
                 })
             }
@@ -260,6 +279,7 @@ impl Planner<'_> {
             },
             writes,
             guard: None,
+            audited: Vec::new(),
         })
     }
 
@@ -310,6 +330,7 @@ impl Planner<'_> {
             return Ok(Planned {
                 writes: Vec::new(),
                 guard: None,
+                audited: Vec::new(),
                 done: Done {
                     status: DoneStatus::Unchanged,
                     resource: Some(resource(stored)),
@@ -376,6 +397,7 @@ impl Planner<'_> {
         Ok(Planned {
             writes: vec![write],
             guard: None,
+            audited: Vec::new(),
             done,
         })
     }
@@ -487,6 +509,7 @@ fn nothing_to_delete(resource: Option<Resource>) -> Planned {
     Planned {
         writes: Vec::new(),
         guard: None,
+        audited: Vec::new(),
         done: Done {
             status: DoneStatus::NothingToDelete,
             resource,

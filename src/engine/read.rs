@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     access::{Access, Right},
+    audit::Code,
     store::Change,
 };
 
@@ -19,6 +20,19 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Gone`].
     pub async fn read(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        access: &Access,
+    ) -> Result<Resource, Error> {
+        let found = self.look_at(kind, id, access).await;
+        self.record_read(access, Code::Read, (kind, id), &found)
+            .await?;
+        found
+    }
+
+    /// As [`Engine::read`], for work on a request that is recorded as a whole.
+    pub(super) async fn look_at(
         &self,
         kind: ResourceType,
         id: &str,
@@ -51,6 +65,20 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::NotFound`]; [`ErrorKind::Gone`] if the version is a deletion.
     pub async fn vread(
+        &self,
+        kind: ResourceType,
+        id: &str,
+        version: i64,
+        access: &Access,
+    ) -> Result<Resource, Error> {
+        let found = self.look_at_version(kind, id, version, access).await;
+        self.record_read(access, Code::Vread, (kind, id), &found)
+            .await?;
+        found
+    }
+
+    /// As [`Engine::vread`], for work on a request that is recorded as a whole.
+    pub(super) async fn look_at_version(
         &self,
         kind: ResourceType,
         id: &str,
@@ -124,6 +152,9 @@ impl Engine {
         id: &str,
         access: &Access,
     ) -> Result<Option<Resource>, Error> {
+        if kind == ResourceType::AUDIT_EVENT {
+            return self.read_event(id, access).await;
+        }
         if !self.is_computed(kind, id) {
             return Ok(None);
         }

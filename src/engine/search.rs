@@ -6,6 +6,7 @@ use resources::outcome::{Issue, Severity};
 
 use super::{
     Engine,
+    audit::record::{search_asked, search_query},
     bundle_text::{BundleText, Mode},
     computed::ComputedHit,
     cursor::Cursor,
@@ -64,6 +65,23 @@ impl Engine {
         room: usize,
         access: &Access,
     ) -> Result<String, Error> {
+        let found = self.searched(request, room, access).await;
+        let query = || search_query(&request.scope, &request.params);
+        let asked = search_asked(&request.scope, &query);
+        let seen = found
+            .as_ref()
+            .map(|(_, _, found, included)| found.hits.iter().chain(&included.resources));
+        self.record(access, asked, seen).await?;
+        let (query, own, found, included) = found?;
+        self.write_searchset(&query, &own, found, included)
+    }
+
+    async fn searched(
+        &self,
+        request: &SearchRequest,
+        room: usize,
+        access: &Access,
+    ) -> Result<(Query, String, Found, Included), Error> {
         let Prepared {
             query,
             plan,
@@ -79,7 +97,7 @@ impl Engine {
             self.included(&query.includes, &found.hits, room, access)
                 .await?
         };
-        self.write_searchset(&query, &own, found, included)
+        Ok((query, own, found, included))
     }
 
     /// Reads and compiles a search, and so finds all that is wrong with it.
@@ -165,6 +183,9 @@ impl Engine {
         room: usize,
         access: &Access,
     ) -> Result<Found, Error> {
+        if Self::is_of_events(plan) {
+            return self.event_page(plan, cursor, access).await;
+        }
         let computed = self.computed_hits(plan, access).await?;
         let stored = if cursor.stored_done && plan.total == TotalMode::None {
             Page::default()

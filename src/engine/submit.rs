@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     access::{Access, Right},
+    audit::Item,
     store::{Commit, Guard, StoreError, Stored, Write},
 };
 
@@ -35,6 +36,8 @@ pub struct Planned {
     pub guard: Option<Guard>,
     /// The answer, if the commit succeeds.
     pub done: Done,
+    /// What the audit is told of it.
+    pub audited: Vec<Item<'static>>,
 }
 
 /// How an attempt to commit ended.
@@ -87,6 +90,18 @@ impl Engine {
     }
 
     pub(super) async fn submit_drafts(
+        &self,
+        drafts: &[Draft<'_>],
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
+        let done = self.carry_out_drafts(drafts, access).await;
+        if let Err(error) = &done {
+            self.record_refused(access, drafts, error).await?;
+        }
+        done
+    }
+
+    async fn carry_out_drafts(
         &self,
         drafts: &[Draft<'_>],
         access: &Access,
@@ -206,6 +221,7 @@ impl Engine {
         let mut owners = Vec::with_capacity(planned.len());
         let mut guarded = Vec::new();
         let mut done = Vec::with_capacity(planned.len());
+        let mut audited = Vec::new();
         for (at, one) in planned.into_iter().enumerate() {
             owners.extend(one.writes.iter().map(|_| at));
             commit.writes.extend(one.writes);
@@ -213,11 +229,14 @@ impl Engine {
                 commit.guards.push(guard);
                 guarded.push(at);
             }
+            audited.extend(one.audited);
             done.push(one.done);
         }
         if commit.writes.is_empty() {
+            self.record_unchanged(access, audited).await?;
             return Ok(Attempt::Done(done, Changes::new()));
         }
+        commit.audit = self.audit_row(access, audited);
         let parameters = self.parameter_changes(&commit)?;
         let keys: Vec<String> = commit
             .writes

@@ -101,7 +101,7 @@ impl Engine {
     ) -> Result<Vec<(String, String)>, Error> {
         let mut shelf = Shelf::default();
         let set = if let Some(id) = name.strip_prefix("ValueSet/") {
-            let found = self.read(ResourceType::VALUE_SET, id, access).await;
+            let found = self.look_at(ResourceType::VALUE_SET, id, access).await;
             let found = found.map_err(|_| unknown(name))?;
             let doc = parse_body(found.kind, &found.id, &found.body)?;
             self.fill(&mut shelf, terminology::dependencies(doc.root()))

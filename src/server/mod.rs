@@ -1,8 +1,10 @@
 //! Configuration -> a running server: the one place that knows every module.
 
+mod audit;
 mod demo;
 mod identity;
 pub mod log;
+mod mail;
 mod risk;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -14,12 +16,14 @@ use tokio::{
 };
 
 use crate::{
+    audit::{AnchorError, Sealer},
     auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
+    mail::MailError,
     store::{self, Store, StoreError},
 };
 
@@ -56,6 +60,9 @@ pub enum StartError {
     /// The database failed after it was opened.
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),
+    /// The audit cannot be sealed or anchored.
+    #[error("{0}")]
+    Audit(#[from] AnchorError),
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
@@ -65,6 +72,9 @@ pub enum StartError {
     /// The authorization server cannot be opened.
     #[error("the authorization server cannot start: {0}")]
     Auth(#[from] AuthError),
+    /// Mail cannot be set up.
+    #[error("{0}")]
+    Mail(#[from] MailError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -143,6 +153,7 @@ pub struct Server {
     store: Arc<Store>,
     engine: Arc<Engine>,
     auth: Option<Arc<Auth>>,
+    sealer: Arc<Sealer>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
     /// Ends with the server.
@@ -165,6 +176,7 @@ impl Server {
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
+        let sealer = audit::start(config, &store)?;
         let auth = match config.http.open {
             true => None,
             false => Some(Arc::new(
@@ -173,6 +185,7 @@ impl Server {
         };
         let settings = http::Settings {
             auth: auth.clone(),
+            mailer: mail::start(config)?,
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
@@ -208,6 +221,7 @@ impl Server {
             store,
             engine,
             auth,
+            sealer,
             stop,
             listeners,
             _upkeep: upkeep,
@@ -287,6 +301,13 @@ impl Server {
                 finish.await;
             }
         }
+        if let Err(error) = self.engine.recorder().flush().await {
+            tracing::error!(%error, "the last events of the audit could not be written");
+        }
+        if let Err(error) = self.sealer.seal_all().await {
+            tracing::error!(%error, "the audit could not be sealed to its end");
+        }
+        drop(self.sealer);
         drop(self.auth);
         drop(self.engine);
         close(self.store).await;

@@ -3,6 +3,7 @@
 //! Two databases, one behaviour: what differs is how a commit is made (`sqlite`, `postgres`);
 //! what reads is written once, over [`session::Session`].
 
+mod audit;
 mod error;
 mod fulltext;
 mod generation;
@@ -31,6 +32,7 @@ use resources::{
     model::ResourceType,
 };
 
+pub use audit::{AuditRow, AuditSeal, NewAuditRow, SealWalk};
 pub use error::StoreError;
 pub use options::Options;
 pub use records::{Expect, Record, RecordChange};
@@ -38,7 +40,7 @@ pub use text::Unreadable;
 pub use types::*;
 
 use crate::{access::Access, search::plan::Plan};
-use postgres::Postgres;
+use postgres::{Log, Postgres};
 use sqlite::{Handle, Sqlite, now};
 use storage::Storage;
 use view::View;
@@ -282,8 +284,16 @@ impl Store {
             }
             Backend::Postgres(postgres) => {
                 let mut lease = postgres.read().await?;
-                let end = postgres.frontier(&mut lease, vid).await?;
-                postgres.timed(read::log_between(&mut lease, vid, end, limit).await)
+                let mut passed = vid;
+                loop {
+                    let end = postgres.frontier(Log::Versions, &mut lease, passed).await?;
+                    let found = read::log_between(&mut lease, vid, end, limit).await;
+                    // Positions of commits that were undone are passed over.
+                    match postgres.timed(found)? {
+                        none if none.is_empty() && end > passed => passed = end,
+                        found => return Ok(found),
+                    }
+                }
             }
         }
     }

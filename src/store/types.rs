@@ -6,7 +6,7 @@ use resources::{
     model::ResourceType,
 };
 
-use super::{error::StoreError, text::Unreadable};
+use super::{audit::NewAuditRow, error::StoreError, text::Unreadable};
 use crate::search::plan::{Clause, Position};
 
 /// The current state of a resource.
@@ -82,6 +82,8 @@ pub struct Commit {
     /// The generation of the search parameters that `add` and `remove` of the writes were
     /// computed with; `None` is not checked.
     pub generation: Option<i64>,
+    /// What the audit is to know of it, or of reads.
+    pub audit: Option<NewAuditRow>,
 }
 
 /// One new version.

@@ -30,6 +30,8 @@ macro_rules! on_both_databases {
 
 mod access;
 mod answers;
+mod audit;
+mod audit_chain;
 mod bundles;
 mod conditions;
 mod fixture;

@@ -85,6 +85,7 @@ pub async fn put(store: &Store, writes: Vec<Write>) -> Result<Committed, StoreEr
                 writes,
                 guards: Vec::new(),
                 generation: None,
+                audit: None,
             },
             &ALL,
         )

@@ -18,6 +18,7 @@ use crate::{
 const PATIENT: ResourceType = ResourceType::PATIENT;
 
 on_both_databases!(
+    a_follower_passes_over_positions_of_commits_that_were_undone,
     of_a_hundred_guarded_commits_one_happens,
     guards_that_share_a_key_exclude_each_other,
     guards_that_one_resource_satisfies_exclude_each_other,
@@ -61,6 +62,7 @@ async fn guarded(store: &Store, id: String, clause: Clause) -> Result<(), StoreE
                 writes,
                 guards,
                 generation: None,
+                audit: None,
             },
             &ALL,
         )
@@ -131,6 +133,7 @@ async fn a_guard_can_ask_for_the_one_resource_that_matches(Fixture { store, .. }
             matches,
         }],
         generation: None,
+        audit: None,
     };
     store
         .commit(attempt(Some(head.rid), "b"), &ALL)
@@ -236,6 +239,43 @@ async fn a_follower_sees_every_version_once_while_others_write(Fixture { store, 
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), WRITERS * EACH);
+}
+
+async fn a_follower_passes_over_positions_of_commits_that_were_undone(
+    Fixture { store, .. }: &Fixture,
+) {
+    let follow = async |after: i64, ids: &[&str]| {
+        let waiting = async {
+            loop {
+                let found = store.log_after(after, 7, &ALL).await.unwrap();
+                if found.len() == ids.len() {
+                    return found;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        let limit = std::time::Duration::from_secs(20);
+        let found = tokio::time::timeout(limit, waiting).await.unwrap();
+        let heads = found.iter().map(|version| &version.stored.head);
+        assert_eq!(heads.map(|head| head.id.as_str()).collect::<Vec<_>>(), ids);
+        found.last().map_or(after, |last| last.stored.head.vid)
+    };
+    let head = put_one(store, create(PATIENT, "p1", vec![])).await;
+    put_one(store, update(&head, vec![], vec![])).await;
+    let position = follow(0, &["p1", "p1"]).await;
+    // The commit takes a position, and is undone.
+    for _ in 0..3 {
+        put(store, vec![update(&head, vec![], vec![])])
+            .await
+            .unwrap_err();
+    }
+    // The follower looks when there is nothing but that.
+    for _ in 0..20 {
+        assert!(store.log_after(position, 7, &ALL).await.unwrap().is_empty());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    put_one(store, create(PATIENT, "p2", vec![])).await;
+    follow(position, &["p2"]).await;
 }
 
 async fn a_compartment_shows_what_belongs_to_it_and_nothing_else(Fixture { store, .. }: &Fixture) {

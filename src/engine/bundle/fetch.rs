@@ -186,11 +186,14 @@ impl Engine {
             ) => match coming {
                 Some((version, Change::Delete)) if asked == version => Err(Error::gone(kind, id)),
                 Some((version, _)) if asked == version => Ok(()),
-                _ => self.vread(kind, id, *asked, access).await.map(drop),
+                _ => self
+                    .look_at_version(kind, id, *asked, access)
+                    .await
+                    .map(drop),
             },
             (_, Some((_, Change::Delete))) => Err(Error::gone(kind, id)),
             (_, Some(_)) => Ok(()),
-            (_, None) => self.read(kind, id, access).await.map(drop),
+            (_, None) => self.look_at(kind, id, access).await.map(drop),
         }
     }
 

@@ -95,6 +95,19 @@ impl Engine {
         reads: &[&Entry<'_>],
         access: &Access,
     ) -> Result<Vec<Done>, Error> {
+        let done = self.carry_out_writes(writes, reads, access).await;
+        if let (Err(error), false) = (&done, writes.drafts.is_empty()) {
+            self.record_refused(access, &writes.drafts, error).await?;
+        }
+        done
+    }
+
+    async fn carry_out_writes(
+        &self,
+        writes: &Writes<'_>,
+        reads: &[&Entry<'_>],
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
         loop {
             let generation = self.parameters.known().generation;

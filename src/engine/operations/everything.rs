@@ -10,8 +10,10 @@ use resources::{
 
 use crate::{
     access::{Access, Right},
+    audit::Code,
     engine::{
         Engine,
+        audit::record::{self as audit, operation_query},
         bundle_text::{BundleText, Mode},
         cursor::Cursor,
         error::{Error, ErrorKind},
@@ -50,6 +52,18 @@ pub(in crate::engine) struct Prepared {
     cursor: Cursor,
 }
 
+/// A page of a record.
+struct Everything {
+    asked: Asked,
+    links: Vec<(&'static str, String)>,
+    hits: Vec<Resource>,
+    /// What they refer to.
+    around: Vec<Resource>,
+    total: Option<u64>,
+    /// Not all of that is here.
+    cut: bool,
+}
+
 impl Engine {
     /// `$everything`: a page of a patient's or an encounter's record, as the text of a Bundle:
     /// the resource itself and its compartment as matches, and what these refer to outside of it
@@ -73,27 +87,30 @@ impl Engine {
         room: usize,
         access: &Access,
     ) -> Result<String, Error> {
-        let Prepared { asked, own, cursor } = self.prepared_everything(request)?;
-        let kind = request.kind;
-        let access = &access.to(Right::Search);
-        self.permit(kind, access)?;
-        if let Some(id) = &request.id {
-            self.read_seen(kind, id, access).await?;
-        }
-        let plan = self.everything_plan(request, &asked);
-        let found = self.page(&plan, cursor, room, access).await?;
-        let room = room.saturating_sub(weight(&found.hits));
-        let (around, cut) = self.around(kind, &asked, &found.hits, room, access).await?;
-        let mut links = vec![("self", own.clone()), ("first", own.clone())];
-        if let Some(cursor) = &found.next {
-            let token = self.tokens.seal(&own, &cursor.write());
-            links.push(("next", with_query(own, &format!("_page={token}"))));
-        }
-        let length = found.hits.iter().chain(&around);
+        let found = self.everything_found(request, room, access).await;
+        let id = request.id.as_deref();
+        let query = || operation_query(request.kind, id, "everything", &request.params);
+        let asked = audit::Asked {
+            code: Code::Operation,
+            kind: Some(request.kind),
+            id: id.unwrap_or_default(),
+            query: Some(&query),
+        };
+        let seen = found.as_ref();
+        let seen = seen.map(|found| found.hits.iter().chain(&found.around));
+        self.record(access, asked, seen).await?;
+        let Everything {
+            asked,
+            links,
+            hits,
+            around,
+            total,
+            cut,
+        } = found?;
+        let length = hits.iter().chain(&around);
         let length = length.map(|hit| hit.body.len() + 200).sum();
-        let mut bundle =
-            BundleText::new("searchset", &links, found.total, self.clock.now(), length);
-        for (hits, mode) in [(&found.hits, Mode::Match), (&around, Mode::Include)] {
+        let mut bundle = BundleText::new("searchset", &links, total, self.clock.now(), length);
+        for (hits, mode) in [(&hits, Mode::Match), (&around, Mode::Include)] {
             for hit in hits {
                 let text = self.shown(hit, asked.part.as_ref())?;
                 bundle.hit(&self.settings.base_url, hit, &text, mode);
@@ -111,6 +128,38 @@ impl Engine {
             bundle.outcome(&warnings);
         }
         Ok(bundle.finish())
+    }
+
+    async fn everything_found(
+        &self,
+        request: &EverythingRequest,
+        room: usize,
+        access: &Access,
+    ) -> Result<Everything, Error> {
+        let Prepared { asked, own, cursor } = self.prepared_everything(request)?;
+        let kind = request.kind;
+        let access = &access.to(Right::Search);
+        self.permit(kind, access)?;
+        if let Some(id) = &request.id {
+            self.read_seen(kind, id, access).await?;
+        }
+        let plan = self.everything_plan(request, &asked);
+        let found = self.page(&plan, cursor, room, access).await?;
+        let room = room.saturating_sub(weight(&found.hits));
+        let (around, cut) = self.around(kind, &asked, &found.hits, room, access).await?;
+        let mut links = vec![("self", own.clone()), ("first", own.clone())];
+        if let Some(cursor) = &found.next {
+            let token = self.tokens.seal(&own, &cursor.write());
+            links.push(("next", with_query(own, &format!("_page={token}"))));
+        }
+        Ok(Everything {
+            asked,
+            links,
+            hits: found.hits,
+            around,
+            total: found.total,
+            cut,
+        })
     }
 
     /// Reads the request, and so finds all that is wrong with it, whatever is stored.

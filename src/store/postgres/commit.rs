@@ -12,6 +12,7 @@ use sqlx::{AssertSqlSafe, Row as _, postgres::PgArguments, query::Query};
 
 use super::{
     super::{
+        audit::NewAuditRow,
         error::StoreError,
         generation, hash, query,
         read::change_number,
@@ -250,6 +251,16 @@ async fn stale(
     }
 }
 
+/// The values of an audit row whose time is the argument `first`. As with positions in the log,
+/// the transaction has its number first.
+fn audited(first: usize) -> String {
+    format!(
+        "SELECT CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('audit_seq') END,
+                ${first}::bigint, ${}::bytea",
+        first + 1
+    )
+}
+
 /// The writes as columns.
 #[derive(Debug, Default)]
 struct Columns {
@@ -267,6 +278,7 @@ struct Columns {
     created: usize,
     deleted: usize,
     generation: Option<i64>,
+    audit: Option<NewAuditRow>,
 }
 
 #[derive(Debug, Default)]
@@ -288,6 +300,7 @@ impl Columns {
         let mut columns = Self {
             created,
             generation: commit.generation,
+            audit: commit.audit.clone(),
             ..Self::default()
         };
         for write in writes {
@@ -331,6 +344,11 @@ impl Columns {
     /// Writes everything or nothing; the positions in the log.
     async fn write(&self, lease: &mut Lease) -> Result<Vec<i64>, Refusal> {
         if self.rid.is_empty() {
+            if let Some(row) = &self.audit {
+                let text = format!("INSERT INTO audit (seq,ts,body) {}", audited(1));
+                let query = sqlx::query(AssertSqlSafe(text));
+                lease.query(query.bind(row.at).bind(&row.body)).await?;
+            }
             return Ok(Vec::new());
         }
         let rows = lease.query(self.statement()).await?;
@@ -401,6 +419,13 @@ impl Columns {
                 )
             });
         }
+        if self.audit.is_some() {
+            let values = audited(next);
+            next += 2;
+            text.push_str(&format!(
+                ", audited AS (INSERT INTO audit (seq,ts,body) {values})"
+            ));
+        }
         // Not the number expected: divides by zero, which undoes all.
         text.push_str(" SELECT vid FROM w WHERE 1/(CASE WHEN 1=1");
         if changed > 0 {
@@ -438,6 +463,9 @@ impl Columns {
                     .bind(&entries.key)
                     .bind(&entries.rid);
             }
+        }
+        if let Some(row) = &self.audit {
+            query = query.bind(row.at).bind(&row.body);
         }
         if changed > 0 {
             query = query.bind(changed as i64);

@@ -18,6 +18,25 @@ use super::{
     pool::Lease,
 };
 
+/// What is followed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Log {
+    /// The versions.
+    Versions,
+    /// The audit.
+    Audit,
+}
+
+impl Log {
+    /// What gives its positions.
+    const fn sequence(self) -> &'static str {
+        match self {
+            Self::Versions => "version_vid",
+            Self::Audit => "audit_seq",
+        }
+    }
+}
+
 /// What is known of the log's end.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Frontier {
@@ -28,6 +47,7 @@ pub(super) struct Frontier {
 }
 
 pub(super) async fn frontier(
+    log: Log,
     known: &Mutex<Frontier>,
     session: &mut Lease,
     after: i64,
@@ -38,11 +58,9 @@ pub(super) async fn frontier(
     }
     settle(session, &mut now).await?;
     if now.pending.is_none() {
-        let taken = number(
-            session,
-            "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM version_vid",
-        )
-        .await?;
+        let sequence = log.sequence();
+        let text = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}");
+        let taken = number(session, &text).await?;
         if taken > now.safe {
             let own = number(session, "SELECT pg_current_xact_id()::text::bigint").await?;
             now.pending = Some((taken, own));

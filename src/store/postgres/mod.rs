@@ -24,6 +24,7 @@ use super::{
 };
 use commit::{Guards, Numbers};
 use follow::Frontier;
+pub(super) use follow::Log;
 use pool::{Lease, Pool};
 
 /// An open PostgreSQL database.
@@ -32,7 +33,7 @@ pub(super) struct Postgres {
     pool: Arc<Pool>,
     numbers: Arc<Numbers>,
     guards: Arc<Guards>,
-    frontier: Mutex<Frontier>,
+    frontiers: [Mutex<Frontier>; 2],
     size: usize,
     millis: u64,
     cap: usize,
@@ -60,7 +61,7 @@ impl Postgres {
             pool,
             numbers: Arc::default(),
             guards: Arc::default(),
-            frontier: Mutex::default(),
+            frontiers: Default::default(),
             size: options.connections.max(1),
             millis: options.query_time.as_millis() as u64,
             cap: options.candidates,
@@ -134,9 +135,14 @@ impl Postgres {
         self.timed(done.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()))))
     }
 
-    /// Up to where the log will not change any more.
-    pub async fn frontier(&self, session: &mut Lease, after: i64) -> Result<i64, StoreError> {
-        follow::frontier(&self.frontier, session, after).await
+    /// Up to where a log will not change any more.
+    pub async fn frontier(
+        &self,
+        log: Log,
+        session: &mut Lease,
+        after: i64,
+    ) -> Result<i64, StoreError> {
+        follow::frontier(log, &self.frontiers[log as usize], session, after).await
     }
 
     /// Whether the server answers soon.
@@ -153,7 +159,7 @@ impl Postgres {
         lease.take_your_time();
         lease.run("SET statement_timeout = 0".to_owned()).await?;
         let mut done = Ok(());
-        for table in ["resource", "version", "entry"] {
+        for table in ["resource", "version", "entry", "audit"] {
             done = done.and(lease.run(format!("VACUUM (ANALYZE) {table}")).await);
         }
         lease.discard();

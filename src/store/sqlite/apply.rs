@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::{
     super::{
+        audit::NewAuditRow,
         error::StoreError,
         generation,
         options::Options,
@@ -120,6 +121,9 @@ impl Applier {
             })?;
             heads.push(head);
         }
+        if let Some(row) = &waiting.commit.audit {
+            audit(connection, row).map_err(failure)?;
+        }
         Ok(Committed { heads })
     }
 
@@ -214,6 +218,13 @@ fn put(connection: &Connection, write: &Write, head: &Head, text: &Text) -> rusq
         return Ok(());
     }
     change_entries(connection, head.rid, &write.remove, &write.add)
+}
+
+fn audit(connection: &Connection, row: &NewAuditRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO audit (ts, body) VALUES (?1,?2)")?
+        .execute((row.at, &row.body))?;
+    Ok(())
 }
 
 /// Takes index entries of a resource away and adds others.

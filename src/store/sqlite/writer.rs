@@ -110,7 +110,8 @@ impl Writer {
 
     pub async fn commit(&self, mut commit: Commit, view: View) -> Result<Committed, StoreError> {
         let size = commit.writes.iter().map(|write| write.body.len() + 512);
-        let size = size.sum();
+        let audit = commit.audit.as_ref().map_or(0, |row| row.body.len());
+        let size = size.sum::<usize>() + audit;
         // Here and not on the writer's thread, for which all others wait.
         let texts = commit.writes.iter_mut().map(|write| {
             let text = std::mem::take(&mut write.body);

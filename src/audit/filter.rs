@@ -1,0 +1,177 @@
+//! Which patients, agents, entities and codes a block of rows has: a Bloom filter, so that a
+//! search passes over the blocks without them. It never misses one that is there.
+//!
+//! The filters are stored: how a mark is made, and where its bits are, is frozen.
+
+use std::collections::HashSet;
+
+use resources::model::ResourceType;
+
+use super::event::{Event, Item};
+
+/// Bits for each mark, and how many of them are looked at: one in two thousand answers is a
+/// needless look into a block.
+const BITS: usize = 16;
+const LOOKS: u64 = 8;
+
+/// What a mark is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum About {
+    /// The search parameter `patient`.
+    Patient = 1,
+    /// `agent`
+    Agent,
+    /// `entity`
+    Entity,
+    /// `action`
+    Action,
+    /// `outcome`
+    Outcome,
+    /// `type`
+    Type,
+    /// `subtype`
+    Subtype,
+}
+
+/// What stands for one value of a search parameter.
+pub type Mark = u64;
+
+/// Of a reference to a resource of this server.
+pub fn reference(about: About, kind: ResourceType, id: &str) -> Mark {
+    mark(about, kind.number() as u64 + 1, id.as_bytes())
+}
+
+/// Of an identifier's value, whatever its system.
+pub fn identifier(about: About, value: &str) -> Mark {
+    mark(about, 0, value.as_bytes())
+}
+
+/// Of a code, whatever its system and case.
+pub fn code(about: About, code: &str) -> Mark {
+    mark(about, 0, code.to_ascii_lowercase().as_bytes())
+}
+
+fn mark(about: About, kind: u64, value: &[u8]) -> Mark {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| {
+        let hash = (hash ^ word).wrapping_mul(FACTOR);
+        hash ^ hash >> 29
+    };
+    let mut hash = mix(value.len() as u64, (about as u64) << 32 | kind);
+    let (words, rest) = value.as_chunks::<8>();
+    for word in words {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(mix(hash, u64::from_le_bytes(last)), FACTOR)
+}
+
+/// All marks of the AuditEvents that stand for one thing that was done, beside those of their
+/// patients: see [`patient`].
+pub fn marks(event: &Event<'_>, item: &Item<'_>, mut each: impl FnMut(About, Mark)) {
+    let identity = &event.identity;
+    let mut refer = |about, kind, id: &str| {
+        each(about, reference(about, kind, id));
+        if kind == ResourceType::PATIENT {
+            each(About::Patient, reference(About::Patient, kind, id));
+        }
+    };
+    if let Some((kind, id)) = identity.fhir_user.as_deref().and_then(split) {
+        refer(About::Agent, kind, id);
+    }
+    if let (Some(kind), false) = (item.kind, item.id.is_empty()) {
+        refer(About::Entity, kind, &item.id);
+    }
+    for name in [&identity.user, &identity.client].into_iter().flatten() {
+        each(About::Agent, identifier(About::Agent, name));
+    }
+    each(About::Entity, identifier(About::Entity, &event.request));
+    let shape = super::shape::of(item.code);
+    for (about, value) in [
+        (About::Action, shape.action),
+        (About::Outcome, event.outcome.code()),
+        (About::Type, shape.class.1),
+        (About::Subtype, shape.subtype.1),
+    ] {
+        each(about, code(about, value));
+    }
+}
+
+/// The marks of a patient in an AuditEvent.
+pub fn patient(id: &str) -> [(About, Mark); 2] {
+    [About::Patient, About::Entity]
+        .map(|about| (about, reference(about, ResourceType::PATIENT, id)))
+}
+
+/// A local reference as type and id.
+pub fn split(reference: &str) -> Option<(ResourceType, &str)> {
+    let (kind, id) = reference.split_once('/')?;
+    Some((ResourceType::from_name(kind)?, id))
+}
+
+/// A filter that has these marks.
+pub fn build(marks: &HashSet<Mark>) -> Vec<u8> {
+    let bytes = (marks.len() * BITS).div_ceil(8).max(8);
+    let mut filter = vec![0; bytes];
+    for mark in marks {
+        for place in places(*mark, bytes) {
+            filter[place / 8] |= 1 << (place % 8);
+        }
+    }
+    filter
+}
+
+/// False if the filter was made without the mark.
+pub fn may_have(filter: &[u8], mark: Mark) -> bool {
+    filter.is_empty()
+        || places(mark, filter.len()).all(|place| filter[place / 8] & 1 << (place % 8) != 0)
+}
+
+fn places(mark: Mark, bytes: usize) -> impl Iterator<Item = usize> {
+    let bits = bytes as u64 * 8;
+    let step = mark.rotate_left(32) | 1;
+    (0..LOOKS).map(move |look| (mark.wrapping_add(look.wrapping_mul(step)) % bits) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_what_it_was_made_with_and_little_else() {
+        let of =
+            |number: usize| reference(About::Patient, ResourceType::PATIENT, &number.to_string());
+        let marks: HashSet<Mark> = (0..3_000).map(of).collect();
+        let filter = build(&marks);
+        assert_eq!(filter.len(), 6_000);
+        assert!((0..3_000).all(|number| may_have(&filter, of(number))));
+        let wrong = (3_000..103_000)
+            .filter(|number| may_have(&filter, of(*number)))
+            .count();
+        assert!(wrong < 200, "{wrong}");
+        assert!(!may_have(&build(&HashSet::new()), of(1)));
+        assert!(may_have(&[], of(1)));
+    }
+
+    #[test]
+    fn marks_tell_parameters_types_and_lengths_apart() {
+        let marks = [
+            reference(About::Patient, ResourceType::PATIENT, "1"),
+            reference(About::Entity, ResourceType::PATIENT, "1"),
+            reference(About::Entity, ResourceType::VALUE_SET, "1"),
+            reference(About::Entity, ResourceType::PATIENT, "1\0"),
+            identifier(About::Agent, "1"),
+            code(About::Action, "1"),
+            identifier(About::Agent, "12345678"),
+            identifier(About::Agent, "123456780"),
+        ];
+        assert_eq!(HashSet::from(marks).len(), marks.len());
+        // It is stored.
+        assert_eq!(
+            marks[0],
+            reference(About::Patient, ResourceType::PATIENT, "1")
+        );
+    }
+}
