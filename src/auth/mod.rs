@@ -81,12 +81,12 @@ pub struct Auth {
     master: Arc<MasterKey>,
     keys: Keys,
     decisions: Decisions,
+    management: Management,
     passwords: Passwords,
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
     providers: Vec<Provider>,
-    management: Management,
 }
 
 /// The setting by which a master key is recognized.
@@ -116,16 +116,17 @@ impl Auth {
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
         let records = Records::new(store);
+        let passwords = Passwords::default();
         let auth = Self {
             settings,
-            management: Management::new(records.clone(), Arc::clone(&clock)),
+            management: Management::new(records.clone(), passwords.clone(), Arc::clone(&clock)),
             records,
             engine,
             clock,
             master: Arc::new(master),
             keys: Keys::default(),
             decisions: Decisions::default(),
-            passwords: Passwords::default(),
+            passwords,
             consents: Consents::default(),
             fetcher: None,
             fetched: Fetched::default(),

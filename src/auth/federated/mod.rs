@@ -201,7 +201,7 @@ impl Auth {
             Ok(identified) => identified,
             Err(trouble) => return Ok(failed(provider, &trouble)),
         };
-        let Some(user) = self.user_of(provider, &identified).await? else {
+        let Some(user) = self.user_at(provider, &identified).await? else {
             return Ok(Arrived::Stranger(provider.title.clone()));
         };
         let amr = vec!["fed".to_owned()];
