@@ -19,7 +19,7 @@ mod tests;
 
 pub use address::address;
 pub use auth::Auth;
-pub use http::{ClientHeader, Http};
+pub use http::{ClientHeader, Http, Tls};
 pub use read::Sources;
 
 /// Everything that can be set.

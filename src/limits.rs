@@ -64,6 +64,14 @@ pub struct Limits {
     pub requests: usize,
     /// Open connections. Each costs a file descriptor and some kilobytes.
     pub connections: usize,
+    /// Requests a second of one address (of one /64 network in IPv6), with a burst of ten seconds'
+    /// worth, whoever sends them; 0 is no limit. A hospital behind one address stays below. This
+    /// computer has no such limit.
+    pub address_requests_per_second: u32,
+    /// The same for an OAuth client or an API key. All users of an app are one client.
+    pub client_requests_per_second: u32,
+    /// The same for a user. A screen that loads a patient's chart sends a few hundred at once.
+    pub user_requests_per_second: u32,
     /// Milliseconds for the head of a request to arrive, and for a connection to be idle: slow
     /// senders hold none.
     pub header_ms: u64,
@@ -105,6 +113,9 @@ impl Default for Limits {
             expansion_codes: 10_000,
             requests: 512,
             connections: 2_048,
+            address_requests_per_second: 1_000,
+            client_requests_per_second: 5_000,
+            user_requests_per_second: 200,
             header_ms: 10_000,
             request_ms: 60_000,
             query_ms: 10_000,

@@ -213,6 +213,45 @@ fn an_address_that_is_taken_is_refused_with_advice() {
 }
 
 #[test]
+fn with_a_certificate_the_base_url_has_tls_and_without_its_file_there_is_no_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(folder.path().join("a.pem"), made.cert.pem()).unwrap();
+    fs::write(
+        folder.path().join("b.pem"),
+        made.signing_key.serialize_pem(),
+    )
+    .unwrap();
+    let command = |key: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rotunda"));
+        command
+            .args(["serve", "--open", "--listen", "127.0.0.1:0"])
+            .args(["--admin-listen", "127.0.0.1:0", "--store", "sqlite:a.db"])
+            .env(
+                "ROTUNDA__HTTP__TLS",
+                format!("{{ certificate = \"a.pem\", key = \"{key}\" }}"),
+            )
+            .current_dir(folder.path())
+            .stdout(Stdio::piped());
+        command
+    };
+    let output = command("missing.pem").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("http.tls.key: missing.pem: cannot be read"),
+        "{told}"
+    );
+    assert!(!folder.path().join("a.db").exists());
+    let mut server = command("b.pem").spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(server.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(line.contains("on https://127.0.0.1:"), "{line}");
+}
+
+#[test]
 fn an_address_that_others_reach_is_refused_without_tls_or_a_proxy() {
     let folder = tempfile::tempdir().unwrap();
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
@@ -223,7 +262,13 @@ fn an_address_that_others_reach_is_refused_without_tls_or_a_proxy() {
             .unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{told}");
-        for part in ["http.listen", listen, "without TLS", "behind_proxy = true"] {
+        for part in [
+            "http.listen",
+            listen,
+            "without TLS",
+            "[http.tls]",
+            "behind_proxy = true",
+        ] {
             assert!(told.contains(part), "{part} is not in {told}");
         }
         assert!(!folder.path().join("a.db").exists());

@@ -128,8 +128,10 @@ impl Grants {
         of: (ResourceType, Rights),
         make: impl FnOnce() -> T,
     ) -> Arc<T> {
-        let known = self.made.read().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get(&of).cloned();
+        let known = {
+            let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+            made.get(&of).cloned()
+        };
         if let Some(found) = known.and_then(|known| known.downcast().ok()) {
             return found;
         }

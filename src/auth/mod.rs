@@ -10,23 +10,31 @@
 mod assertion;
 pub mod authorize;
 pub mod bearer;
+pub mod brand;
 pub mod client;
 pub mod code;
 pub mod consent;
 pub mod credentials;
 pub mod decide;
 mod error;
+pub mod external;
+pub mod glass;
 pub mod grant;
+pub mod introspect;
 pub mod issue;
 mod jwks;
 mod jws;
 pub mod keys;
 pub mod launch;
+pub mod login;
+pub mod manage;
 pub mod parameters;
 pub mod password;
 pub mod records;
 pub mod refusal;
 pub mod request;
+pub mod reset;
+mod revoke;
 pub mod role;
 pub mod scope;
 pub mod sealed;
@@ -34,22 +42,27 @@ pub mod secret;
 pub mod session;
 pub mod throttle;
 pub mod totp;
+pub mod upkeep;
 pub mod user;
 
 use std::sync::Arc;
 
-pub use error::AuthError;
+pub use error::{AuthError, Problem};
 
 use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
+use brand::Brand;
 use consent::Consents;
+use external::External;
 use jwks::Fetched;
 use keys::Keys;
+use manage::Management;
+use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
 
 /// What an operator decides about the authorization server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// The issuer of OpenID Connect: the server's URL without path, or with the path before
     /// `/fhir`. The endpoints are under it, at `/auth/…`.
@@ -62,6 +75,10 @@ pub struct Settings {
     pub backend_token_seconds: u32,
     /// Days that a refresh token for `offline_access` lives after its last use.
     pub offline_days: u32,
+    /// The organization, as patient apps show it.
+    pub brand: Brand,
+    /// Other issuers whose tokens are taken.
+    pub external: Vec<External>,
 }
 
 /// The authorization server.
@@ -73,9 +90,11 @@ pub struct Auth {
     master: Arc<MasterKey>,
     keys: Keys,
     decisions: Decisions,
+    passwords: Passwords,
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
+    management: Management,
 }
 
 /// The setting by which a master key is recognized.
@@ -104,14 +123,17 @@ impl Auth {
         let check = master.seal(CHECK, b"rotunda")?;
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
+        let records = Records::new(store);
         let auth = Self {
             settings,
-            records: Records::new(store),
+            management: Management::new(records.clone(), Arc::clone(&clock)),
+            records,
             engine,
             clock,
             master: Arc::new(master),
             keys: Keys::default(),
             decisions: Decisions::default(),
+            passwords: Passwords::default(),
             consents: Consents::default(),
             fetcher: None,
             fetched: Fetched::default(),
@@ -137,6 +159,11 @@ impl Auth {
         &self.records
     }
 
+    /// What administrators do.
+    pub fn management(&self) -> &Management {
+        &self.management
+    }
+
     /// The engine, for what pages show of resources.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
@@ -149,6 +176,11 @@ impl Auth {
     /// The key that seals.
     pub fn master(&self) -> &MasterKey {
         &self.master
+    }
+
+    /// What makes and checks hashes of passwords.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
     }
 
     /// Milliseconds since 1970.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{Failure, Settings, check};
+use crate::{fetch::Fetcher, server};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -20,6 +21,8 @@ pub fn run(command: &Command) -> Result<ExitCode, Failure> {
             let config = settings.load()?;
             check(&config)?;
             config.store_url()?;
+            server::tls(&config)?;
+            Fetcher::new(&config.fetch)?;
             println!("the configuration is good");
         }
         Command::Print(settings) => print!("{}", settings.load()?.to_toml()),

@@ -1,10 +1,16 @@
 //! The command line: reads arguments, calls what does the work, prints what came of it.
 
+mod client;
 mod config;
 mod export;
 mod import;
+mod key;
 mod maintenance;
+mod office;
+mod role;
 mod serve;
+mod token;
+mod user;
 
 use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -38,6 +44,20 @@ enum Command {
     Reindex(Settings),
     /// Check heads, log and index against each other
     Verify(Settings),
+    /// Users: list, add, change, remove, reset passwords, log out
+    #[command(subcommand)]
+    User(user::Command),
+    /// SMART apps and backend services: list, register, change, remove; secrets and keys
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Fixed keys for engines that cannot do OAuth: list, make, rotate, remove
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Roles: what each gives, in the grammar of scopes
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Print a bearer token for scripts; list and revoke tokens
+    Token(token::Arguments),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -121,7 +141,9 @@ macro_rules! failure_from {
 
 failure_from!(
     std::io::Error,
+    crate::auth::AuthError,
     crate::engine::Error,
+    crate::fetch::FetchError,
     crate::import::ImportError,
     crate::store::StoreError,
     server::StartError
@@ -166,6 +188,11 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate(settings) => maintenance::migrate(settings).await,
         Command::Reindex(settings) => maintenance::reindex(settings).await,
         Command::Verify(settings) => maintenance::verify(settings).await,
+        Command::User(command) => user::run(command).await,
+        Command::Client(command) => client::run(command).await,
+        Command::Key(command) => key::run(command).await,
+        Command::Role(command) => role::run(command).await,
+        Command::Token(arguments) => token::run(arguments).await,
         Command::Config(command) => config::run(&command),
     }
 }

@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Settings, check};
 use crate::{
+    auth::manage::First,
     config::{Config, LogFormat, address, without_password},
     server::{self, Server},
 };
@@ -54,8 +55,10 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if arguments.demo {
         server.load_demo().await?;
     }
+    let first = server.first_administrator().await?;
     let store = without_password(&config.store_url()?);
     println!("{}", announcement(&server, &store, config.log.format));
+    tell(&server, first.as_ref(), config.log.format);
     let mut asked = async || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -68,7 +71,42 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The one line on stdout that says where the server is.
+/// What else whoever starts a server must know. The one-time password is written here only, once.
+fn tell(server: &Server, first: Option<&First>, format: LogFormat) {
+    let Some(auth) = server.auth() else {
+        return warn_of_open(server, format);
+    };
+    if format == LogFormat::Json {
+        if let Some(first) = first {
+            let line = serde_json::json!({
+                "first_start": { "login": first.login, "password": first.password },
+            });
+            println!("{line}");
+        }
+        return;
+    }
+    let issuer = &auth.settings().issuer;
+    println!("log in: {issuer}/auth/login");
+    println!("token for scripts: rotunda token --role administrator --ttl 1h");
+    if let Some(First { login, password }) = first {
+        println!(
+            "first start: log in as {login} with the one-time password {password}\n  \
+             (shown this once; if it is lost: rotunda user reset-password {login})"
+        );
+    }
+}
+
+fn warn_of_open(server: &Server, format: LogFormat) {
+    let address = server.address();
+    let sentence = "there is NO AUTHENTICATION (--open): every program and every user of this \
+                    computer reads and changes everything; for development only";
+    match format {
+        LogFormat::Text => eprintln!("WARNING: {address}: {sentence}"),
+        LogFormat::Json => tracing::warn!(%address, "{sentence}"),
+    }
+}
+
+/// The line on stdout that says where the server is.
 fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
     let fhir = server.base_url();
     let admin = server.admin_address();
@@ -91,6 +129,7 @@ fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
         }
         LogFormat::Json => serde_json::json!({
             "fhir": fhir,
+            "authentication": server.auth().is_some(),
             "listen": server.address().to_string(),
             "admin": admin.to_string(),
             "store": store,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::{brand::Brand, external::External};
+
 /// The authorization server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,11 @@ pub struct Auth {
     pub backend_token_seconds: u32,
     /// Days that a refresh token for `offline_access` lives after its last use.
     pub offline_days: u32,
+    /// The organization, as patient apps show it.
+    pub brand: Brand,
+    /// Issuers other than this server whose tokens are taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<External>,
 }
 
 impl Default for Auth {
@@ -33,6 +40,8 @@ impl Default for Auth {
             user_token_seconds: 900,
             backend_token_seconds: 300,
             offline_days: 100,
+            brand: Brand::default(),
+            external: Vec::new(),
         }
     }
 }
@@ -64,6 +73,8 @@ impl Auth {
         if self.offline_days == 0 {
             found.push(("offline_days", "must be at least 1"));
         }
+        found.extend(self.brand.problems());
+        found.extend(self.external.iter().flat_map(External::problems));
         found
     }
 }

@@ -1,6 +1,6 @@
 //! The listeners.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,8 @@ pub struct Http {
     /// Address of health and metrics; loopback only.
     #[serde(deserialize_with = "address::deserialize")]
     pub admin_listen: SocketAddr,
-    /// The base URL that clients see, if it is not `http://<listen>/fhir`; behind a proxy, for
-    /// instance `https://fhir.example.org/fhir`.
+    /// The base URL that clients see, if it is not `http://<listen>/fhir`, or `https://…` with
+    /// TLS; behind a proxy, for instance `https://fhir.example.org/fhir`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// Serve without authentication; refused on any address but loopback.
@@ -31,6 +31,19 @@ pub struct Http {
     pub proxies: Vec<Network>,
     /// The header in which the proxies name their client.
     pub client_header: ClientHeader,
+    /// TLS, by this server itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// Files for TLS. They are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM: the certificate, then those that lead to its authority.
+    pub certificate: PathBuf,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// The header in which proxies name their client.
@@ -55,6 +68,7 @@ impl Default for Http {
             behind_proxy: false,
             proxies: Vec::new(),
             client_header: ClientHeader::default(),
+            tls: None,
         }
     }
 }
@@ -111,11 +125,13 @@ impl Http {
                 "has a meaning only with behind_proxy = true; set that, or leave both out",
             );
         }
-        if !self.listen.ip().is_loopback() && !self.open && !self.behind_proxy {
+        let secured = self.tls.is_some() || self.behind_proxy;
+        if !self.listen.ip().is_loopback() && !self.open && !secured {
             let reason = format!(
                 "{} is reachable from other computers, and without TLS passwords, tokens and \
-                 health data would cross the network readable to all. If a proxy in front ends \
-                 TLS, set behind_proxy = true and proxies. Else listen on 127.0.0.1",
+                 health data would cross the network readable to all. Name certificate and key \
+                 in [http.tls]; or, if a proxy in front ends TLS, set behind_proxy = true and \
+                 proxies; or listen on 127.0.0.1",
                 self.listen
             );
             refuse("listen", &reason);
@@ -125,20 +141,35 @@ impl Http {
 
     fn base_url_problem(&self) -> Option<String> {
         let Some(url) = &self.base_url else {
-            return self.behind_proxy.then(|| {
-                "must be set behind a proxy, as in https://fhir.example.org/fhir: links and the \
-                 issuer of tokens begin with it, whatever a request says"
+            let nowhere = self.tls.is_some() && self.listen.ip().is_unspecified();
+            return (self.behind_proxy || nowhere).then(|| {
+                "must be set on such an address, as in https://fhir.example.org/fhir: links and \
+                 the issuer of tokens begin with it, whatever a request says"
                     .to_owned()
             });
         };
         if let Some(reason) = no_base(url) {
             return Some(reason.to_owned());
         }
-        let secure = url.starts_with("https://") || is_local(url);
-        (self.behind_proxy && !secure).then(|| {
+        if url.starts_with("https://") {
+            return None;
+        }
+        if self.tls.is_some() {
+            return Some("must begin with https://: the server has TLS".to_owned());
+        }
+        (self.behind_proxy && !is_local(url)).then(|| {
             "must begin with https://: what clients send to the proxy has to be encrypted too"
                 .to_owned()
         })
+    }
+
+    /// The base URL of a server that listens on `address`.
+    pub fn base_url_at(&self, address: SocketAddr, path: &str) -> String {
+        match &self.base_url {
+            Some(base) => base.trim_end_matches('/').to_owned(),
+            None if self.tls.is_some() => format!("https://{address}{path}"),
+            None => format!("http://{address}{path}"),
+        }
     }
 }
 

@@ -93,10 +93,11 @@ fn open_on_a_public_address_is_a_problem() {
 }
 
 #[test]
-fn a_listener_that_others_reach_has_a_declared_proxy_or_is_refused() {
+fn a_listener_that_others_reach_has_tls_or_a_declared_proxy_or_is_refused() {
     const PUBLIC: &str = "listen = \"0.0.0.0:8080\"\n";
     const PROXY: &str = "behind_proxy = true\nproxies = [\"10.0.0.7\", \"fd00::/64\"]\n";
     const URL: &str = "base_url = \"https://fhir.example.org/fhir\"\n";
+    const TLS: &str = "[http.tls]\ncertificate = \"a.pem\"\nkey = \"b.pem\"\n";
     for (lines, refused) in [
         (&[][..], &[][..]),
         (&[PUBLIC], &["http.listen"]),
@@ -122,6 +123,17 @@ fn a_listener_that_others_reach_has_a_declared_proxy_or_is_refused() {
         ),
         (&[PROXY, "base_url = \"http://localhost:8000/fhir\"\n"], &[]),
         (&[PROXY, URL, "open = true\n"], &["http.behind_proxy"]),
+        (&["listen = \"192.0.2.1:8443\"\n", TLS], &[]),
+        (&[PUBLIC, URL, TLS], &[]),
+        (&[PUBLIC, PROXY, URL, TLS], &[]),
+        (&[TLS], &[]),
+        (&["open = true\n", TLS], &[]),
+        (&[PUBLIC, TLS], &["http.base_url"]),
+        (&[PUBLIC, URL, "open = true\n", TLS], &["http.listen"]),
+        (
+            &["base_url = \"http://localhost/fhir\"\n", TLS],
+            &["http.base_url"],
+        ),
     ] {
         let config = read(&format!("[http]\n{}", lines.concat()), &[]).unwrap();
         let keys: Vec<_> = config.problems().into_iter().map(|(key, _)| key).collect();

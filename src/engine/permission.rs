@@ -176,7 +176,7 @@ impl Engine {
             updated: decisive.head.updated,
             doc: &doc,
         };
-        let known = self.known(subject, access).await?;
+        let known = self.known(subject, access, write).await?;
         Ok(self.allows(subject, &known, access, write))
     }
 
@@ -228,6 +228,7 @@ impl Engine {
         &self,
         subject: Subject<'_>,
         access: &Access,
+        write: bool,
     ) -> Result<Known, Error> {
         let mut known = Known::default();
         let Decision::Granted(grants) = access.decision() else {
@@ -239,7 +240,13 @@ impl Engine {
         {
             let shown = access.to_any(shown());
             let found = self.store.current(&[(kind, &id)], &shown).await?;
-            known.context = found.iter().flatten().any(|found| !found.head.deleted);
+            let found = found.into_iter().next().flatten();
+            known.context = match found.filter(|found| !found.head.deleted) {
+                Some(found) if kind != BINARY => {
+                    Box::pin(self.decide(&found, &shown, write)).await?
+                }
+                _ => false,
+            };
         }
         let mut patients = None;
         for rule in &granted.rules {

@@ -188,7 +188,7 @@ impl Engine {
             updated: 0,
             doc: &doc,
         };
-        self.known(subject, access).await
+        self.known(subject, access, true).await
     }
 
     /// Commits what was planned with search parameters of a generation.

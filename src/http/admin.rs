@@ -16,6 +16,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use super::{
     host::{self, Hosts},
     negotiate::Format,
+    protect,
 };
 use crate::engine::Engine;
 
@@ -77,10 +78,12 @@ pub fn admin_router(engine: Arc<Engine>, metrics: Option<Metrics>) -> Router {
 async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let checked = host::check_one(parts.version, &parts.headers).and_then(|()| hosts.check(&parts));
-    match checked {
+    let mut response = match checked {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(failure) => failure.reply(Format::default()).map(Body::from),
-    }
+    };
+    protect::apply(response.headers_mut(), false);
+    response
 }
 
 /// Ready means that the store answers and takes writes.

@@ -45,12 +45,15 @@ pub async fn access(server: &Server, parts: &Parts, request: &str) -> Result<Acc
 /// Who holds the token of a request.
 ///
 /// # Errors
-/// As [`access`]; 404 while the server is open, which has no authorization server.
+/// As [`access`]; 429 if client or user sends too much; 404 while the server is open, which has no authorization server.
 pub async fn admitted(server: &Server, parts: &Parts) -> Result<Arc<Admitted>, Failure> {
     let auth = server.settings.auth.as_ref().ok_or_else(Failure::is_open)?;
     let token = bearer(&parts.headers)?;
     match auth.admit(token, address(parts)).await {
-        Ok(admitted) => Ok(admitted),
+        Ok(admitted) => {
+            server.rates.check_caller(&admitted.identity)?;
+            Ok(admitted)
+        }
         Err(Refused::Invalid) => Err(Failure::bad_token()),
         Err(Refused::Failed(error)) => Err(error.into()),
     }
@@ -79,6 +82,7 @@ impl From<AuthError> for Failure {
             AuthError::Engine(error) => return error.into(),
             AuthError::Conflict => StatusCode::CONFLICT,
             AuthError::Unknown(..) => StatusCode::NOT_FOUND,
+            AuthError::Unfit(problems) => return Self::unfit(&problems),
             AuthError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             AuthError::NoRandomness | AuthError::Damaged(_) | AuthError::MasterKey(_) => {
                 tracing::error!(%error, "the authorization server failed");

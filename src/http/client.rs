@@ -134,6 +134,37 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn without_tls_only_the_proxies_and_this_computer_may_connect() {
+        let mut proxies = Proxies {
+            networks: vec!["10.0.0.0/8".parse().unwrap()],
+            header: ClientHeader::default(),
+            only: true,
+        };
+        let parts = |peer: &str| {
+            let mut parts = axum::http::Request::get("/")
+                .body(())
+                .unwrap()
+                .into_parts()
+                .0;
+            parts.extensions.insert(PeerAddress(peer.parse().unwrap()));
+            parts
+        };
+        for (peer, let_in) in [
+            ("10.0.0.1", true),
+            ("::ffff:10.0.0.1", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(proxies.check(&parts(peer)).is_ok(), let_in, "{peer}");
+        }
+        proxies.only = false;
+        assert!(proxies.check(&parts("192.0.2.1")).is_ok());
+    }
+
     fn client(peer: &str, header: ClientHeader, lines: &[(&'static str, &'static str)]) -> String {
         let proxies = Proxies {
             networks: ["10.0.0.0/8", "fd00::/8"]

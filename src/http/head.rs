@@ -1,6 +1,6 @@
 //! What is refused by the head alone.
 
-use axum::http::{HeaderName, StatusCode, header, request::Parts};
+use axum::http::{HeaderName, Method, StatusCode, header, request::Parts};
 
 use super::{
     Server,
@@ -10,21 +10,28 @@ use super::{
     query::{self, Pairs},
 };
 
-/// Refuses heads that are too large or say two things at once, and pages in browsers that have no
-/// business here.
+/// Refuses addresses that send too much, heads that are too large or say two things at once, and
+/// pages in browsers that have no business here.
 ///
 /// # Errors
-/// 414, 431, 400, 421 and 403.
+/// 429, 405, 414, 431, 400, 421 and 403.
 pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
     check_shape(server, parts)?;
     check_sender(server, parts)
 }
 
-/// Refuses heads that are too large or say two things at once.
+/// Refuses addresses that send too much, and heads that are too large or say two things at once.
 ///
 /// # Errors
-/// 414, 431 and 400.
+/// 429, 405, 414, 431 and 400.
 pub fn check_shape(server: &Server, parts: &Parts) -> Result<(), Failure> {
+    server.rates.check_address(parts)?;
+    if parts.method == Method::CONNECT {
+        // There is no path whose methods could be told.
+        return Err(Failure::method(
+            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        ));
+    }
     check_sizes(server, parts)?;
     host::check_one(parts.version, &parts.headers)?;
     check_once(parts)

@@ -20,12 +20,14 @@ mod files;
 mod head;
 mod headers;
 mod host;
+mod limit;
 mod load;
 mod manage;
 mod metadata;
 mod negotiate;
 mod observe;
 mod operation;
+mod protect;
 mod query;
 mod read;
 mod request_id;
@@ -33,6 +35,7 @@ mod search;
 mod serve;
 mod stall;
 mod target;
+mod tls;
 mod write;
 
 use std::{
@@ -53,7 +56,8 @@ use resources::{Doc, doc::Bounds};
 
 pub use admin::{Metrics, admin_router};
 pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
-pub use serve::{Connections, serve};
+pub use serve::{Connections, serve, serve_with};
+pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::{auth::Auth, engine::Engine};
 use compress::Coding;
@@ -96,13 +100,20 @@ struct Server {
     hosts: host::Hosts,
     ids: request_id::RequestIds,
     load: load::Load,
+    rates: limit::Rates,
     meters: Meters,
     metadata: metadata::Cache,
 }
 
 /// The FHIR API of `engine`, under [`BASE_PATH`].
 pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
+    let rates = match settings.open {
+        // Only this computer can reach it.
+        true => limit::Rates::default(),
+        false => limit::Rates::new(&engine.settings().limits),
+    };
     let server = Server {
+        rates,
         origins: cors::Origins::new(&settings.cors_origins, &engine.settings().base_url),
         hosts: host::Hosts::new(&engine.settings().base_url),
         engine,
@@ -207,20 +218,14 @@ async fn finish(
     }
     let headers = reply.headers_mut();
     headers.insert(X_REQUEST_ID, id.clone());
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+    let tls = server.engine.settings().base_url.starts_with("https://");
+    protect::apply(headers, tls);
     server.origins.apply(&parts.headers, headers);
     match Coding::wanted(&parts.headers) {
         Some(coding) => compress::apply(reply, coding).await,
         None => reply,
     }
 }
-
-/// Health data is for nobody's cache.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 fn make_pretty(reply: &mut Reply) {
     if !is_json(reply.headers()) {

@@ -17,14 +17,19 @@ use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     time::timeout,
 };
 use tower::Service;
 
-use super::{client::PeerAddress, files, stall::StallBound};
+use super::{
+    client::PeerAddress,
+    files,
+    stall::StallBound,
+    tls::{Handshakes, Tls},
+};
 use crate::limits::Limits;
 
 /// The bounds of a listener.
@@ -58,6 +63,8 @@ impl From<&Limits> for Connections {
 /// What the acceptor and all connections share.
 struct Shared {
     router: Router,
+    /// If the listener has TLS.
+    handshakes: Option<Handshakes>,
     http: http1::Builder,
     stall_time: Duration,
     open: AtomicUsize,
@@ -75,6 +82,17 @@ pub async fn serve(
     bounds: Connections,
     shutdown: impl Future<Output = ()>,
 ) -> usize {
+    serve_with(listener, None, router, bounds, shutdown).await
+}
+
+/// As [`serve`]; with TLS, if there is any.
+pub async fn serve_with(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    bounds: Connections,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
     let most = files::connections(bounds.most);
     let (stop, stopped) = watch::channel(false);
     let mut http = http1::Builder::new();
@@ -84,6 +102,7 @@ pub async fn serve(
         .max_buf_size(bounds.head_bytes.max(64 << 10));
     let shared = Arc::new(Shared {
         router,
+        handshakes: tls.map(Handshakes::new),
         http,
         stall_time: bounds.stall_time,
         open: AtomicUsize::new(0),
@@ -124,7 +143,7 @@ async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
                 let cut_off = out_of_time(shared.stop.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = connection(counted, stream, peer.ip()) => {}
+                        () = welcome(counted, stream, peer.ip()) => {}
                         () = cut_off => {}
                     }
                 });
@@ -175,7 +194,25 @@ struct Activity {
     refused: AtomicBool,
 }
 
-async fn connection(open: Open, stream: TcpStream, peer: IpAddr) {
+/// Secures the connection, if it has to be, and serves it.
+async fn welcome(open: Open, stream: TcpStream, peer: IpAddr) {
+    let Some(handshakes) = &open.0.handshakes else {
+        return connection(open, stream, peer).await;
+    };
+    let mut stop = open.0.stop.clone();
+    let secured = tokio::select! {
+        secured = handshakes.shake(stream) => secured,
+        _ = stop.wait_for(|stop| *stop) => None,
+    };
+    if let Some(stream) = secured {
+        connection(open, stream, peer).await;
+    }
+}
+
+async fn connection<S>(open: Open, stream: S, peer: IpAddr)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
     let shared = &open.0;
     let activity = Activity::default();
     let service = service_fn(|mut request: hyper::Request<Incoming>| {
@@ -231,21 +268,22 @@ async fn connection(open: Open, stream: TcpStream, peer: IpAddr) {
         closing = true;
         Pin::new(&mut http).graceful_shutdown();
     };
-    if ended.is_err() || (!closing && activity.refused.load(Ordering::Relaxed)) {
-        let stream = http.into_parts().io.into_inner().into_inner();
-        linger(stream).await;
-    }
+    let refused = activity.refused.load(Ordering::Relaxed);
+    let more_to_come = ended.is_err() || (!closing && refused);
+    let stream = http.into_parts().io.into_inner().into_inner();
+    farewell(stream, more_to_come).await;
 }
 
-/// Closes in such a way that a client that still sends gets the answer: without this, the kernel
-/// resets the connection, and the answer is lost on the way.
-async fn linger(mut stream: TcpStream) {
+/// Closes in such a way that the client knows that nothing was cut off, and that one that still
+/// sends gets the answer: without draining, the kernel resets the connection, and the answer is
+/// lost on the way.
+async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, more_to_come: bool) {
     const TIME: Duration = Duration::from_secs(1);
     const BYTES: usize = 4 << 20;
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let drain = async {
+    let close = async {
+        if stream.shutdown().await.is_err() || !more_to_come {
+            return;
+        }
         let mut waste = vec![0; 16 << 10];
         let mut drained = 0;
         while drained < BYTES {
@@ -255,5 +293,5 @@ async fn linger(mut stream: TcpStream) {
             }
         }
     };
-    let _ = timeout(TIME, drain).await;
+    let _ = timeout(TIME, close).await;
 }

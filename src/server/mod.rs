@@ -9,14 +9,15 @@ use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     sync::watch,
-    task::{AbortHandle, JoinError, JoinHandle},
+    task::{AbortHandle, JoinError, JoinHandle, JoinSet},
 };
 
 use crate::{
-    auth::{Auth, AuthError},
+    auth::{self, Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
+    fetch::FetchError,
     http,
     import::ImportError,
     store::{self, Store, StoreError},
@@ -33,6 +34,8 @@ pub enum Purpose {
     Migrate,
     /// Work on a store that is there: a mistyped address must not make another.
     Maintain,
+    /// Users, clients, roles and tokens, while a server may run on the store.
+    Manage,
 }
 
 /// Why a server could not start, run or stop.
@@ -53,9 +56,15 @@ pub enum StartError {
     /// The engine refuses what it finds in the store.
     #[error("{0}")]
     Engine(#[from] engine::Error),
+    /// Certificate or key cannot be used.
+    #[error("{0}")]
+    Tls(#[from] http::TlsError),
     /// The authorization server cannot be opened.
     #[error("the authorization server cannot start: {0}")]
     Auth(#[from] AuthError),
+    /// Nothing can be fetched from others.
+    #[error("the settings of fetch make no sense: {0}")]
+    Fetch(#[from] FetchError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -86,7 +95,8 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, Star
         connections: config.store.connections as usize,
         query_time: config.limits.query_time(),
         queue_commits: config.limits.commit_queue,
-        create: purpose != Purpose::Maintain,
+        create: !matches!(purpose, Purpose::Maintain | Purpose::Manage),
+        beside: purpose == Purpose::Manage,
         ..store::Options::default()
     };
     let url = config.store_url()?;
@@ -103,9 +113,7 @@ pub async fn open(
     config: &Config,
     purpose: Purpose,
 ) -> Result<(Arc<Store>, Arc<Engine>), StartError> {
-    let base_url = config.http.base_url.clone();
-    let base_url =
-        base_url.unwrap_or_else(|| format!("http://{}{}", config.http.listen, http::BASE_PATH));
+    let base_url = config.http.base_url_at(config.http.listen, http::BASE_PATH);
     open_at(config, purpose, base_url).await
 }
 
@@ -137,6 +145,8 @@ pub struct Server {
     auth: Option<Arc<Auth>>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
+    /// Ends with the server.
+    _upkeep: JoinSet<()>,
 }
 
 impl Server {
@@ -146,14 +156,12 @@ impl Server {
     /// The configuration would expose it, the store cannot be opened, or an address is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
+        let tls = tls(config)?.map(Arc::new);
         let fhir = listen(config.http.listen).await?;
         let admin = listen(config.http.admin_listen).await?;
         let address = local(&fhir, config.http.listen)?;
         let admin_address = local(&admin, config.http.admin_listen)?;
-        let base_url = match &config.http.base_url {
-            Some(base) => base.trim_end_matches('/').to_owned(),
-            None => format!("http://{address}{}", http::BASE_PATH),
-        };
+        let base_url = config.http.base_url_at(address, http::BASE_PATH);
         // A second server in the same process (in tests) keeps no metrics.
         let metrics = http::Metrics::install().ok();
         let (store, engine) = open_at(config, Purpose::Serve, base_url.clone()).await?;
@@ -173,15 +181,28 @@ impl Server {
         };
         let (stop, stopped) = watch::channel(false);
         let bounds = http::Connections::from(&config.limits);
-        let serve = |listener, router| {
+        let serve = |listener, tls, router| {
             let mut stopped = stopped.clone();
-            tokio::spawn(http::serve(listener, router, bounds.clone(), async move {
+            let stopped = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
-            }))
+            };
+            let bounds = bounds.clone();
+            tokio::spawn(http::serve_with(listener, tls, router, bounds, stopped))
         };
+        let mut upkeep = JoinSet::new();
+        if let Some(tls) = &tls {
+            upkeep.spawn(Arc::clone(tls).keep_current());
+        }
+        if let Some(auth) = &auth {
+            upkeep.spawn(auth::upkeep::tend(Arc::downgrade(auth)));
+        }
         let listeners = [
-            serve(fhir, http::router(Arc::clone(&engine), settings)),
-            serve(admin, http::admin_router(Arc::clone(&engine), metrics)),
+            serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
+            serve(
+                admin,
+                None,
+                http::admin_router(Arc::clone(&engine), metrics),
+            ),
         ];
         Ok(Self {
             base_url,
@@ -192,6 +213,7 @@ impl Server {
             auth,
             stop,
             listeners,
+            _upkeep: upkeep,
         })
     }
 
@@ -203,6 +225,18 @@ impl Server {
     /// The authorization server; none while the server is open.
     pub fn auth(&self) -> Option<&Arc<Auth>> {
         self.auth.as_ref()
+    }
+
+    /// Makes the first administrator if there is no user at all, and gives their one-time
+    /// password, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn first_administrator(&self) -> Result<Option<First>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(auth.management().first_administrator().await?),
+        }
     }
 
     /// Where the FHIR API listens.
@@ -285,8 +319,23 @@ fn proxies(listeners: &config::Http) -> http::Proxies {
             config::ClientHeader::XForwardedFor => http::ClientHeader::XForwardedFor,
             config::ClientHeader::Forwarded => http::ClientHeader::Forwarded,
         },
-        only: listeners.behind_proxy,
+        only: listeners.behind_proxy && listeners.tls.is_none(),
     }
+}
+
+/// What the FHIR API's connections are secured with, if they are.
+///
+/// # Errors
+/// Certificate or key cannot be used.
+pub fn tls(config: &Config) -> Result<Option<http::Tls>, StartError> {
+    let Some(files) = config.http.tls.clone() else {
+        return Ok(None);
+    };
+    let files = http::TlsFiles {
+        certificate: files.certificate,
+        key: files.key,
+    };
+    Ok(Some(http::Tls::load(files)?))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -33,6 +33,7 @@ mod answers;
 mod bundles;
 mod conditions;
 mod fixture;
+mod grants;
 mod minimal;
 mod operations;
 mod parameters;

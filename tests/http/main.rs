@@ -17,7 +17,9 @@ mod pattern;
 mod server;
 
 mod connections;
+mod hardening;
 mod hostile;
 mod operator;
 mod parameters;
 mod races;
+mod tls;
