@@ -49,7 +49,7 @@ impl Auth {
 
     /// The user whom a provider has identified; a new one, if it may make some. Somebody is known
     /// by issuer and subject only: an e-mail address at a provider proves nothing here.
-    pub(super) async fn user_of(
+    pub(super) async fn user_at(
         &self,
         provider: &Provider,
         who: &Identified,

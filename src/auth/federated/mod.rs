@@ -5,10 +5,12 @@
 mod identity;
 mod provider;
 
+use std::{pin::Pin, sync::Arc};
+
 use oauth2::{
-    AuthUrl, AuthorizationCode, Client as OAuthClient, ClientId, ClientSecret, CsrfToken,
-    ExtraTokenFields, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
-    StandardRevocableToken, StandardTokenResponse, TokenUrl,
+    AsyncHttpClient, AuthUrl, AuthorizationCode, Client as OAuthClient, ClientId, ClientSecret,
+    CsrfToken, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, Scope, StandardRevocableToken, StandardTokenResponse, TokenUrl,
     basic::{
         BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
         BasicTokenType,
@@ -22,6 +24,7 @@ use super::{
     records::{Changes, Kept},
     secret,
 };
+use crate::fetch::{FetchError, Fetcher};
 use identity::Identified;
 use provider::Metadata;
 pub use provider::Provider;
@@ -84,6 +87,18 @@ type Client = OAuthClient<
     StandardRevocableToken,
     BasicRevocationErrorResponse,
 >;
+
+/// The fetcher as the library wants it.
+struct Http(Arc<Fetcher>);
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = FetchError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, FetchError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.0.send(request))
+    }
+}
 
 /// Why a log-in at a provider did not work; for the log.
 type Trouble = String;
@@ -201,7 +216,7 @@ impl Auth {
             Ok(identified) => identified,
             Err(trouble) => return Ok(failed(provider, &trouble)),
         };
-        let Some(user) = self.user_of(provider, &identified).await? else {
+        let Some(user) = self.user_at(provider, &identified).await? else {
             return Ok(Arrived::Stranger(provider.title.clone()));
         };
         let amr = vec!["fed".to_owned()];
@@ -233,11 +248,11 @@ impl Auth {
             .open(VERIFIER, &journey.verifier)
             .map_err(told)?;
         let verifier = String::from_utf8(verifier).map_err(told)?;
-        let fetcher = self.fetcher.as_deref().ok_or("nothing is fetched here")?;
+        let fetcher = self.fetcher.clone().ok_or("nothing is fetched here")?;
         let answer = client
             .exchange_code(code)
             .set_pkce_verifier(PkceCodeVerifier::new(verifier))
-            .request_async(&|request: oauth2::HttpRequest| fetcher.send(request))
+            .request_async(&Http(fetcher))
             .await
             .map_err(|error| format!("it gives no token: {error}"))?;
         let token = answer.extra_fields().id_token.as_deref();
