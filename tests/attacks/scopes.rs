@@ -244,7 +244,7 @@ const MATRIX: &[(&str, &str)] = &[
     ("patient", "PLVDMCEKNA"),
     ("proxy", "PLVDMCEKNA"),
     ("doctor", "PLVDMCEKNAvlk"),
-    ("nurse", "PLVDMCEKNAbvl"),
+    ("nurse", "PLVDMCEKNAvl"),
     ("receptionist", "PCb"),
     ("laboratory", "PLDbl"),
     ("radiology", "Pb"),

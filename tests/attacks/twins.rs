@@ -102,6 +102,9 @@ const READS: &[Row] = &[
     ("CL-09", "everything", |k, id, _| {
         get(format!("{k}/{id}/$everything"))
     }),
+    ("AD-04", "who saw it", |k, id, _| {
+        get(format!("{k}/{id}/$access-report"))
+    }),
     ("CL-09", "validate what is stored", |k, id, _| {
         get(format!("{k}/{id}/$validate"))
     }),

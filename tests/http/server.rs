@@ -132,6 +132,7 @@ async fn authorization(engine: &Arc<Engine>, store: Arc<Store>) -> Auth {
         user_token_seconds: 3_600,
         backend_token_seconds: 300,
         offline_days: 90,
+        ..auth::Settings::default()
     };
     let clock = Arc::new(SystemClock::default());
     let folder = tempfile::tempdir().unwrap();
