@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("fetch", &[]),
     ("network", &[]),
-    ("config", &["fetch", "limits", "network"]),
+    ("config", &["auth", "fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
     ("engine", &["access", "clock", "limits", "search", "store"]),

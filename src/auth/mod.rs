@@ -28,6 +28,7 @@ pub mod keys;
 pub mod launch;
 pub mod login;
 pub mod manage;
+pub mod origins;
 pub mod parameters;
 pub mod password;
 pub mod records;
@@ -57,6 +58,7 @@ use external::External;
 use jwks::Fetched;
 use keys::Keys;
 use manage::Management;
+use origins::Origins;
 use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
@@ -94,6 +96,7 @@ pub struct Auth {
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
+    origins: Origins,
     management: Management,
 }
 
@@ -137,6 +140,7 @@ impl Auth {
             consents: Consents::default(),
             fetcher: None,
             fetched: Fetched::default(),
+            origins: Origins::default(),
         };
         auth.tend_keys().await?;
         Ok(auth)
