@@ -127,6 +127,10 @@ impl Auth {
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
         let records = Records::new(store);
+        let settings = Settings {
+            brand: settings.brand.or_server(&settings.issuer),
+            ..settings
+        };
         let auth = Self {
             settings,
             management: Management::new(records.clone(), Arc::clone(&clock)),

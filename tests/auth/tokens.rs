@@ -1,9 +1,9 @@
 //! The token endpoint: codes, refresh tokens, and what is no grant.
 
-use rotunda::{auth::records::Changes, clock::Clock as _};
+use rotunda::auth::records::Changes;
 use serde_json::Value;
 
-use crate::world::{CALLBACK, CHALLENGE, Database, SECRET, VERIFIER, World, with};
+use crate::world::{CHALLENGE, Database, SECRET, VERIFIER, World, with};
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name]
@@ -363,19 +363,19 @@ async fn refresh_tokens_rotate_never_widen_and_tell_of_their_theft() {
 #[tokio::test(flavor = "multi_thread")]
 async fn offline_access_lasts_for_months_and_online_access_for_the_session() {
     let world = World::new(Database::Sqlite).await;
-    let day = 86_400_000;
+    let days = |number: u32| (0..number).for_each(|_| world.clock.advance(86_400_000));
     let mut refresh = text(
         &world.tokens("offline_access patient/*.rs", "ann").await,
         "refresh_token",
     )
     .to_owned();
     for _ in 0..3 {
-        world.clock.advance(90 * day);
+        days(90);
         let answer = world.refresh("app", &refresh, &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         refresh = text(&answer.json(), "refresh_token").to_owned();
     }
-    world.clock.advance(101 * day);
+    days(101);
     assert_eq!(world.refresh("app", &refresh, &[]).await.status, 400);
 
     let online = world.tokens("online_access patient/*.rs", "ann").await;
@@ -401,6 +401,5 @@ async fn offline_access_lasts_for_months_and_online_access_for_the_session() {
 
     let without = world.tokens("patient/*.rs", "ann").await;
     assert!(without.get("refresh_token").is_none());
-    assert!(world.clock.now() > 0 && !CALLBACK.is_empty());
     world.stop().await;
 }
