@@ -14,14 +14,16 @@ mod address;
 mod audit;
 mod auth;
 mod http;
+mod mail;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use address::address;
 pub use audit::Audit;
-pub use auth::Auth;
+pub use auth::{Auth, Oidc};
 pub use http::{ClientHeader, Http, Tls};
+pub use mail::Mail;
 pub use read::Sources;
 
 /// Everything that can be set.
@@ -36,6 +38,8 @@ pub struct Config {
     pub rest: Rest,
     /// The authorization server.
     pub auth: Auth,
+    /// Mail to users.
+    pub mail: Mail,
     /// The audit.
     pub audit: Audit,
     /// What is written to stderr.
@@ -218,6 +222,9 @@ impl Config {
         }
         if let Some(reason) = self.auth.issuer.as_deref().and_then(http::no_base) {
             found.push(("auth.issuer".to_owned(), reason.to_owned()));
+        }
+        for (key, reason) in self.mail.problems() {
+            found.push((format!("mail.{key}"), reason.to_owned()));
         }
         for (key, reason) in self.auth.problems() {
             found.push((format!("auth.{key}"), reason.to_owned()));

@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod http;
 pub mod import;
 pub mod limits;
+pub mod mail;
 pub mod network;
 pub mod search;
 pub mod server;

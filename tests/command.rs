@@ -29,7 +29,10 @@ fn stderr(output: &Output) -> String {
 fn serving_is_refused_where_it_would_be_unsafe() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, reason) in [
-        (&["serve"][..], "add --open"),
+        (
+            &["serve", "--listen", "0.0.0.0:0"][..],
+            "http.listen 0.0.0.0:0 is reachable from other computers",
+        ),
         (
             &["serve", "--open", "--listen", "0.0.0.0:0"],
             "http.listen must be a loopback address",

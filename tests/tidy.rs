@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("limits", &[]),
     ("fetch", &[]),
+    ("mail", &[]),
     ("network", &[]),
     ("config", &["fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
@@ -31,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "access", "audit", "auth", "clock", "engine", "fetch", "limits", "network",
+            "access", "audit", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
         ],
     ),
     ("import", &["access", "engine", "store"]),

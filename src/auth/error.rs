@@ -27,7 +27,36 @@ pub enum AuthError {
     /// What an administrator or user gave does not fit; a sentence that says what to do.
     #[error("{0}")]
     Invalid(String),
+    /// What an administrator wrote does not fit, element by element.
+    #[error("{}", sentences(.0))]
+    Unfit(Vec<Problem>),
     /// The master key is missing or is not the one that sealed what the store holds.
     #[error("{0}")]
     MasterKey(String),
+}
+
+/// What does not fit of what an administrator wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `redirect_uris[0]`.
+    pub element: String,
+    /// What is wrong, and what to do.
+    pub reason: String,
+}
+
+impl Problem {
+    /// A problem of one element.
+    pub fn new(element: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            element: element.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+fn sentences(problems: &[Problem]) -> String {
+    let lines = problems
+        .iter()
+        .map(|one| format!("{}: {}", one.element, one.reason));
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -16,6 +16,7 @@ pub mod consent;
 pub mod credentials;
 pub mod decide;
 mod error;
+pub mod federated;
 pub mod grant;
 pub mod issue;
 mod jwks;
@@ -23,6 +24,7 @@ mod jws;
 pub mod keys;
 pub mod launch;
 pub mod login;
+pub mod manage;
 pub mod parameters;
 pub mod password;
 pub mod records;
@@ -33,6 +35,7 @@ pub mod role;
 pub mod scope;
 pub mod sealed;
 pub mod secret;
+pub mod selection;
 pub mod session;
 pub mod throttle;
 pub mod totp;
@@ -40,13 +43,15 @@ pub mod user;
 
 use std::sync::Arc;
 
-pub use error::AuthError;
+pub use error::{AuthError, Problem};
 
 use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
 use consent::Consents;
+use federated::Provider;
 use jwks::Fetched;
 use keys::Keys;
+use manage::Management;
 use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
@@ -76,10 +81,12 @@ pub struct Auth {
     master: Arc<MasterKey>,
     keys: Keys,
     decisions: Decisions,
+    management: Management,
     passwords: Passwords,
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
+    providers: Vec<Provider>,
 }
 
 /// The setting by which a master key is recognized.
@@ -108,18 +115,22 @@ impl Auth {
         let check = master.seal(CHECK, b"rotunda")?;
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
+        let records = Records::new(store);
+        let passwords = Passwords::default();
         let auth = Self {
             settings,
-            records: Records::new(store),
+            management: Management::new(records.clone(), passwords.clone(), Arc::clone(&clock)),
+            records,
             engine,
             clock,
             master: Arc::new(master),
             keys: Keys::default(),
             decisions: Decisions::default(),
-            passwords: Passwords::default(),
+            passwords,
             consents: Consents::default(),
             fetcher: None,
             fetched: Fetched::default(),
+            providers: Vec::new(),
         };
         auth.tend_keys().await?;
         Ok(auth)
@@ -132,6 +143,13 @@ impl Auth {
         self
     }
 
+    /// The same, with log-in through these providers.
+    #[must_use]
+    pub fn with_providers(mut self, providers: Vec<Provider>) -> Self {
+        self.providers = providers;
+        self
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -140,6 +158,11 @@ impl Auth {
     /// What is kept.
     pub fn records(&self) -> &Records {
         &self.records
+    }
+
+    /// What administrators do.
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// The engine, for what pages show of resources.

@@ -35,6 +35,23 @@ pub fn fresh_id() -> Result<String, AuthError> {
     Ok(hex(&random::<16>()?))
 }
 
+/// A new password of 100 bits that people can read off a screen: `k7mq2-…`, four groups of five.
+///
+/// # Errors
+/// The computer has no randomness.
+pub fn fresh_password() -> Result<String, AuthError> {
+    // Without i, l, o and u, as in Crockford's base 32.
+    const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let mut password = String::with_capacity(24);
+    for (at, byte) in random::<20>()?.into_iter().enumerate() {
+        if at > 0 && at % 5 == 0 {
+            password.push('-');
+        }
+        password.push(char::from(LETTERS[usize::from(byte & 31)]));
+    }
+    Ok(password)
+}
+
 /// What is kept of a secret of 256 bits: its SHA-256 in hexadecimal digits. There is nothing to
 /// guess, so there is nothing to slow down.
 pub fn hash(secret: &str) -> String {

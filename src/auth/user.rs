@@ -117,13 +117,20 @@ fn external_key(issuer: &str, subject: &str) -> String {
 /// # Errors
 /// [`AuthError::Invalid`] if the log-in name is taken or empty; the store refuses.
 pub async fn create(records: &Records, user: &User) -> Result<String, AuthError> {
-    check_login(&user.login)?;
     let id = secret::fresh_id()?;
-    let changes = Changes::new().create(&id, user)?.and(aliases(&id, user)?);
-    match records.commit(changes).await {
+    match records.commit(creation(&id, user)?).await {
         Err(AuthError::Conflict) => Err(taken(&user.login)),
         other => other.map(|()| id),
     }
+}
+
+/// What adds a user under an id that is new.
+///
+/// # Errors
+/// [`AuthError::Invalid`] if the log-in name is none.
+pub fn creation(id: &str, user: &User) -> Result<Changes, AuthError> {
+    check_login(&user.login)?;
+    Ok(Changes::new().create(id, user)?.and(aliases(id, user)?))
 }
 
 /// Changes a user as read, and what leads to it.
@@ -132,6 +139,19 @@ pub async fn create(records: &Records, user: &User) -> Result<String, AuthError>
 /// [`AuthError::Conflict`] if it has changed since, [`AuthError::Invalid`] if the new log-in name
 /// is taken; the store refuses.
 pub async fn replace(records: &Records, old: &User, found: &Found<User>) -> Result<(), AuthError> {
+    let changes = replacement(records, old, found).await?;
+    records.commit(changes).await
+}
+
+/// What changes a user as read, and what leads to it.
+///
+/// # Errors
+/// [`AuthError::Invalid`] if the new log-in name is taken; the store refuses.
+pub async fn replacement(
+    records: &Records,
+    old: &User,
+    found: &Found<User>,
+) -> Result<Changes, AuthError> {
     check_login(&found.value.login)?;
     let mut changes = Changes::new().replace(found)?;
     if login_key(&old.login) != login_key(&found.value.login)
@@ -144,7 +164,7 @@ pub async fn replace(records: &Records, old: &User, found: &Found<User>) -> Resu
             .and(without_aliases(old))
             .and(aliases(&found.id, &found.value)?);
     }
-    records.commit(changes).await
+    Ok(changes)
 }
 
 /// What removes a user. Sessions and grants go with them: see `session` and `grant`.

@@ -1,10 +1,17 @@
 //! The command line: reads arguments, calls what does the work, prints what came of it.
 
+mod announce;
+mod client;
 mod config;
 mod export;
 mod import;
+mod key;
 mod maintenance;
+mod office;
+mod role;
 mod serve;
+mod token;
+mod user;
 
 use std::{fmt, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -38,6 +45,20 @@ enum Command {
     Reindex(Settings),
     /// Check heads, log and index against each other, or the audit against its seals and anchors
     Verify(maintenance::Verify),
+    /// Users: list, add, change, remove, reset passwords, log out
+    #[command(subcommand)]
+    User(user::Command),
+    /// SMART apps and backend services: list, register, change, remove; secrets and keys
+    #[command(subcommand)]
+    Client(client::Command),
+    /// Fixed keys for engines that cannot do OAuth: list, make, rotate, remove
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Roles: what each gives, in the grammar of scopes
+    #[command(subcommand)]
+    Role(role::Command),
+    /// Print a bearer token for scripts; list and revoke tokens
+    Token(token::Arguments),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -122,6 +143,7 @@ macro_rules! failure_from {
 failure_from!(
     std::io::Error,
     crate::audit::AnchorError,
+    crate::auth::AuthError,
     crate::engine::Error,
     crate::fetch::FetchError,
     crate::import::ImportError,
@@ -168,6 +190,11 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate(settings) => maintenance::migrate(settings).await,
         Command::Reindex(settings) => maintenance::reindex(settings).await,
         Command::Verify(arguments) => maintenance::verify(arguments).await,
+        Command::User(command) => user::run(command).await,
+        Command::Client(command) => client::run(command).await,
+        Command::Key(command) => key::run(command).await,
+        Command::Role(command) => role::run(command).await,
+        Command::Token(arguments) => token::run(arguments).await,
         Command::Config(command) => config::run(&command),
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Settings, check};
+use super::{Failure, Settings, announce, check};
 use crate::{
     config::{Config, LogFormat, address, without_password},
     server::{self, Server},
@@ -40,8 +40,34 @@ impl Arguments {
         }
         config.http.open |= self.open;
         check(&config)?;
+        if self.demo && !is_for_this_computer(&config) {
+            return Err(Failure(
+                "--demo makes users and clients for whoever reads this screen, so it is for \
+                 loopback addresses only: take 127.0.0.1 for http.listen, and a base URL of this \
+                 computer or none"
+                    .to_owned(),
+            ));
+        }
         Ok(config)
     }
+}
+
+/// Whether nobody but this computer's users is meant to reach the server.
+fn is_for_this_computer(config: &Config) -> bool {
+    let base = config
+        .http
+        .base_url
+        .as_deref()
+        .unwrap_or("http://127.0.0.1");
+    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or_default();
+    let is_local = ["127.0.0.1", "[::1]", "localhost"]
+        .into_iter()
+        .any(|local| {
+            host.strip_prefix(local)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        });
+    is_local && config.http.listen.ip().is_loopback() && !config.http.behind_proxy
 }
 
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -54,8 +80,21 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     if arguments.demo {
         server.load_demo().await?;
     }
+    let first = server.first_administrator().await?;
+    let cast = match arguments.demo {
+        true => server.demo_cast().await?,
+        false => None,
+    };
     let store = without_password(&config.store_url()?);
     println!("{}", announcement(&server, &store, config.log.format));
+    announce::warn(&config);
+    announce::identity(&server, &store, config.log.format);
+    if let Some(first) = &first {
+        announce::first(first, config.log.format);
+    }
+    if let Some(cast) = &cast {
+        announce::cast(&server, cast, config.log.format);
+    }
     let mut asked = async || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -68,7 +107,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The one line on stdout that says where the server is.
+/// The line on stdout that says where the server is.
 fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
     let fhir = server.base_url();
     let admin = server.admin_address();
@@ -91,6 +130,7 @@ fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
         }
         LogFormat::Json => serde_json::json!({
             "fhir": fhir,
+            "authentication": server.auth().is_some(),
             "listen": server.address().to_string(),
             "admin": admin.to_string(),
             "store": store,

@@ -78,26 +78,31 @@ fn expect_json(headers: &HeaderMap) -> Result<(), FetchError> {
     }
 }
 
-/// How long a cache of our own may keep an answer (RFC 9111, section 5.2.2).
+/// How long a cache of our own may keep an answer, less the time that it has been in others (RFC
+/// 9111, sections 4.2.3 and 5.2.2).
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let values = headers.get_all(header::CACHE_CONTROL).into_iter();
     let directives = values
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim);
-    let mut shortest = None;
-    for directive in directives {
-        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-        let age = match name.trim().to_ascii_lowercase().as_str() {
-            "no-store" | "no-cache" => 0,
-            // What cannot be read is stale.
-            "max-age" => value.trim().trim_matches('"').parse().unwrap_or(0),
-            _ => continue,
-        };
-        let age = Duration::from_secs(age);
-        shortest = Some(shortest.map_or(age, |known: Duration| known.min(age)));
+        .flat_map(|value| value.split(','));
+    let shortest = directives.filter_map(seconds).min()?;
+    let age = headers.get(header::AGE).map_or(0, |age| {
+        // What cannot be read may be old.
+        let age = age.to_str().ok().and_then(|age| age.trim().parse().ok());
+        age.unwrap_or(u64::MAX)
+    });
+    Some(Duration::from_secs(shortest.saturating_sub(age)))
+}
+
+/// The seconds that one directive allows, if it says anything of that.
+fn seconds(directive: &str) -> Option<u64> {
+    let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+    match name.trim().to_ascii_lowercase().as_str() {
+        "no-store" | "no-cache" => Some(0),
+        // What cannot be read is stale.
+        "max-age" => Some(value.trim().trim_matches('"').parse().unwrap_or(0)),
+        _ => None,
     }
-    shortest
 }
 
 #[cfg(test)]
@@ -125,6 +130,15 @@ mod tests {
         ] {
             let found = max_age(&headers(header::CACHE_CONTROL, values));
             assert_eq!(found, expected.map(Duration::from_secs), "{values:?}");
+        }
+        for (age, expected) in [("0", 300), ("100", 200), ("301", 0), ("old", 0), ("-1", 0)] {
+            let mut headers = headers(header::CACHE_CONTROL, &["max-age=300"]);
+            headers.insert(header::AGE, header::HeaderValue::from_static(age));
+            assert_eq!(
+                max_age(&headers),
+                Some(Duration::from_secs(expected)),
+                "{age}"
+            );
         }
     }
 

@@ -106,6 +106,7 @@ impl From<AuthError> for Failure {
             AuthError::Engine(error) => return error.into(),
             AuthError::Conflict => StatusCode::CONFLICT,
             AuthError::Unknown(..) => StatusCode::NOT_FOUND,
+            AuthError::Unfit(problems) => return Self::unfit(&problems),
             AuthError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             AuthError::NoRandomness | AuthError::Damaged(_) | AuthError::MasterKey(_) => {
                 tracing::error!(%error, "the authorization server failed");

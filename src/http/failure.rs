@@ -10,7 +10,7 @@ use resources::{
 };
 
 use super::{Reply, negotiate::Format};
-use crate::engine::Error;
+use crate::{auth::Problem, engine::Error};
 
 /// Why a request is not answered as it wanted.
 #[derive(Debug)]
@@ -92,6 +92,18 @@ impl Failure {
             "not-found",
             "The server runs with --open: there is no authentication, and nothing to manage.",
         )
+    }
+
+    /// What an administrator wrote does not fit.
+    pub fn unfit(problems: &[Problem]) -> Self {
+        let issues = problems.iter().map(|one| {
+            Issue::error("invalid", format!("{}: {}", one.element, one.reason))
+                .at(one.element.clone())
+        });
+        Self {
+            issues: issues.collect(),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "")
+        }
     }
 
     /// A token that is not valid (any more).

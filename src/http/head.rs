@@ -20,12 +20,14 @@ pub fn check(server: &Server, parts: &Parts) -> Result<(), Failure> {
     check_sender(server, parts)
 }
 
-/// Refuses addresses that send too much, and heads that are too large or say two things at once.
+/// Refuses addresses that send too much or pass by the proxies, and heads that are too large or say
+/// two things at once.
 ///
 /// # Errors
-/// 429, 405, 414, 431 and 400.
+/// 429, 403, 405, 414, 431 and 400.
 pub fn check_shape(server: &Server, parts: &Parts) -> Result<(), Failure> {
     server.rates.check_address(parts)?;
+    server.settings.proxies.check(parts)?;
     if parts.method == Method::CONNECT {
         // There is no path whose methods could be told.
         return Err(Failure::method(
@@ -91,9 +93,8 @@ fn check_sizes(server: &Server, parts: &Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whoever passes by the proxies, and pages in browsers that have no business here.
+/// Pages in browsers that have no business here.
 fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
-    server.settings.proxies.check(parts)?;
     if server.settings.open {
         server.hosts.check(parts)?;
     }

@@ -36,13 +36,18 @@ struct Statement {
 }
 
 impl Cache {
-    fn current(&self, registry: Arc<Registry>, settings: &Settings, cors: bool) -> Arc<Statement> {
+    fn current(
+        &self,
+        registry: Arc<Registry>,
+        settings: &Settings,
+        security: &Security<'_>,
+    ) -> Arc<Statement> {
         if let Some(known) = &*self.0.load()
             && Arc::ptr_eq(&known.registry, &registry)
         {
             return known.clone();
         }
-        let text = statement(settings, &registry, cors);
+        let text = statement(settings, &registry, security);
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let fresh = Arc::new(Statement {
@@ -67,9 +72,16 @@ pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
             ));
         }
     }
-    let cors = !call.server.settings.cors_origins.is_empty();
+    let http = &call.server.settings;
+    let security = Security {
+        cors: !http.cors_origins.is_empty(),
+        issuer: http
+            .auth
+            .as_ref()
+            .map(|auth| auth.settings().issuer.as_str()),
+    };
     let cache = &call.server.metadata;
-    let known = cache.current(call.engine().registry(), settings, cors);
+    let known = cache.current(call.engine().registry(), settings, &security);
     if let Some(part) = part(call, &known.text)? {
         return Ok(call.ok(part));
     }
@@ -120,14 +132,49 @@ fn terminology(settings: &Settings) -> String {
     out
 }
 
-fn statement(settings: &Settings, registry: &Registry, cors: bool) -> String {
+/// How the server is protected.
+struct Security<'s> {
+    /// Pages of some other origins may call it.
+    cors: bool,
+    /// The authorization server; none while the server is open.
+    issuer: Option<&'s str>,
+}
+
+/// How to get a token: SMART's extension. SMART App Launch 2.2 prefers smart-configuration for it,
+/// but libraries such as Python's `fhirclient` read nothing else.
+fn write_security(out: &mut String, security: &Security<'_>) {
+    let _ = write!(out, r#""security":{{"#);
+    if let Some(issuer) = security.issuer {
+        out.push_str(
+            r#""extension":[{"url":"http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris","extension":["#,
+        );
+        for (at, name) in ["authorize", "token", "revoke", "introspect"]
+            .iter()
+            .enumerate()
+        {
+            let comma = if at > 0 { "," } else { "" };
+            let _ = write!(out, r#"{comma}{{"url":"{name}","valueUri":"#);
+            write_json_string(out, &format!("{issuer}/auth/{name}"));
+            out.push('}');
+        }
+        let _ = write!(out, r#"]}}],"cors":{}"#, security.cors);
+        out.push_str(
+            r#","service":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/restful-security-service","code":"SMART-on-FHIR"}],"text":"OAuth2 with SMART App Launch 2.2"}]"#,
+        );
+    } else {
+        let _ = write!(out, r#""cors":{}"#, security.cors);
+    }
+    out.push('}');
+}
+
+fn statement(settings: &Settings, registry: &Registry, security: &Security<'_>) -> String {
     let mut out = head("CapabilityStatement", settings);
     out.reserve(1 << 20);
     out.push_str(
-        r#","fhirVersion":"4.0.1","format":["application/fhir+json","json"],"patchFormat":["application/json-patch+json"],"rest":[{"mode":"server","security":{"cors":"#,
+        r#","fhirVersion":"4.0.1","format":["application/fhir+json","json"],"patchFormat":["application/json-patch+json"],"rest":[{"mode":"server","#,
     );
-    out.push_str(if cors { "true" } else { "false" });
-    out.push_str(r#"},"resource":["#);
+    write_security(&mut out, security);
+    out.push_str(r#","resource":["#);
     let reverse = ReverseIncludes::new(registry);
     for (i, kind) in ResourceType::all().enumerate() {
         if i > 0 {
@@ -327,7 +374,11 @@ mod tests {
 
     #[test]
     fn the_statement_is_json_and_lists_what_there_is() {
-        let text = statement(&Settings::default(), &Registry::builtin(), false);
+        let security = Security {
+            cors: false,
+            issuer: Some("https://a.example"),
+        };
+        let text = statement(&Settings::default(), &Registry::builtin(), &security);
         let doc = Doc::parse(text).unwrap();
         let rest = doc.root().get("rest").unwrap().items().next().unwrap();
         let resources = rest.get("resource").unwrap();

@@ -54,12 +54,12 @@ use axum::{
 use futures_util::FutureExt;
 use resources::{Doc, doc::Bounds};
 
-pub use admin::{Metrics, admin_router};
+pub use admin::{Health, Metrics, admin_router};
 pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
 pub use serve::{Connections, serve, serve_with};
 pub use tls::{Tls, TlsError, TlsFiles};
 
-use crate::{auth::Auth, engine::Engine};
+use crate::{auth::Auth, engine::Engine, mail::Mailer};
 use compress::Coding;
 use dispatch::Seen;
 use failure::Failure;
@@ -78,6 +78,8 @@ type Reply = axum::http::Response<Bytes>;
 pub struct Settings {
     /// Who is let in; without it the server is open to all.
     pub auth: Option<Arc<Auth>>,
+    /// Sends mail to users; without it, none is sent.
+    pub mailer: Option<Mailer>,
     /// Origins that browsers may call from; `*` is any.
     pub cors_origins: Vec<String>,
     /// Search parameters that are not known are ignored unless the client asks for

@@ -102,7 +102,7 @@ pub async fn serve_with(
         .max_buf_size(bounds.head_bytes.max(64 << 10));
     let shared = Arc::new(Shared {
         router,
-        handshakes: tls.map(Handshakes::new),
+        handshakes: tls.map(|tls| Handshakes::new(tls, most)),
         http,
         stall_time: bounds.stall_time,
         open: AtomicUsize::new(0),
@@ -277,7 +277,7 @@ where
 /// Closes in such a way that the client knows that nothing was cut off, and that one that still
 /// sends gets the answer: without draining, the kernel resets the connection, and the answer is
 /// lost on the way.
-async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, more_to_come: bool) {
+pub(super) async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, more_to_come: bool) {
     const TIME: Duration = Duration::from_secs(1);
     const BYTES: usize = 4 << 20;
     let close = async {

@@ -183,6 +183,10 @@ fn constraint(
     let mut parts = Vec::with_capacity(constraints.len());
     for (code, value) in constraints {
         let param = registry.param(kind, code)?;
+        // Of the parameters of all resources some are no rows of the index.
+        if code.starts_with('_') && !matches!(code.as_str(), "_security" | "_tag") {
+            return None;
+        }
         if !matches!(param.kind, Kind::Token | Kind::Reference | Kind::String) || value.is_empty() {
             return None;
         }

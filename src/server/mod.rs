@@ -2,8 +2,11 @@
 
 mod audit;
 mod demo;
+mod federated;
 mod identity;
 pub mod log;
+mod mail;
+mod risk;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -15,14 +18,18 @@ use tokio::{
 
 use crate::{
     audit::{AnchorError, Sealer},
-    auth::{Auth, AuthError},
+    auth::{Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     http,
     import::ImportError,
+    mail::MailError,
     store::{self, Store, StoreError},
 };
+
+pub use demo::identity::Cast;
+pub use risk::risks;
 
 /// What an engine is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +42,8 @@ pub enum Purpose {
     Migrate,
     /// Work on a store that is there: a mistyped address must not make another.
     Maintain,
+    /// Users, clients, roles and tokens, while a server may run on the store.
+    Manage,
 }
 
 /// Why a server could not start, run or stop.
@@ -64,6 +73,9 @@ pub enum StartError {
     /// The authorization server cannot be opened.
     #[error("the authorization server cannot start: {0}")]
     Auth(#[from] AuthError),
+    /// Mail cannot be set up.
+    #[error("{0}")]
+    Mail(#[from] MailError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -94,7 +106,8 @@ pub async fn open_store(config: &Config, purpose: Purpose) -> Result<Store, Star
         connections: config.store.connections as usize,
         query_time: config.limits.query_time(),
         queue_commits: config.limits.commit_queue,
-        create: purpose != Purpose::Maintain,
+        create: !matches!(purpose, Purpose::Maintain | Purpose::Manage),
+        beside: purpose == Purpose::Manage,
         ..store::Options::default()
     };
     let url = config.store_url()?;
@@ -173,6 +186,7 @@ impl Server {
         };
         let settings = http::Settings {
             auth: auth.clone(),
+            mailer: mail::start(config)?,
             cors_origins: config.http.cors_origins.clone(),
             lenient_search: config.rest.lenient_search,
             open: config.http.open,
@@ -198,7 +212,7 @@ impl Server {
             serve(
                 admin,
                 None,
-                http::admin_router(Arc::clone(&engine), metrics),
+                http::admin_router(Arc::clone(&engine), metrics, health(config)),
             ),
         ];
         Ok(Self {
@@ -225,6 +239,18 @@ impl Server {
         self.auth.as_ref()
     }
 
+    /// Makes the first administrator if there is no user at all, and gives their one-time
+    /// password, which is kept nowhere.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn first_administrator(&self) -> Result<Option<First>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(auth.management().first_administrator().await?),
+        }
+    }
+
     /// Where the FHIR API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -241,6 +267,18 @@ impl Server {
     /// The store refuses.
     pub async fn load_demo(&self) -> Result<(), StartError> {
         demo::load(&self.engine, &self.store).await
+    }
+
+    /// Makes the demo hospital's users and clients, or gives them new passwords, secrets and keys;
+    /// none while the server is open.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn demo_cast(&self) -> Result<Option<Cast>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(Some(demo::identity::cast(&self.engine, auth).await?)),
+        }
     }
 
     /// Takes no more requests, finishes those in flight, and closes the store. When `hurry` is
@@ -302,6 +340,20 @@ pub async fn close(store: Arc<Store>) {
         tokio::time::sleep(WAIT).await;
     }
     tracing::warn!("the store is still in use at shutdown; what was acknowledged is durable");
+}
+
+/// What `/health` says of the configuration.
+fn health(config: &Config) -> http::Health {
+    let is_sqlite = config
+        .store_url()
+        .is_ok_and(|url| url.starts_with("sqlite:"));
+    http::Health {
+        open: config.http.open,
+        tls: config.http.tls.is_some(),
+        behind_proxy: config.http.behind_proxy,
+        store: if is_sqlite { "sqlite" } else { "postgresql" },
+        warnings: risks(config),
+    }
 }
 
 /// What the HTTP side has to know of the proxies in front.

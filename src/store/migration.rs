@@ -41,6 +41,19 @@ pub(super) fn check_made(applied: &[i64], create: bool) -> Result<(), StoreError
     )))
 }
 
+/// Refuses a database that this release would have to migrate: another process may have it open.
+pub(super) fn check_current(dialect: Dialect, applied: &[i64]) -> Result<(), StoreError> {
+    check_made(applied, false)?;
+    match missing(dialect, applied)?.next() {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Open(
+            "its schema is of an older release; start this release's server on it, or run \
+             `rotunda migrate`"
+                .to_owned(),
+        )),
+    }
+}
+
 /// All steps, oldest first.
 pub(super) fn all(dialect: Dialect) -> &'static [Migration] {
     match dialect {

@@ -28,6 +28,9 @@ pub struct Options {
     pub checkpoint_pages: u32,
     /// A store that is not there is made; otherwise it is an error, and nothing is left behind.
     pub create: bool,
+    /// Another process may have it open. Settings and records may then be read and written, and
+    /// nothing else; the schema must be that of this release.
+    pub beside: bool,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Default for Options {
             reader_cache: 8 << 10,
             checkpoint_pages: 64_000,
             create: true,
+            beside: false,
         }
     }
 }

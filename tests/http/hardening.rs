@@ -210,6 +210,10 @@ async fn paths_that_can_be_read_in_two_ways_lead_nowhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn trace_and_connect_do_nothing_and_echo_nothing() {
     let server = server().await;
+    // HTTP/2 is not spoken, whoever begins with it.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let answer = send_raw(&server, preface).await;
+    assert!(answer.is_none_or(|answer| answer.status == 400));
     for target in [
         "/fhir/Patient/b",
         "/fhir",

@@ -199,10 +199,13 @@ async fn tls_1_0_and_1_1_are_refused() {
 async fn who_speaks_http_without_tls_is_told() {
     let authority = Authority::new();
     let address = started(&authority).await;
-    let mut client = Client::connect(address).await;
-    let answer = client.send("GET", "/", &[], b"").await;
-    assert_eq!(answer.status, 400);
-    assert!(answer.text().contains("https://"));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let asked = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(100_000));
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut told = String::new();
+    stream.read_to_string(&mut told).await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 400 "), "{told}");
+    assert!(told.contains("https://"), "{told}");
 }
 
 /// Asks over and over, on a connection that is kept and on new ones, until told to stop.

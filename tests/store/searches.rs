@@ -1,7 +1,11 @@
 //! The same searches over the demo hospital, on each database and in memory: the answers are the
 //! same.
 
-use std::{collections::BTreeSet, io::Read, sync::LazyLock};
+use std::{
+    collections::BTreeSet,
+    io::Read,
+    sync::{Arc, LazyLock},
+};
 
 use resources::{
     Doc,
@@ -9,7 +13,7 @@ use resources::{
     model::ResourceType,
 };
 use rotunda::{
-    access::Access,
+    access::{Access, Denial, Grants, Right, Rights, Rule},
     search::{
         Request, Resolved, Scope, SearchLimits, access_clause, decode,
         memory::{Item, MemoryIndex},
@@ -95,28 +99,67 @@ async fn load(store: &Store, items: &[(Item, Vec<Entry>)]) {
 
 async fn compare_all(store: &Store, memory: &MemoryIndex) {
     let mut empty = Vec::new();
-    for text in SEARCHES
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    let lines = SEARCHES.lines().map(str::trim);
+    for (at, text) in lines.filter(|line| !line.is_empty()).enumerate() {
         let plan = plan(text);
         let found = all_pages(store, memory, text, &plan, &ALL).await;
         if found.is_empty() {
             empty.push(text);
         }
-        for (kind, id) in [
-            ("Patient", "patient-01"),
-            ("Practitioner", "practitioner-07"),
-        ] {
-            let access = Access::compartment(ResourceType::from_name(kind).unwrap(), id.to_owned());
-            all_pages(store, memory, text, &plan, &access).await;
+        // Each search with one half of them or the other.
+        for access in limited().iter().skip(at % 2).step_by(2) {
+            all_pages(store, memory, text, &plan, access).await;
         }
     }
     assert!(
         empty.len() < 12,
         "these find nothing, so they prove little: {empty:#?}"
     );
+}
+
+/// Decisions that hide something.
+fn limited() -> Vec<Access> {
+    let kind = |name: &str| ResourceType::from_name(name).unwrap();
+    let all = || Rule {
+        kind: None,
+        rights: Rights::of(&[Right::Search]),
+        patients: Vec::new(),
+        constraints: Vec::new(),
+        carer: None,
+    };
+    let of = |id: &str| Rule {
+        patients: vec![id.to_owned()],
+        ..all()
+    };
+    let carer = Rule {
+        carer: Some("Practitioner/practitioner-07".to_owned()),
+        ..all()
+    };
+    let vital_signs = Rule {
+        kind: Some(kind("Observation")),
+        constraints: decode("category=vital-signs,laboratory"),
+        ..all()
+    };
+    let denial = |kinds: &[&str], query| Denial {
+        patient: "patient-02".to_owned(),
+        kinds: kinds.iter().map(|name| kind(name)).collect(),
+        constraints: decode(query),
+    };
+    let granted = |rules, denials| {
+        let grants = Arc::new(Grants::new(rules, denials));
+        Access::granted(grants).to(Right::Search)
+    };
+    vec![
+        Access::compartment(kind("Patient"), "patient-01".to_owned()),
+        Access::compartment(kind("Practitioner"), "practitioner-07".to_owned()),
+        granted(vec![of("patient-01")], vec![]),
+        granted(vec![carer], vec![]),
+        granted(
+            vec![of("patient-01"), vital_signs, of("patient-03")],
+            vec![denial(&[], "category=vital-signs")],
+        ),
+        granted(vec![all()], vec![denial(&["Observation", "Patient"], "")]),
+    ]
 }
 
 fn plan(text: &str) -> Plan {

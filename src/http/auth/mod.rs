@@ -7,6 +7,7 @@ mod discovery;
 mod endpoint;
 mod form;
 mod oauth_error;
+mod pages;
 mod token;
 
 use axum::{
@@ -67,14 +68,19 @@ pub async fn answer(
         working,
         parts,
     };
-    match endpoint {
-        Some(endpoint) => endpoint.answer(&visit, body).await,
-        None => Err(Failure::new(
-            StatusCode::NOT_FOUND,
-            "not-found",
-            "The authorization server has nothing at this address.",
-        )),
-    }
+    let Some(endpoint) = endpoint else {
+        let page = pages::answer(&visit, body).await;
+        return page.map_err(|_body| nothing_here());
+    };
+    endpoint.answer(&visit, body).await
+}
+
+fn nothing_here() -> Failure {
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "The authorization server has nothing at this address.",
+    )
 }
 
 /// A JSON answer.

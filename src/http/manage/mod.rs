@@ -1,26 +1,55 @@
-//! Users, clients, roles and tokens over REST, for administrators and their scripts.
+//! Users, clients, keys, roles, tokens and sessions over REST, for administrators and their
+//! scripts: `/admin/users …`. What may be done decides `auth::manage`.
+
+mod draft;
+mod kinds;
+mod path;
 
 use axum::{
-    body::Body,
-    http::{StatusCode, request::Parts},
+    body::{Body, Bytes},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+};
+use serde_json::{Map, Value};
+
+use super::{Reply, Server, authenticate, body, failure::Failure, head, load::Working};
+use crate::auth::{
+    bearer::Admitted,
+    client::{ApiKey, Client},
+    manage::Management,
+    role::Role,
+    user::User,
 };
 
-use super::{Reply, Server, authenticate, failure::Failure, head, load::Working};
+use path::Place;
+
+/// The path of the management.
+const PATH: &str = "/admin";
+
+/// Bytes of a body: a client with twenty keys has some 20,000.
+const LONGEST: usize = 128 << 10;
 
 /// Whether a path is one of the management.
 pub fn is_under(path: &str) -> bool {
-    path == "/admin" || path.starts_with("/admin/")
+    path == PATH || path.starts_with("/admin/")
+}
+
+/// A request of an administrator.
+struct Request<'r> {
+    desk: &'r Management,
+    parts: &'r Parts,
+    place: Place<'r>,
+    body: Bytes,
 }
 
 /// Answers a request to the management.
 ///
 /// # Errors
-/// 401 without a token, 403 unless the token has `rotunda/admin`.
+/// 401 without a token, 403 unless the token has `rotunda/admin`; what is wrong with the request.
 pub async fn answer(
     server: &Server,
-    _working: &Working<'_>,
+    working: &Working<'_>,
     parts: &Parts,
-    _body: Body,
+    body: Body,
 ) -> Result<Reply, Failure> {
     head::check(server, parts)?;
     let admitted = authenticate::admitted(server, parts).await?;
@@ -32,9 +61,113 @@ pub async fn answer(
              the scope rotunda/admin.",
         ));
     }
-    Err(Failure::new(
-        StatusCode::NOT_FOUND,
-        "not-found",
-        "There is nothing to manage at this address.",
-    ))
+    let auth = server.settings.auth.as_ref().ok_or_else(Failure::is_open)?;
+    let request = Request {
+        desk: auth.management(),
+        parts,
+        place: Place::read(parts.uri.path())?,
+        body: body::read(body, &parts.headers, LONGEST, working).await?,
+    };
+    let reply = route(&request).await;
+    note(&request, &admitted, &reply);
+    reply
+}
+
+async fn route(request: &Request<'_>) -> Result<Reply, Failure> {
+    match request.place.kind {
+        "users" => match request.place.action {
+            None => kinds::answer::<User>(request).await,
+            Some(action) => kinds::of_user(request, action).await,
+        },
+        "clients" => match request.place.action {
+            None => kinds::answer::<Client>(request).await,
+            Some(action) => kinds::of_client(request, action).await,
+        },
+        "keys" => match request.place.action {
+            None => kinds::answer::<ApiKey>(request).await,
+            Some(action) => kinds::of_key(request, action).await,
+        },
+        "roles" if request.place.action.is_none() => kinds::answer::<Role>(request).await,
+        "tokens" if request.place.action.is_none() => kinds::tokens(request).await,
+        "sessions" if request.place.action.is_none() => kinds::sessions(request).await,
+        _ => Err(path::nothing()),
+    }
+}
+
+/// Changes stand in the log: who made them, and of what, by ids.
+fn note(request: &Request<'_>, admitted: &Admitted, reply: &Result<Reply, Failure>) {
+    if matches!(request.parts.method, Method::GET | Method::HEAD) {
+        return;
+    }
+    let status = match reply {
+        Ok(reply) => reply.status(),
+        Err(failure) => failure.status,
+    };
+    tracing::info!(
+        by = admitted.identity.user.as_deref().unwrap_or("a token for roles"),
+        method = %request.parts.method,
+        kind = request.place.kind,
+        id = request.place.id.unwrap_or("-"),
+        action = request.place.action.unwrap_or("-"),
+        status = status.as_u16(),
+        "management"
+    );
+}
+
+impl Request<'_> {
+    /// The body as the members of a JSON object; none is an empty one.
+    fn members(&self) -> Result<Map<String, Value>, Failure> {
+        if self.body.is_empty() {
+            return Ok(Map::new());
+        }
+        draft::check_type(&self.parts.headers)?;
+        draft::object(&self.body)
+    }
+
+    /// The version in `If-Match`, if there is one.
+    fn if_match(&self) -> Result<Option<i64>, Failure> {
+        let Some(value) = self.parts.headers.get(header::IF_MATCH) else {
+            return Ok(None);
+        };
+        let text = value.to_str().unwrap_or_default();
+        let text = text.strip_prefix("W/").unwrap_or(text);
+        let version = text
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let version = version.and_then(|text| text.parse().ok());
+        version.map(Some).ok_or_else(|| {
+            Failure::bad_request("If-Match must be an ETag that this address gave, as in W/\"3\".")
+        })
+    }
+
+    /// A parameter of the query.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let query = self.parts.uri.query()?;
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.into_iter().find(|(known, _)| *known == name)?;
+        let value = percent_encoding::percent_decode_str(value).decode_utf8();
+        value.ok().map(|value| value.into_owned())
+    }
+}
+
+/// An answer in JSON.
+fn reply(status: StatusCode, value: &Value, version: Option<i64>) -> Result<Reply, Failure> {
+    let mut reply = Reply::new(Bytes::from(value.to_string()));
+    *reply.status_mut() = status;
+    let headers = reply.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, json);
+    if let Some(version) = version {
+        let tag =
+            HeaderValue::from_str(&format!("W/\"{version}\"")).map_err(|_| Failure::fault())?;
+        headers.insert(header::ETAG, tag);
+    }
+    Ok(reply)
+}
+
+/// An answer without a body.
+fn nothing_more() -> Reply {
+    let mut reply = Reply::new(Bytes::new());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    reply
 }

@@ -2,6 +2,7 @@
 
 mod dates;
 mod errors;
+mod granted;
 mod memory;
 mod numbers;
 mod results;

@@ -69,15 +69,17 @@ impl Postgres {
         let mut lease = opened.pool.lease().await?;
         check_server(&mut lease, options.connections).await?;
         lease.take_your_time();
-        migrate(&mut lease, options.create)
-            .await
-            .map_err(|error| match error {
-                StoreError::Failed(text) => StoreError::Open(format!(
-                    "its schema cannot be made: {text}; use a database of its own, whose owner the \
+        let made = match options.beside {
+            true => check_schema(&mut lease).await,
+            false => migrate(&mut lease, options.create).await,
+        };
+        made.map_err(|error| match error {
+            StoreError::Failed(text) => StoreError::Open(format!(
+                "its schema cannot be made: {text}; use a database of its own, whose owner the \
                  user is"
-                )),
-                other => other,
-            })?;
+            )),
+            other => other,
+        })?;
         drop(lease);
         Ok(opened)
     }
@@ -223,6 +225,23 @@ async fn check_server(lease: &mut Lease, connections: usize) -> Result<(), Store
         );
     }
     Ok(())
+}
+
+/// Refuses a database whose schema is not that of this release.
+async fn check_schema(lease: &mut Lease) -> Result<(), StoreError> {
+    let is_made = "SELECT count(*) FROM pg_tables
+                   WHERE tablename = 'migration' AND schemaname = current_schema()";
+    let is_made = lease.rows(&Sql::new(Dialect::Postgres, is_made)).await?;
+    let mut applied = Vec::new();
+    if let Some(mut row) = is_made.into_iter().next()
+        && row.int()? > 0
+    {
+        let numbers = Sql::new(Dialect::Postgres, "SELECT number FROM migration");
+        for mut row in lease.rows(&numbers).await? {
+            applied.push(row.int()?);
+        }
+    }
+    migration::check_current(Dialect::Postgres, &applied)
 }
 
 async fn migrate(lease: &mut Lease, create: bool) -> Result<(), StoreError> {

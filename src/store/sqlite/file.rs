@@ -40,6 +40,13 @@ pub(super) fn claim(path: &Path, create: bool) -> Result<(PathBuf, File), StoreE
     Ok((path, lock))
 }
 
+/// The one true path of a database that is there; another process may have it.
+pub(super) fn find(path: &Path) -> Result<PathBuf, StoreError> {
+    check_log(path)?;
+    check_there(path)?;
+    path.canonicalize().map_err(cannot_open)
+}
+
 /// Refuses when little is left of the disk: a write of the largest size would not fit.
 pub(super) fn check_space(path: &Path) -> Result<(), StoreError> {
     let Ok(disk) = rustix::fs::statvfs(path) else {

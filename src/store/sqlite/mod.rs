@@ -29,27 +29,33 @@ use writer::Writer;
 
 pub(super) use session::{Handle, now};
 
-/// An open SQLite database. No other process may open it.
+/// An open SQLite database. No other process may open it, but beside this one for records.
 #[derive(Debug)]
 pub(super) struct Sqlite {
     writer: Writer,
     readers: Arc<Readers>,
     path: PathBuf,
-    /// Held as long as the database is open.
-    _lock: File,
+    /// Held as long as the database is open, unless it is beside another process.
+    _lock: Option<File>,
 }
 
 impl Sqlite {
     /// Opens or makes the database at `path`.
     pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
-        let (path, lock) = file::claim(path, options.create)?;
+        let (path, lock) = match options.beside {
+            true => (file::find(path)?, None),
+            false => file::claim(path, options.create).map(|(path, lock)| (path, Some(lock)))?,
+        };
         let mut connection = connect(&path, options.writer_cache, true)?;
         if connection.is_readonly("main").map_err(failure)? {
             return Err(StoreError::Open(
                 "the file cannot be written; give this user the right to".to_owned(),
             ));
         }
-        migrate(&mut connection, options.create)?;
+        match options.beside {
+            true => check_schema(&connection)?,
+            false => migrate(&mut connection, options.create)?,
+        }
         let readers = Readers::open(&path, options)?;
         Ok(Self {
             writer: Writer::start(connection, connect(&path, 0, false)?, options)?,
@@ -150,6 +156,22 @@ fn connect(path: &Path, cache: usize, write: bool) -> Result<Connection, StoreEr
         .map_err(failure)?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(connection)
+}
+
+/// Refuses a database whose schema is not that of this release.
+fn check_schema(connection: &Connection) -> Result<(), StoreError> {
+    let is_made = "SELECT count(*) FROM sqlite_schema WHERE name = 'migration'";
+    let is_made: bool = connection
+        .query_row(is_made, [], |row| row.get(0))
+        .map_err(failure)?;
+    let applied: Vec<i64> = match is_made {
+        false => Vec::new(),
+        true => connection
+            .prepare("SELECT number FROM migration")
+            .and_then(|mut query| query.query_map([], |row| row.get(0))?.collect())
+            .map_err(failure)?,
+    };
+    migration::check_current(Dialect::Sqlite, &applied)
 }
 
 fn migrate(connection: &mut Connection, create: bool) -> Result<(), StoreError> {
