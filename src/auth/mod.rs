@@ -10,14 +10,18 @@
 mod assertion;
 pub mod authorize;
 pub mod bearer;
+pub mod brand;
 pub mod client;
 pub mod code;
 pub mod consent;
 pub mod credentials;
 pub mod decide;
 mod error;
+pub mod external;
 pub mod federated;
+pub mod glass;
 pub mod grant;
+pub mod introspect;
 pub mod issue;
 mod jwks;
 mod jws;
@@ -31,6 +35,7 @@ pub mod records;
 pub mod refusal;
 pub mod request;
 pub mod reset;
+mod revoke;
 pub mod role;
 pub mod scope;
 pub mod sealed;
@@ -39,6 +44,7 @@ pub mod selection;
 pub mod session;
 pub mod throttle;
 pub mod totp;
+pub mod upkeep;
 pub mod user;
 
 use std::sync::Arc;
@@ -47,7 +53,9 @@ pub use error::{AuthError, Problem};
 
 use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
+use brand::Brand;
 use consent::Consents;
+use external::External;
 use federated::Provider;
 use jwks::Fetched;
 use keys::Keys;
@@ -57,7 +65,7 @@ use records::Records;
 use sealed::MasterKey;
 
 /// What an operator decides about the authorization server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// The issuer of OpenID Connect: the server's URL without path, or with the path before
     /// `/fhir`. The endpoints are under it, at `/auth/…`.
@@ -70,6 +78,10 @@ pub struct Settings {
     pub backend_token_seconds: u32,
     /// Days that a refresh token for `offline_access` lives after its last use.
     pub offline_days: u32,
+    /// The organization, as patient apps show it.
+    pub brand: Brand,
+    /// Other issuers whose tokens are taken.
+    pub external: Vec<External>,
 }
 
 /// The authorization server.

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::{brand::Brand, external::External};
+
 /// The authorization server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +28,11 @@ pub struct Auth {
     /// Other providers through which users may log in.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub oidc: Vec<Oidc>,
+    /// The organization, as patient apps show it.
+    pub brand: Brand,
+    /// Issuers other than this server whose tokens are taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<External>,
 }
 
 /// A provider of OpenID Connect, which proves who somebody is.
@@ -71,6 +78,8 @@ impl Default for Auth {
             backend_token_seconds: 300,
             offline_days: 100,
             oidc: Vec::new(),
+            brand: Brand::default(),
+            external: Vec::new(),
         }
     }
 }
@@ -109,8 +118,13 @@ impl Auth {
         }
         let is = |oidc: &Oidc| oidc.scopes.iter().any(|scope| scope == "openid");
         if !self.oidc.iter().all(is) {
-            found.push(("oidc.scopes", "must have openid: without it nobody is identified"));
+            found.push((
+                "oidc.scopes",
+                "must have openid: without it nobody is identified",
+            ));
         }
+        found.extend(self.brand.problems());
+        found.extend(self.external.iter().flat_map(External::problems));
         found
     }
 }

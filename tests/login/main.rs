@@ -22,5 +22,6 @@ mod world;
 mod account;
 mod clients;
 mod consent;
+mod federated;
 mod log_in;
 mod reset;

@@ -93,6 +93,15 @@ impl World {
 
     /// One with these settings.
     pub async fn with(database: Database, http: http::Settings) -> Self {
+        Self::prepared(database, http, |auth| auth).await
+    }
+
+    /// One whose authorization server is made ready by `prepare`.
+    pub async fn prepared(
+        database: Database,
+        http: http::Settings,
+        prepare: impl FnOnce(Auth) -> Auth,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match database {
             Database::Sqlite => format!("sqlite:{}", folder.path().join("store.db").display()),
@@ -120,11 +129,12 @@ impl World {
             user_token_seconds: 900,
             backend_token_seconds: 300,
             offline_days: 100,
+            ..auth::Settings::default()
         };
         let auth = Auth::open(settings, store, engine.clone(), clock.clone(), master)
             .await
             .unwrap();
-        let auth = Arc::new(auth);
+        let auth = Arc::new(prepare(auth));
         let settings = http::Settings {
             auth: Some(auth.clone()),
             ..http

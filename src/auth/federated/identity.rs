@@ -73,7 +73,11 @@ impl Auth {
         who: &Identified,
     ) -> Result<Found<User>, AuthError> {
         let login: String = format!("{}:{}", provider.name, who.subject);
-        let login: String = login.chars().filter(|c| !c.is_control()).take(100).collect();
+        let login: String = login
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(100)
+            .collect();
         let person = User {
             name: who.name.clone().unwrap_or_else(|| login.clone()),
             login,
@@ -222,7 +226,10 @@ mod tests {
     #[test]
     fn each_claim_of_an_id_token_counts() {
         let who = read(&good()).unwrap();
-        assert_eq!((who.subject.as_str(), who.name.as_deref()), ("s", Some("Kate")));
+        assert_eq!(
+            (who.subject.as_str(), who.name.as_deref()),
+            ("s", Some("Kate"))
+        );
         assert_eq!(who.email, None, "nobody verified it");
         assert_eq!(who.roles.unwrap(), ["physician", "admin"]);
         for (claim, value, taken) in [
@@ -252,14 +259,17 @@ mod tests {
 
     #[test]
     fn a_provider_governs_the_roles_that_it_maps_only() {
-        let all = |roles: &[&str]| -> Vec<String> {
-            roles.iter().map(|&role| role.to_owned()).collect()
-        };
+        let all =
+            |roles: &[&str]| -> Vec<String> { roles.iter().map(|&role| role.to_owned()).collect() };
         for (own, theirs, expected) in [
             (&[][..], &["physician"][..], &["doctor"][..]),
             (&["doctor", "billing"], &["care"], &["billing", "nurse"]),
             (&["billing"], &["administrator", "admin"], &["billing"]),
-            (&["nurse", "doctor"], &["care", "physician"], &["nurse", "doctor"]),
+            (
+                &["nurse", "doctor"],
+                &["care", "physician"],
+                &["nurse", "doctor"],
+            ),
         ] {
             let found = merged(&all(own), &all(theirs), &provider());
             assert_eq!(found, all(expected), "{own:?} {theirs:?}");

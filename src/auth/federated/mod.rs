@@ -5,9 +5,11 @@
 mod identity;
 mod provider;
 
+use std::{pin::Pin, sync::Arc};
+
 use oauth2::{
-    AuthUrl, AuthorizationCode, Client as OAuthClient, ClientId, ClientSecret, CsrfToken,
-    ExtraTokenFields, PkceCodeChallenge, PkceCodeVerifier,
+    AsyncHttpClient, AuthUrl, AuthorizationCode, Client as OAuthClient, ClientId, ClientSecret,
+    CsrfToken, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier,
     RedirectUrl, Scope, StandardRevocableToken, StandardTokenResponse, TokenUrl,
     basic::{
         BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
@@ -22,9 +24,10 @@ use super::{
     records::{Changes, Kept},
     secret,
 };
+use crate::fetch::{FetchError, Fetcher};
 use identity::Identified;
-pub use provider::Provider;
 use provider::Metadata;
+pub use provider::Provider;
 
 /// Milliseconds that somebody has for the log-in at the provider.
 const LIFE_MS: i64 = 10 * 60_000;
@@ -84,6 +87,18 @@ type Client = OAuthClient<
     StandardRevocableToken,
     BasicRevocationErrorResponse,
 >;
+
+/// The fetcher as the library wants it.
+struct Http(Arc<Fetcher>);
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = FetchError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, FetchError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.0.send(request))
+    }
+}
 
 /// Why a log-in at a provider did not work; for the log.
 type Trouble = String;
@@ -228,13 +243,16 @@ impl Auth {
         let metadata = self.metadata(provider).await?;
         let token = TokenUrl::new(metadata.token_endpoint.clone()).map_err(told)?;
         let client = self.client_at(provider)?.set_token_uri(token);
-        let verifier = self.master.open(VERIFIER, &journey.verifier).map_err(told)?;
+        let verifier = self
+            .master
+            .open(VERIFIER, &journey.verifier)
+            .map_err(told)?;
         let verifier = String::from_utf8(verifier).map_err(told)?;
-        let fetcher = self.fetcher.as_deref().ok_or("nothing is fetched here")?;
+        let fetcher = self.fetcher.clone().ok_or("nothing is fetched here")?;
         let answer = client
             .exchange_code(code)
             .set_pkce_verifier(PkceCodeVerifier::new(verifier))
-            .request_async(&|request: oauth2::HttpRequest| fetcher.send(request))
+            .request_async(&Http(fetcher))
             .await
             .map_err(|error| format!("it gives no token: {error}"))?;
         let token = answer.extra_fields().id_token.as_deref();
@@ -259,7 +277,11 @@ pub struct Back<'b> {
 
 fn failed(provider: &Provider, trouble: &str) -> Arrived {
     let name = &provider.name;
-    tracing::warn!(provider = name, trouble, "a log-in at a provider did not work");
+    tracing::warn!(
+        provider = name,
+        trouble,
+        "a log-in at a provider did not work"
+    );
     Arrived::Failed(
         "The log-in at the other organization did not work. Try again, or ask whoever manages \
          this server.",

@@ -2,13 +2,18 @@
 //! Launch), and the pages that people see.
 
 mod authorize;
+mod brands;
 mod cookie;
 mod discovery;
 mod endpoint;
 mod form;
+mod glass;
+mod launch;
 mod oauth_error;
 mod pages;
+mod revoke;
 mod token;
+mod userinfo;
 
 use axum::{
     body::{Body, Bytes},
