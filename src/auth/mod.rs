@@ -95,13 +95,13 @@ pub struct Auth {
     master: Arc<MasterKey>,
     keys: Keys,
     decisions: Decisions,
+    management: Management,
     passwords: Passwords,
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
     providers: Vec<Provider>,
     origins: Origins,
-    management: Management,
 }
 
 /// The setting by which a master key is recognized.
@@ -131,20 +131,21 @@ impl Auth {
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
         let records = Records::new(store);
+        let passwords = Passwords::default();
         let settings = Settings {
             brand: settings.brand.or_server(&settings.issuer),
             ..settings
         };
         let auth = Self {
             settings,
-            management: Management::new(records.clone(), Arc::clone(&clock)),
+            management: Management::new(records.clone(), passwords.clone(), Arc::clone(&clock)),
             records,
             engine,
             clock,
             master: Arc::new(master),
             keys: Keys::default(),
             decisions: Decisions::default(),
-            passwords: Passwords::default(),
+            passwords,
             consents: Consents::default(),
             fetcher: None,
             fetched: Fetched::default(),

@@ -218,20 +218,7 @@ fn write_resource(
         out,
         r#"{{"type":"{kind}","profile":"http://hl7.org/fhir/StructureDefinition/{kind}","interaction":["#
     );
-    write_codes(
-        out,
-        &[
-            "read",
-            "vread",
-            "update",
-            "patch",
-            "delete",
-            "history-instance",
-            "history-type",
-            "create",
-            "search-type",
-        ],
-    );
+    write_codes(out, interactions(kind));
     let _ = write!(
         out,
         r#"],"versioning":"versioned-update","readHistory":true,"updateCreate":{},"conditionalCreate":true,"conditionalRead":"full-support","conditionalUpdate":true,"conditionalDelete":"{}","#,
@@ -258,8 +245,29 @@ fn write_resource(
     if matches!(kind, ResourceType::PATIENT | ResourceType::ENCOUNTER) {
         operations.push("everything");
     }
+    if kind == ResourceType::PATIENT {
+        operations.push("access-report");
+    }
     write_operations(out, &operations, Some(kind));
     out.push_str("]}");
+}
+
+/// What can be done with a type. AuditEvents are written by the server alone.
+fn interactions(kind: ResourceType) -> &'static [&'static str] {
+    match kind {
+        ResourceType::AUDIT_EVENT => &["read", "vread", "search-type"],
+        _ => &[
+            "read",
+            "vread",
+            "update",
+            "patch",
+            "delete",
+            "history-instance",
+            "history-type",
+            "create",
+            "search-type",
+        ],
+    }
 }
 
 /// Whether a parameter leads to other resources.

@@ -54,7 +54,7 @@ use axum::{
 use futures_util::FutureExt;
 use resources::{Doc, doc::Bounds};
 
-pub use admin::{Metrics, admin_router};
+pub use admin::{Health, Metrics, admin_router};
 pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
 pub use serve::{Connections, serve, serve_with};
 pub use tls::{Tls, TlsError, TlsFiles};
