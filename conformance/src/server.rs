@@ -32,7 +32,7 @@ impl Server {
     /// # Errors
     /// It ends or says something else.
     pub async fn start(binary: &Path, store: &str, log: &Path) -> Result<Self, String> {
-        let anchors = anchors(log);
+        let anchors = anchors(log, store);
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -107,9 +107,10 @@ impl Server {
 /// The setting of where the audit's anchors are.
 const ANCHORS: &str = "ROTUNDA__AUDIT__ANCHORS";
 
-/// Beside the log, whatever the database.
-fn anchors(log: &Path) -> PathBuf {
-    log.with_extension("anchors.jsonl")
+/// Beside the log, one for each database.
+fn anchors(log: &Path, store: &str) -> PathBuf {
+    let name = store.rsplit('/').next().unwrap_or_default();
+    log.with_file_name(format!("{name}.anchors.jsonl"))
 }
 
 /// The release binary of this workspace.
@@ -125,7 +126,7 @@ pub async fn verify_audit(binary: &Path, store: &str, log: &Path) -> Result<Stri
     let mut command = Command::new(binary);
     command
         .args(["verify", "--audit", "--store", store])
-        .env(ANCHORS, anchors(log));
+        .env(ANCHORS, anchors(log, store));
     printed(command).await
 }
 

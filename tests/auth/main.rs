@@ -18,3 +18,9 @@ mod assertion;
 mod world;
 
 mod authorize;
+mod backend;
+mod discovery;
+mod launch;
+mod lifetime;
+mod races;
+mod tokens;

@@ -38,6 +38,12 @@ pub fn is_under(path: &str) -> bool {
         || path.strip_prefix(BASE_PATH) == Some(SMART_CONFIGURATION)
 }
 
+/// Whether pages of all origins may read what is at a path: what the server can do, and where.
+pub fn is_public(path: &str) -> bool {
+    path.strip_prefix(BASE_PATH) == Some("/metadata")
+        || Endpoint::of(path).is_some_and(Endpoint::is_public)
+}
+
 /// What the endpoints and pages need.
 struct Visit<'r> {
     server: &'r Server,

@@ -194,6 +194,14 @@ fn over(visit: &Visit<'_>) -> Reply {
         .reply(visit)
 }
 
+/// The page for a request that leads nowhere: not to a log-in, and not back to the app, whose
+/// address is not proven.
+pub fn cannot_be_let_in(visit: &Visit<'_>, why: &str) -> Reply {
+    const TITLE: &str = "This app cannot be let in";
+    let page = layout::message(TITLE, why, html! {});
+    page.status(StatusCode::BAD_REQUEST).reply(visit)
+}
+
 /// The page for somebody who is not logged in.
 fn to_log_in() -> Reply {
     layout::see_other("/auth/login")
