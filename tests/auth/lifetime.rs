@@ -207,8 +207,8 @@ async fn tokens_end_with_their_user_their_roles_and_their_client() {
     let code = world
         .code_for(&world.asking("app", "user/*.rs"), "bob", Some("b"))
         .await;
-    let bob = world.form("/auth/token", &world.bringing("app", &code));
-    let bob = token(bob.await.json());
+    let bringing = world.bringing("app", &code);
+    let bob = token(world.form("/auth/token", &bringing).await.json());
     assert_eq!(reads(bob.clone()).await, 404, "not bob's");
     let off = records.update::<Client>("app", |client| {
         client.disabled = true;
