@@ -204,8 +204,12 @@ async fn tokens_end_with_their_user_their_roles_and_their_client() {
     });
     disabled.await.unwrap();
     assert_eq!(reads(ann).await, 401);
-    let bob = world.tokens("user/*.rs", "bob");
-    let bob = token(bob.await);
+    let code = world
+        .code_for(&world.asking("app", "user/*.rs"), "bob", Some("b"))
+        .await;
+    let bringing = world.bringing("app", &code);
+    let bob = token(world.form("/auth/token", &bringing).await.json());
+    assert_eq!(reads(bob.clone()).await, 404, "not bob's");
     let off = records.update::<Client>("app", |client| {
         client.disabled = true;
         Ok(())
