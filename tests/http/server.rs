@@ -61,6 +61,7 @@ pub struct Server {
     pub base: String,
     pub engine: Arc<Engine>,
     /// Who is let in, if not everybody.
+    #[allow(dead_code, reason = "only the attacks make tokens")]
     pub auth: Option<Arc<Auth>>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<usize>,
