@@ -220,6 +220,38 @@ async fn tokens_end_with_their_user_their_roles_and_their_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_the_database_opens_a_door() {
+    let world = World::new(Database::Sqlite).await;
+    let asking = world.asking("app", "openid offline_access patient/*.rs");
+    let request = world.ask(&asking).await;
+    let (_, cookie) = world.log_in("ann").await;
+    let code = world.code("app", "patient/*.rs", "ann").await;
+    let tokens = world
+        .tokens("openid offline_access patient/*.rs", "ann")
+        .await;
+    let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    let session = cookie.split_once('=').unwrap().1.to_owned();
+    let doors = [
+        ("access token", text("access_token")),
+        ("refresh token", text("refresh_token")),
+        ("id_token", text("id_token")),
+        ("code", code),
+        ("session", session),
+        ("request", request),
+        ("client secret", SECRET.to_owned()),
+    ];
+    let bytes = world.database_files();
+    assert!(bytes.len() > 10_000);
+    for (name, door) in doors {
+        let found = bytes
+            .windows(door.len())
+            .any(|part| part == door.as_bytes());
+        assert!(!found, "M-13 {name}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signing_key_is_published_before_it_signs_and_until_nothing_needs_it() {
     let world = World::new(Database::Sqlite).await;
     let day = 86_400_000;

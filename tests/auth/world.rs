@@ -173,6 +173,16 @@ impl World {
         drop((self.engine, self.folder));
     }
 
+    /// What the files of the database hold.
+    pub fn database_files(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let of_database = paths.filter(|path| path.to_string_lossy().contains("store.db"));
+        of_database
+            .flat_map(|path| std::fs::read(path).unwrap())
+            .collect()
+    }
+
     async fn fill(&self) {
         let app = |name: &str| Client {
             name: name.to_owned(),
