@@ -70,14 +70,13 @@ fn compile(grants: &Grants, kind: ResourceType, rights: Rights) -> Granted {
     let mut rules = Vec::new();
     let mut groups: Vec<(Clause, Vec<Clause>)> = Vec::new();
     for rule in grants.rules() {
-        let covered = covers(rule, kind, rights, &standing);
-        let compiled = covered.then(|| Some((place(rule, kind, &standing, &registry)?, rule)));
-        let Some((place, rule)) = compiled.flatten() else {
+        if !covers(rule, kind, rights, &standing) {
             continue;
-        };
+        }
         let Some(constraint) = constraint(&rule.constraints, kind, &registry) else {
             continue;
         };
+        let place = place(rule, kind, &standing, &registry);
         let about = about(rule, &standing, &registry);
         let is_by_context = about == About::Context;
         rules.push(Condition {
@@ -138,25 +137,17 @@ fn is_personal(rule: &Rule) -> bool {
     !rule.patients.is_empty() || rule.carer.is_some()
 }
 
-/// In whose record the rule lets a resource be; `None` if the rule makes no sense.
-fn place(
-    rule: &Rule,
-    kind: ResourceType,
-    standing: &Standing,
-    registry: &Registry,
-) -> Option<Clause> {
+/// In whose record the rule lets a resource be.
+fn place(rule: &Rule, kind: ResourceType, standing: &Standing, registry: &Registry) -> Clause {
     let mut parts = Vec::new();
     let applies = !matches!(standing, Standing::Shared | Standing::Context);
     if !rule.patients.is_empty() && applies {
         parts.push(membership_of_all(&rule.patients, kind, standing, registry));
     }
-    if let Some(carer) = &rule.carer {
-        let care = care(carer, registry)?;
-        if applies {
-            parts.push(is_in_care(&care, standing));
-        }
+    if let Some(carer) = rule.carer.as_ref().filter(|_| applies) {
+        parts.push(is_in_care(&care(carer, registry), standing));
     }
-    Some(all(parts))
+    all(parts)
 }
 
 fn about(rule: &Rule, standing: &Standing, registry: &Registry) -> About {
@@ -167,7 +158,7 @@ fn about(rule: &Rule, standing: &Standing, registry: &Registry) -> About {
     }
     match &rule.carer {
         _ if !rule.patients.is_empty() => About::These(rule.patients.clone()),
-        Some(carer) => care(carer, registry).map_or(About::These(Vec::new()), About::Cared),
+        Some(carer) => About::Cared(care(carer, registry)),
         None => About::All,
     }
 }
@@ -183,12 +174,19 @@ fn constraint(
     let mut parts = Vec::with_capacity(constraints.len());
     for (code, value) in constraints {
         let param = registry.param(kind, code)?;
-        // Of the parameters of all resources some are no rows of the index.
-        if code.starts_with('_') && !matches!(code.as_str(), "_security" | "_tag") {
-            return None;
-        }
         if !matches!(param.kind, Kind::Token | Kind::Reference | Kind::String) || value.is_empty() {
             return None;
+        }
+        match code.as_str() {
+            "_id" => {
+                let ids = compiler.values(value).ok()?;
+                parts.push(Clause::Ids(ids.into_iter().map(str::to_owned).collect()));
+                continue;
+            }
+            "_security" | "_tag" => {}
+            // The others that all resources have are no rows of the index.
+            code if code.starts_with('_') => return None,
+            _ => {}
         }
         match compiler.plain(param, None, value) {
             Ok(Filter::Ready(clause)) => parts.push(clause),

@@ -96,6 +96,16 @@ impl Clause {
         self.constant() == Some(false)
     }
 
+    /// True if something must not be so for a resource to pass.
+    pub fn withholds(&self) -> bool {
+        match self {
+            Self::Not(_) => true,
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::withholds),
+            Self::Decided(part) => part.withholds(),
+            _ => false,
+        }
+    }
+
     /// What the clause is for every resource, if that shows in its form.
     fn constant(&self) -> Option<bool> {
         match self {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod demo;
+mod federated;
 mod identity;
 pub mod log;
 mod mail;
@@ -17,10 +18,11 @@ use tokio::{
 
 use crate::{
     audit::{AnchorError, Sealer},
-    auth::{Auth, AuthError, manage::First},
+    auth::{self, Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
+    fetch::FetchError,
     http,
     import::ImportError,
     mail::MailError,
@@ -75,6 +77,9 @@ pub enum StartError {
     /// Mail cannot be set up.
     #[error("{0}")]
     Mail(#[from] MailError),
+    /// Nothing can be fetched from others.
+    #[error("the settings of fetch make no sense: {0}")]
+    Fetch(#[from] FetchError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -205,6 +210,9 @@ impl Server {
         let mut upkeep = JoinSet::new();
         if let Some(tls) = &tls {
             upkeep.spawn(Arc::clone(tls).keep_current());
+        }
+        if let Some(auth) = &auth {
+            upkeep.spawn(auth::upkeep::tend(Arc::downgrade(auth)));
         }
         let listeners = [
             serve(fhir, tls, http::router(Arc::clone(&engine), settings)),

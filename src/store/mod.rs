@@ -257,12 +257,12 @@ impl Store {
         (limit, room): (usize, usize),
         access: &Access,
     ) -> Result<(Vec<LogEntry>, bool), StoreError> {
-        let (filter, view) = (filter.clone(), self.view(access));
+        let (filter, view, cap) = (filter.clone(), self.view(access), self.candidates);
         run!(self, search, |session| read::log(
             session,
             &filter,
             (limit, room),
-            &view
+            (&view, cap)
         ))
     }
 

@@ -4,7 +4,7 @@ use resources::model::ResourceType;
 
 use super::{
     error::StoreError,
-    query::condition,
+    query::{condition, push_few},
     session::Session,
     sql::{Dialect, HEAD, Row, Sql, Value, kind_of},
     types::{Change, Head, LogEntry, LogFilter, Stored},
@@ -57,7 +57,7 @@ async fn current_one<S: Session>(
     sql.int(kind.number())
         .push(" AND r.id=")
         .bind(Value::Text(id.to_owned()));
-    condition::push_access(&mut sql, kind, "r.rid", view)?;
+    push_seen(&mut sql, kind, view)?;
     let mut rows = session.rows(&sql).await?;
     rows.pop().map(|mut row| row.stored()).transpose()
 }
@@ -79,7 +79,7 @@ async fn current_many<S: Session>(
         sql.push(HEAD);
         sql.push(", v.body FROM resource r CROSS JOIN version v WHERE v.vid=r.vid AND r.type=");
         sql.int(kind.number()).push(" AND r.id").in_texts(&ids);
-        condition::push_access(&mut sql, kind, "r.rid", view)?;
+        push_seen(&mut sql, kind, view)?;
         let (rows, cut) = session.rows_within(&sql, left).await?;
         for mut row in rows {
             left = left.saturating_sub(row.weight());
@@ -155,20 +155,30 @@ pub(super) async fn version<S: Session>(
         .push(" AND r.id=")
         .bind(Value::Text(id.to_owned()));
     sql.push(" AND v.ver=").int(version);
-    condition::push_access(&mut sql, kind, "r.rid", view)?;
+    push_seen(&mut sql, kind, view)?;
     session.rows(&sql).await?.pop().map(log_entry).transpose()
 }
 
 /// A part of the log, newest first, until the texts are more than `room`; true if it ended there.
+/// The versions of at most `cap` resources are collected, those of more are looked for in the
+/// order of the log.
 pub(super) async fn log<S: Session>(
     session: &mut S,
     filter: &LogFilter,
     (limit, room): (usize, usize),
-    view: &View,
+    (view, cap): (&View, usize),
 ) -> Result<(Vec<LogEntry>, bool), StoreError> {
     let mut sql = Sql::new(session.dialect(), "SELECT ");
-    sql.push(LOG)
-        .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid");
+    sql.push(LOG).push(" FROM ");
+    let of_type = filter.kind.filter(|_| filter.rid.is_none());
+    let few = match of_type {
+        Some(kind) => push_few(session, &mut sql, (kind, "d"), view, cap).await?,
+        None => false,
+    };
+    sql.push("version v CROSS JOIN resource r WHERE r.rid=v.rid");
+    if few {
+        sql.push(" AND v.rid=d.rid");
+    }
     let kind = match filter.rid {
         Some(rid) => Some(kind_of(rid)?),
         None => filter.kind,
@@ -209,13 +219,26 @@ pub(super) async fn log<S: Session>(
     Ok((entries?, cut))
 }
 
+/// Appends ` AND` the view's condition on the resource `r` of type `kind`. What is deleted is no
+/// longer indexed: no condition that something is not so can tell whose it was.
+fn push_seen(sql: &mut Sql, kind: ResourceType, view: &View) -> Result<(), StoreError> {
+    let Some(clause) = view.clause(kind) else {
+        return Ok(());
+    };
+    if clause.withholds() {
+        sql.push(" AND r.deleted=0");
+    }
+    sql.push(" AND ");
+    condition::push(sql, &clause, kind, "r.rid", view)
+}
+
 fn push_log_access(
     sql: &mut Sql,
     kind: Option<ResourceType>,
     view: &View,
 ) -> Result<(), StoreError> {
     if let Some(kind) = kind {
-        return condition::push_access(sql, kind, "r.rid", view);
+        return push_seen(sql, kind, view);
     }
     if view.is_unrestricted() {
         return Ok(());
@@ -226,9 +249,9 @@ fn push_log_access(
         match view.clause(kind) {
             None => open.push(kind.number().to_string()),
             Some(clause) if clause.is_never() => {}
-            Some(clause) => {
-                sql.push(&format!(" OR (r.type={} AND ", kind.number()));
-                condition::push(sql, &clause, kind, "r.rid", view)?;
+            Some(_) => {
+                sql.push(&format!(" OR (r.type={}", kind.number()));
+                push_seen(sql, kind, view)?;
                 sql.push(")");
             }
         }

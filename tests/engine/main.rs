@@ -36,6 +36,7 @@ mod bundles;
 mod conditions;
 mod fixture;
 mod grants;
+mod leaks;
 mod minimal;
 mod operations;
 mod parameters;

@@ -86,6 +86,31 @@ pub(super) async fn search<S: Session>(
     Ok(page)
 }
 
+/// Appends, under an alias and to be joined with more, the numbers of the few resources of a type
+/// that the view may show, others among them; false, and nothing, if they are many. What is
+/// deleted is not among them.
+pub(super) async fn push_few<S: Session>(
+    session: &mut S,
+    sql: &mut Sql,
+    (kind, alias): (ResourceType, &str),
+    view: &View,
+    cap: usize,
+) -> Result<bool, StoreError> {
+    if view.clause(kind).is_none() {
+        return Ok(false);
+    }
+    let Some(scope) = Scope::new(kind, &Clause::All(Vec::new()), view, cap) else {
+        return Ok(false);
+    };
+    let few = scope.few(session).await?;
+    if let Some(at) = few {
+        sql.push("(");
+        scope.push_candidates(sql, at);
+        sql.push(&format!(") {alias} CROSS JOIN "));
+    }
+    Ok(few.is_some())
+}
+
 /// The types in the order of their numbers; of several, those that have resources.
 async fn present<S: Session>(
     session: &mut S,
@@ -126,7 +151,7 @@ async fn total<S: Session>(
 ) -> Result<(u64, bool), StoreError> {
     let (mut total, mut is_exact) = (0, true);
     for scope in scopes {
-        let driver = scope.choose_unsorted(session, explain).await?;
+        let driver = scope.choose_for_all(session, explain).await?;
         let limit = (mode == TotalMode::Estimate).then_some(scope.cap);
         let mut sql = Sql::new(session.dialect(), "SELECT count(*) FROM (");
         scope.push_numbers(&mut sql, driver, rid_range(scope.kind).0 - 1, limit)?;

@@ -11,7 +11,7 @@ use super::{
         view::View,
     },
     condition, fold,
-    source::{Source, push_bounds, push_union, sources},
+    source::{Source, are_exact, push_bounds, push_union, sources},
 };
 use crate::search::plan::{Clause, KeyRange};
 
@@ -148,6 +148,35 @@ impl<'v> Scope<'v> {
         Ok(match driver {
             Driver::Small(at) if exact(&self.parts[at]).is_some() => Driver::Exact(at),
             other => other,
+        })
+    }
+
+    /// What drives a look at all matches: rather the many candidates of single keys than all
+    /// resources.
+    pub async fn choose_for_all<S: Session>(
+        &self,
+        session: &mut S,
+        explain: &mut Vec<String>,
+    ) -> Result<Driver, StoreError> {
+        let driver = self.choose_unsorted(session, explain).await?;
+        let exact = |part: &Clause| sources(part).is_some_and(|found| are_exact(&found));
+        Ok(match driver {
+            Driver::Scan => self
+                .parts
+                .iter()
+                .position(exact)
+                .map_or(Driver::Scan, Driver::Small),
+            other => other,
+        })
+    }
+
+    /// The condition that only few resources may satisfy, by single keys.
+    pub async fn few<S: Session>(&self, session: &mut S) -> Result<Option<usize>, StoreError> {
+        Ok(match self.choose(session, &mut Vec::new()).await? {
+            Driver::Small(at) => sources(&self.parts[at])
+                .is_some_and(|found| are_exact(&found))
+                .then_some(at),
+            _ => None,
         })
     }
 

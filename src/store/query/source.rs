@@ -116,6 +116,15 @@ pub(super) fn sources(clause: &Clause) -> Option<Vec<Source<'_>>> {
     }
 }
 
+/// True if the sources are single keys: what is in somebody's record, say.
+pub(super) fn are_exact(sources: &[Source<'_>]) -> bool {
+    let is_exact = |source: &Source<'_>| match source {
+        Source::Range { range, .. } => range.is_exact(),
+        _ => false,
+    };
+    !sources.is_empty() && sources.iter().all(is_exact)
+}
+
 /// How good a driver the sources look without asking the database; less is better.
 fn rank(sources: &[Source<'_>]) -> usize {
     let each = |source: &Source<'_>| match source {

@@ -9,6 +9,7 @@ use super::{
         Visit,
         cookie::{self, Cookie},
     },
+    federated,
     form::{self, Binding, Form, csrf},
     layout::{self, Page, problem, see_other},
     to, waiting,
@@ -115,6 +116,7 @@ impl Shown<'_> {
                     a href="/auth/forgot" { "Forgot the password?" }
                 }
             }
+            (federated::ways(visit, self.request))
         };
         let page = Page::new("Log in", content)
             .status(self.status)
