@@ -128,7 +128,10 @@ async fn show_all(office: &Office, list: &List) -> Result<(), Failure> {
     let mut all: Vec<Value> = Vec::new();
     let mut after = String::new();
     loop {
-        let page = office.desk.grants(owner.as_deref(), &after, 500).await?;
+        let page = office
+            .desk
+            .grants(owner.as_deref(), None, &after, 500)
+            .await?;
         let Some(last) = page.last() else {
             break;
         };
