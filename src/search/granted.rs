@@ -4,10 +4,13 @@
 //! They are conditions on R4's own parameters: what a user posts may not be indexed yet, so a rule
 //! that is constrained by it allows nothing.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use resources::{
-    index::{Kind, Registry, key},
+    index::{Kind, Registry},
     model::ResourceType,
 };
 
@@ -15,8 +18,8 @@ use super::{
     care::{care, is_in_care},
     compile::Compiler,
     filter::Filter,
-    patients::{Standing, membership_of_all, standing},
-    plan::{Clause, KeyRange},
+    patients::{Standing, membership_of_all, membership_of_any, standing},
+    plan::Clause,
     query::SearchLimits,
     stored,
 };
@@ -95,11 +98,8 @@ fn compile(grants: &Grants, kind: ResourceType, rights: Rights) -> Granted {
     let allowed = any(groups
         .into_iter()
         .map(|(place, constraints)| all([place, any(constraints)])));
-    let withheld = grants
-        .denials()
-        .iter()
-        .filter_map(|denial| denied(denial, kind, &standing, &registry));
-    let denied = Some(any(withheld)).filter(|denied| !denied.is_never());
+    let withheld = denied(grants.denials(), kind, &standing, &registry);
+    let denied = Some(withheld).filter(|denied| !denied.is_never());
     let by_context = standing == Standing::Context
         && !rules.is_empty()
         && (allowed.is_never() || !grants.denials().is_empty());
@@ -196,34 +196,28 @@ fn constraint(
     Some(all(parts))
 }
 
-/// What the denial withholds of resources of the type. One whose condition is not understood
-/// withholds more than it says, never less.
+/// What the denials withhold of resources of the type. There may be as many as there are
+/// patients, so those with the same conditions become one. One whose conditions are not
+/// understood withholds more than it says, never less.
 fn denied(
-    denial: &Denial,
+    denials: &[Denial],
     kind: ResourceType,
     standing: &Standing,
     registry: &Registry,
-) -> Option<Clause> {
-    if !denial.kinds.is_empty() && !denial.kinds.contains(&kind) {
-        return None;
-    }
-    let patient = std::slice::from_ref(&denial.patient);
-    let own = match standing {
-        Standing::Of(params) => {
-            let keys = params.iter().map(|param| Clause::Keys {
-                param: *param,
-                ranges: vec![KeyRange::exact(key::reference(
-                    ResourceType::PATIENT,
-                    &denial.patient,
-                ))],
-            });
-            any(keys)
+) -> Clause {
+    type Constraints = [(String, String)];
+    let mut groups: BTreeMap<&Constraints, BTreeSet<&str>> = BTreeMap::new();
+    for denial in denials {
+        if denial.kinds.is_empty() || denial.kinds.contains(&kind) {
+            let patients = groups.entry(&denial.constraints).or_default();
+            patients.insert(&denial.patient);
         }
-        Standing::Itself => Clause::Ids(patient.to_vec()),
-        _ => return None,
-    };
-    let constraint = constraint(&denial.constraints, kind, registry);
-    Some(all([own, constraint.unwrap_or(Clause::All(Vec::new()))]))
+    }
+    any(groups.into_iter().map(|(constraints, patients)| {
+        let constraint = constraint(constraints, kind, registry);
+        let constraint = constraint.unwrap_or(Clause::All(Vec::new()));
+        all([membership_of_any(&patients, standing), constraint])
+    }))
 }
 
 /// All of the parts, without those that say nothing.

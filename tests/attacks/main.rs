@@ -13,8 +13,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[allow(dead_code, reason = "shared with the tests of HTTP")]
 #[path = "../http/client.rs"]
 mod client;
+#[allow(dead_code, reason = "shared with the tests of HTTP")]
 #[path = "../http/server.rs"]
 mod server;
 

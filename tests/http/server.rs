@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use rotunda::{
-    auth::{self, Auth, sealed::MasterKey},
+    auth::{self, Auth, brand::Brand, sealed::MasterKey},
     clock::SystemClock,
     engine::{Engine, Settings},
     http::{self, Connections},
@@ -61,6 +61,7 @@ pub struct Server {
     pub base: String,
     pub engine: Arc<Engine>,
     /// Who is let in, if not everybody.
+    #[allow(dead_code, reason = "only the attacks make tokens")]
     pub auth: Option<Arc<Auth>>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<usize>,
@@ -132,6 +133,8 @@ async fn authorization(engine: &Arc<Engine>, store: Arc<Store>) -> Auth {
         user_token_seconds: 3_600,
         backend_token_seconds: 300,
         offline_days: 90,
+        brand: Brand::default(),
+        external: Vec::new(),
     };
     let clock = Arc::new(SystemClock::default());
     let folder = tempfile::tempdir().unwrap();

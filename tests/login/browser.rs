@@ -176,3 +176,33 @@ async fn a_page_of_another_site_cannot_frame_the_log_in() {
     browser.stop().await;
     world.stop().await;
 }
+
+#[tokio::test]
+async fn pages_fit_a_phone() {
+    let world = World::new(Database::Sqlite).await;
+    let browser = Browser::start(false).await;
+    browser.on_a_dark_phone().await;
+    let scope = "openid launch/patient patient/*.rs patient/Observation.rs offline_access";
+    browser
+        .open(&format!("{}{}", world.issuer, world.app(scope)))
+        .await;
+    browser.picture("phone-login").await;
+    assert!(browser.overflow().await <= 0.0);
+    log_in(&browser, "dora", PASSWORD).await;
+    browser.write("#name", "able").await;
+    browser.click("form[role=search] button").await;
+    browser.picture("phone-patient").await;
+    assert!(browser.overflow().await <= 0.0);
+    browser.click("button[name=patient][value=a]").await;
+    browser.arrives("/auth/consent").await;
+    browser.click("summary").await;
+    browser.picture("phone-consent").await;
+    assert!(browser.overflow().await <= 0.0);
+    browser
+        .open(&format!("{}/auth/account", world.issuer))
+        .await;
+    browser.picture("phone-account").await;
+    assert!(browser.overflow().await <= 0.0);
+    browser.stop().await;
+    world.stop().await;
+}

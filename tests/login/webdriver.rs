@@ -196,6 +196,34 @@ impl Browser {
         std::fs::write(format!("{folder}/{name}.png"), picture.unwrap()).unwrap();
     }
 
+    /// Makes the window as wide as a phone's, and pages dark.
+    pub async fn on_a_dark_phone(&self) {
+        let path = "/goog/cdp/execute";
+        for (cmd, params) in [
+            (
+                "Emulation.setDeviceMetricsOverride",
+                json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true}),
+            ),
+            (
+                "Emulation.setEmulatedMedia",
+                json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]}),
+            ),
+        ] {
+            let body = json!({ "cmd": cmd, "params": params });
+            self.of_session("POST", path, &body).await;
+        }
+    }
+
+    /// Pixels by which the page is wider than the window.
+    pub async fn overflow(&self) -> f64 {
+        let body = json!({
+            "cmd": "Page.getLayoutMetrics", "params": {},
+        });
+        let metrics = self.of_session("POST", "/goog/cdp/execute", &body).await;
+        let width = |name: &str, field: &str| metrics[name][field].as_f64().unwrap();
+        width("cssContentSize", "width") - width("cssLayoutViewport", "clientWidth")
+    }
+
     pub async fn stop(mut self) {
         self.of_session("DELETE", "", &Value::Null).await;
         let _ = self.driver.kill();

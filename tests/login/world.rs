@@ -44,6 +44,7 @@ const START: i64 = 1_800_000_000_000;
 const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
+    "launch",
     "launch/patient",
     "launch/encounter",
     "offline_access",

@@ -130,6 +130,16 @@ fn denials_are_about_what_belongs_to_the_patient() {
 }
 
 #[test]
+fn denials_of_many_patients_are_one_condition() {
+    let open = [rule("*", &[], &[])];
+    let ids: Vec<String> = (0..1000).map(|number| format!("p{number}")).collect();
+    let denials: Vec<Denial> = ids.iter().map(|id| denial(id, &[], &[])).collect();
+    let shown = asked(&open, &denials, "Immunization");
+    assert_eq!(shown.matches("Immunization.patient").count(), 1);
+    assert_eq!(shown.matches(',').count(), 999);
+}
+
+#[test]
 fn what_several_patients_share_is_for_rules_about_all_of_them() {
     for (name, is_of_several) in [
         ("Appointment", true),

@@ -11,7 +11,8 @@ use rotunda::{access::Access, engine::ErrorKind};
 
 use crate::{fixture::*, grants::granted, minimal::minimal};
 use routes::{Pair, everywhere, of_type, pages};
-use world::{CANARY, OWN, Random, Thing, leaked, store, things};
+use world::{CANARY, OWN, leaked};
+pub use world::{Random, Thing, store, things};
 
 on_both_databases!(
     nothing_of_one_patient_reaches_another,

@@ -343,7 +343,9 @@ fn resource_choice(at: usize, scope: &ResourceScope) -> Markup {
             label for=(id) {
                 (words::kind(scope.kind))
                 span.hint {
-                    "May " (words::rights(scope)) " them " (words::level(scope))
+                    "May " (words::rights(scope))
+                    @if scope.kind.is_some() { " them " } @else { " all of it " }
+                    (words::level(scope))
                     @if let Some(only) = words::constraints(scope) { ", " (only) }
                     "."
                 }
