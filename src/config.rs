@@ -21,7 +21,7 @@ mod tests;
 
 pub use address::address;
 pub use audit::Audit;
-pub use auth::Auth;
+pub use auth::{Auth, Oidc};
 pub use http::{ClientHeader, Http, Tls};
 pub use mail::Mail;
 pub use read::Sources;

@@ -137,12 +137,17 @@ impl Connection {
             path if path.is_empty() => "/".to_owned(),
             path => path,
         };
+        let given = |name: &str| {
+            headers
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(name))
+        };
         let mut builder = Request::builder()
             .method(method)
             .uri(path)
             .header("host", &self.base.address)
             .header("accept", "application/fhir+json");
-        if body.is_some() {
+        if body.is_some() && !given("content-type") {
             builder = builder.header("content-type", "application/fhir+json");
         }
         for (name, value) in &self.headers {

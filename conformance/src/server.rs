@@ -32,6 +32,7 @@ impl Server {
     /// # Errors
     /// It ends or says something else.
     pub async fn start(binary: &Path, store: &str, log: &Path) -> Result<Self, String> {
+        let anchors = anchors(log, store);
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -41,6 +42,7 @@ impl Server {
             .args(["serve", "--open", "--listen", "127.0.0.1:0"])
             .args(["--admin-listen", "127.0.0.1:0", "--log", "json"])
             .args(["--store", store])
+            .env(ANCHORS, anchors)
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
@@ -102,9 +104,30 @@ impl Server {
     }
 }
 
+/// The setting of where the audit's anchors are.
+const ANCHORS: &str = "ROTUNDA__AUDIT__ANCHORS";
+
+/// Beside the log, one for each database.
+fn anchors(log: &Path, store: &str) -> PathBuf {
+    let name = store.rsplit('/').next().unwrap_or_default();
+    log.with_file_name(format!("{name}.anchors.jsonl"))
+}
+
 /// The release binary of this workspace.
 pub fn default_binary() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/rotunda")
+}
+
+/// Runs `binary verify --audit` on the store of a server that wrote this log.
+///
+/// # Errors
+/// It found differences.
+pub async fn verify_audit(binary: &Path, store: &str, log: &Path) -> Result<String, String> {
+    let mut command = Command::new(binary);
+    command
+        .args(["verify", "--audit", "--store", store])
+        .env(ANCHORS, anchors(log, store));
+    printed(command).await
 }
 
 /// Runs `binary verify` and gives what it printed.
@@ -112,11 +135,13 @@ pub fn default_binary() -> PathBuf {
 /// # Errors
 /// It found differences.
 pub async fn verify(binary: &Path, store: &str) -> Result<String, String> {
-    let output = Command::new(binary)
-        .args(["verify", "--store", store])
-        .output()
-        .await
-        .map_err(|error| error.to_string())?;
+    let mut command = Command::new(binary);
+    command.args(["verify", "--store", store]);
+    printed(command).await
+}
+
+async fn printed(mut command: Command) -> Result<String, String> {
+    let output = command.output().await.map_err(|error| error.to_string())?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         Ok(printed)

@@ -51,7 +51,7 @@ pub struct Admitted {
     /// Milliseconds since 1970.
     pub expires: Option<i64>,
     /// Networks from which it is taken; empty is any.
-    addresses: Vec<Network>,
+    pub(super) addresses: Vec<Network>,
 }
 
 /// Why a token is not taken.
@@ -135,6 +135,9 @@ impl Auth {
         }
         if token.starts_with("at_") {
             return self.by_access_token(token, now).await;
+        }
+        if !self.settings.external.is_empty() {
+            return self.by_external_token(token, now).await;
         }
         Ok(None)
     }

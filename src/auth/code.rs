@@ -109,6 +109,8 @@ impl Auth {
                     scopes.extend(both.map(Scope::Resource));
                 }
                 Scope::Admin if !standing.admin => {}
+                // For clients, not for those who act for a user.
+                Scope::Introspect => {}
                 Scope::BreakGlass if !standing.break_glass => {}
                 Scope::FhirUser | Scope::Profile if user.fhir_user.is_none() => {}
                 other => scopes.push(other),

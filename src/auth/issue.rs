@@ -341,7 +341,7 @@ impl Auth {
     }
 
     /// What scopes let an app know of its user.
-    pub(super) fn add_person(&self, claims: &mut Value, user: &User, scopes: &Scopes) {
+    pub fn add_person(&self, claims: &mut Value, user: &User, scopes: &Scopes) {
         let has_profile = scopes.has(&Scope::Profile);
         if (has_profile || scopes.has(&Scope::FhirUser))
             && let Some(reference) = &user.fhir_user

@@ -127,7 +127,7 @@ impl Auth {
     /// The store refuses; the computer has no randomness.
     pub async fn tend_keys(&self) -> Result<(), AuthError> {
         for algorithm in Algorithm::ALL {
-            match self.tend(algorithm).await {
+            match self.tend_key(algorithm).await {
                 // Another node was faster.
                 Ok(()) | Err(AuthError::Conflict) => {}
                 Err(error) => return Err(error),
@@ -136,7 +136,7 @@ impl Auth {
         Ok(())
     }
 
-    async fn tend(&self, algorithm: Algorithm) -> Result<(), AuthError> {
+    async fn tend_key(&self, algorithm: Algorithm) -> Result<(), AuthError> {
         let now = self.now();
         let kept = self.records().all::<SigningKey>(Some(algorithm.name()));
         let newest = kept.await?.pop();

@@ -413,6 +413,15 @@ impl Auth {
         self.attempt(&subject).await
     }
 
+    /// Takes back what [`Auth::attempt_from`] counted.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn forgive_from(&self, address: Option<IpAddr>) -> Result<(), AuthError> {
+        let subject: Vec<Subject> = address.map(Subject::Address).into_iter().collect();
+        self.forgive(&subject).await
+    }
+
     async fn attempt(&self, subjects: &[Subject]) -> Result<Option<u32>, AuthError> {
         for subject in subjects {
             let wait = throttle::attempt(&self.records, subject, self.now()).await?;

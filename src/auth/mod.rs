@@ -10,13 +10,18 @@
 mod assertion;
 pub mod authorize;
 pub mod bearer;
+pub mod brand;
 pub mod client;
 pub mod code;
 pub mod consent;
 pub mod credentials;
 pub mod decide;
 mod error;
+pub mod external;
+pub mod federated;
+pub mod glass;
 pub mod grant;
+pub mod introspect;
 pub mod issue;
 mod jwks;
 mod jws;
@@ -24,12 +29,14 @@ pub mod keys;
 pub mod launch;
 pub mod login;
 pub mod manage;
+pub mod origins;
 pub mod parameters;
 pub mod password;
 pub mod records;
 pub mod refusal;
 pub mod request;
 pub mod reset;
+mod revoke;
 pub mod role;
 pub mod scope;
 pub mod sealed;
@@ -38,6 +45,7 @@ pub mod selection;
 pub mod session;
 pub mod throttle;
 pub mod totp;
+pub mod upkeep;
 pub mod user;
 
 use std::sync::Arc;
@@ -46,16 +54,20 @@ pub use error::{AuthError, Problem};
 
 use crate::{clock::Clock, engine::Engine, fetch::Fetcher, store::Store};
 use bearer::Decisions;
+use brand::Brand;
 use consent::Consents;
+use external::External;
+use federated::Provider;
 use jwks::Fetched;
 use keys::Keys;
 use manage::Management;
+use origins::Origins;
 use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
 
 /// What an operator decides about the authorization server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// The issuer of OpenID Connect: the server's URL without path, or with the path before
     /// `/fhir`. The endpoints are under it, at `/auth/…`.
@@ -68,6 +80,10 @@ pub struct Settings {
     pub backend_token_seconds: u32,
     /// Days that a refresh token for `offline_access` lives after its last use.
     pub offline_days: u32,
+    /// The organization, as patient apps show it.
+    pub brand: Brand,
+    /// Other issuers whose tokens are taken.
+    pub external: Vec<External>,
 }
 
 /// The authorization server.
@@ -79,11 +95,13 @@ pub struct Auth {
     master: Arc<MasterKey>,
     keys: Keys,
     decisions: Decisions,
+    management: Management,
     passwords: Passwords,
     consents: Consents,
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
-    management: Management,
+    providers: Vec<Provider>,
+    origins: Origins,
 }
 
 /// The setting by which a master key is recognized.
@@ -113,19 +131,26 @@ impl Auth {
         let kept = store.setting_or(CHECK, &check).await?;
         master.open(CHECK, &kept)?;
         let records = Records::new(store);
+        let passwords = Passwords::default();
+        let settings = Settings {
+            brand: settings.brand.or_server(&settings.issuer),
+            ..settings
+        };
         let auth = Self {
             settings,
-            management: Management::new(records.clone(), Arc::clone(&clock)),
+            management: Management::new(records.clone(), passwords.clone(), Arc::clone(&clock)),
             records,
             engine,
             clock,
             master: Arc::new(master),
             keys: Keys::default(),
             decisions: Decisions::default(),
-            passwords: Passwords::default(),
+            passwords,
             consents: Consents::default(),
             fetcher: None,
             fetched: Fetched::default(),
+            providers: Vec::new(),
+            origins: Origins::default(),
         };
         auth.tend_keys().await?;
         Ok(auth)
@@ -135,6 +160,13 @@ impl Auth {
     #[must_use]
     pub fn with_fetcher(mut self, fetcher: Arc<Fetcher>) -> Self {
         self.fetcher = Some(fetcher);
+        self
+    }
+
+    /// The same, with log-in through these providers.
+    #[must_use]
+    pub fn with_providers(mut self, providers: Vec<Provider>) -> Self {
+        self.providers = providers;
         self
     }
 

@@ -57,6 +57,9 @@ pub enum Scope {
     /// `rotunda/break-glass`: in a role, the right to reach a patient outside of one's care, with
     /// a reason.
     BreakGlass,
+    /// `rotunda/introspect`: in a client's registration, the right to learn what tokens of others
+    /// mean, for resource servers.
+    Introspect,
 }
 
 /// A set of scopes, in the order in which they were asked for.
@@ -152,6 +155,7 @@ impl Scope {
             "online_access" => Self::OnlineAccess,
             "rotunda/admin" => Self::Admin,
             "rotunda/break-glass" => Self::BreakGlass,
+            "rotunda/introspect" => Self::Introspect,
             _ => match text.strip_prefix("launch/") {
                 Some(context) => launch_context(context)?,
                 None => Self::Resource(ResourceScope::parse(text)?),
@@ -335,6 +339,7 @@ impl fmt::Display for Scope {
             Self::OnlineAccess => f.write_str("online_access"),
             Self::Admin => f.write_str("rotunda/admin"),
             Self::BreakGlass => f.write_str("rotunda/break-glass"),
+            Self::Introspect => f.write_str("rotunda/introspect"),
         }
     }
 }

@@ -60,10 +60,16 @@ impl MasterKey {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
                 let text = BASE64_STANDARD.encode(secret::random::<32>()?);
-                write_new(path, &text).map_err(|error| {
-                    refuse(format!("the master key {at} cannot be written: {error}"))
-                })?;
-                Self::parse(&text)
+                match write_new(path, &text) {
+                    Ok(()) => Self::parse(&text),
+                    // Another process that starts made it meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        Self::from_file(path, false)
+                    }
+                    Err(error) => Err(refuse(format!(
+                        "the master key {at} cannot be written: {error}"
+                    ))),
+                }
             }
             Err(error) => Err(refuse(format!(
                 "the master key {at} cannot be read ({error}); it was made at the first start \
@@ -116,15 +122,23 @@ impl MasterKey {
     }
 }
 
+/// Makes the file with all that is in it, or not at all: nobody reads half a key.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let whole = Path::new(&name);
     let mut options = fs::OpenOptions::new();
     let mut file = options
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()
+        .open(whole)?;
+    let written = writeln!(file, "{text}")
+        .and_then(|()| file.sync_all())
+        // Unlike a rename, this replaces nothing.
+        .and_then(|()| fs::hard_link(whole, path));
+    fs::remove_file(whole)?;
+    written
 }
 
 #[cfg(test)]

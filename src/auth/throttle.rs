@@ -178,7 +178,7 @@ async fn replace(
 }
 
 fn seconds(ms: i64) -> u32 {
-    u32::try_from(ms.div_euclid(1_000) + 1).unwrap_or(1)
+    u32::try_from((ms + 999).div_euclid(1_000)).unwrap_or(1)
 }
 
 #[cfg(test)]

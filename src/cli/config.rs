@@ -23,6 +23,9 @@ pub fn run(command: &Command) -> Result<ExitCode, Failure> {
             config.store_url()?;
             server::tls(&config)?;
             Fetcher::new(&config.fetch)?;
+            for risk in server::risks(&config) {
+                println!("warning: {risk}");
+            }
             println!("the configuration is good");
         }
         Command::Print(settings) => print!("{}", settings.load()?.to_toml()),

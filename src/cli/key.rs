@@ -9,9 +9,12 @@ use super::{
     Failure,
     office::{Common, Office, moment, plain, scopes},
 };
-use crate::auth::{
-    client::ApiKey,
-    manage::{KeyDraft, Managed, When, Wish, duration, shown},
+use crate::{
+    auth::{
+        client::ApiKey,
+        manage::{KeyDraft, Managed, When, Wish, duration, shown},
+    },
+    network::Network,
 };
 
 #[derive(Debug, Subcommand)]
@@ -69,7 +72,7 @@ struct Facts {
     /// Address or network from which it is taken (several times for several, instead of those
     /// before)
     #[arg(long, value_name = "ADDRESS")]
-    address: Vec<String>,
+    address: Vec<Network>,
     /// When it ends: a date, or a time from now as in 90d
     #[arg(long, value_name = "WHEN")]
     expires: Option<String>,

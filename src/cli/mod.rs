@@ -1,5 +1,6 @@
 //! The command line: reads arguments, calls what does the work, prints what came of it.
 
+mod announce;
 mod client;
 mod config;
 mod export;

@@ -14,6 +14,7 @@ use crate::{
     auth::{
         AuthError,
         manage::{self, Made, Managed, Management, When, duration},
+        password::Passwords,
         records::{Found, Records},
     },
     clock::SystemClock,
@@ -45,7 +46,11 @@ impl Common {
         let store = Arc::new(server::open_store(&config, Purpose::Manage).await?);
         let records = Records::new(Arc::clone(&store));
         Ok(Office {
-            desk: Management::new(records, Arc::new(SystemClock::default())),
+            desk: Management::new(
+                records,
+                Passwords::default(),
+                Arc::new(SystemClock::default()),
+            ),
             store,
             json: self.json,
         })

@@ -5,9 +5,8 @@ use std::{net::SocketAddr, process::ExitCode};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Settings, check};
+use super::{Failure, Settings, announce, check};
 use crate::{
-    auth::manage::First,
     config::{Config, LogFormat, address, without_password},
     server::{self, Server},
 };
@@ -41,8 +40,34 @@ impl Arguments {
         }
         config.http.open |= self.open;
         check(&config)?;
+        if self.demo && !is_for_this_computer(&config) {
+            return Err(Failure(
+                "--demo makes users and clients for whoever reads this screen, so it is for \
+                 loopback addresses only: take 127.0.0.1 for http.listen, and a base URL of this \
+                 computer or none"
+                    .to_owned(),
+            ));
+        }
         Ok(config)
     }
+}
+
+/// Whether nobody but this computer's users is meant to reach the server.
+fn is_for_this_computer(config: &Config) -> bool {
+    let base = config
+        .http
+        .base_url
+        .as_deref()
+        .unwrap_or("http://127.0.0.1");
+    let host = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let host = host.split('/').next().unwrap_or_default();
+    let is_local = ["127.0.0.1", "[::1]", "localhost"]
+        .into_iter()
+        .any(|local| {
+            host.strip_prefix(local)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        });
+    is_local && config.http.listen.ip().is_loopback() && !config.http.behind_proxy
 }
 
 pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -56,9 +81,20 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         server.load_demo().await?;
     }
     let first = server.first_administrator().await?;
+    let cast = match arguments.demo {
+        true => server.demo_cast().await?,
+        false => None,
+    };
     let store = without_password(&config.store_url()?);
     println!("{}", announcement(&server, &store, config.log.format));
-    tell(&server, first.as_ref(), config.log.format);
+    announce::warn(&config);
+    announce::identity(&server, &store, config.log.format);
+    if let Some(first) = &first {
+        announce::first(first, config.log.format);
+    }
+    if let Some(cast) = &cast {
+        announce::cast(&server, cast, config.log.format);
+    }
     let mut asked = async || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -69,41 +105,6 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     tracing::info!("shutting down: finishing the requests in flight; a second signal ends them");
     server.stop(asked()).await?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What else whoever starts a server must know. The one-time password is written here only, once.
-fn tell(server: &Server, first: Option<&First>, format: LogFormat) {
-    let Some(auth) = server.auth() else {
-        return warn_of_open(server, format);
-    };
-    if format == LogFormat::Json {
-        if let Some(first) = first {
-            let line = serde_json::json!({
-                "first_start": { "login": first.login, "password": first.password },
-            });
-            println!("{line}");
-        }
-        return;
-    }
-    let issuer = &auth.settings().issuer;
-    println!("log in: {issuer}/auth/login");
-    println!("token for scripts: rotunda token --role administrator --ttl 1h");
-    if let Some(First { login, password }) = first {
-        println!(
-            "first start: log in as {login} with the one-time password {password}\n  \
-             (shown this once; if it is lost: rotunda user reset-password {login})"
-        );
-    }
-}
-
-fn warn_of_open(server: &Server, format: LogFormat) {
-    let address = server.address();
-    let sentence = "there is NO AUTHENTICATION (--open): every program and every user of this \
-                    computer reads and changes everything; for development only";
-    match format {
-        LogFormat::Text => eprintln!("WARNING: {address}: {sentence}"),
-        LogFormat::Json => tracing::warn!(%address, "{sentence}"),
-    }
 }
 
 /// The line on stdout that says where the server is.

@@ -52,8 +52,8 @@ use race::Queues;
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{
-    Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope, IfMatch, MetaScope,
-    Operation, Resource, Return, SearchRequest, Target, ValidateRequest,
+    AccessReportRequest, Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope,
+    IfMatch, MetaScope, Operation, Resource, Return, SearchRequest, Target, ValidateRequest,
 };
 pub use part::Part;
 pub use settings::Settings;

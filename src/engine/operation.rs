@@ -113,6 +113,19 @@ pub struct Resource {
     pub body: Bytes,
 }
 
+/// A call of `Patient/[id]/$access-report`.
+#[derive(Debug, Clone)]
+pub struct AccessReportRequest {
+    /// The patient.
+    pub id: String,
+    /// Names and values: `date`, `agent`, `outcome`, `_count`, `_total`.
+    pub params: Vec<(String, String)>,
+    /// Unknown parameters are errors.
+    pub strict: bool,
+    /// As a table (CSV) instead of a Bundle.
+    pub table: bool,
+}
+
 /// What a client wants to get back of a write (`Prefer: return=`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Return {

@@ -59,12 +59,29 @@ impl Metrics {
 struct Admin {
     engine: Arc<Engine>,
     metrics: Option<Metrics>,
+    health: Health,
 }
 
-/// `/health/live`, `/health/ready` and `/metrics`, for those who name this computer or the host
+/// How the server is set up, for whoever watches it.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// There is no authentication.
+    pub open: bool,
+    /// The FHIR API speaks TLS itself.
+    pub tls: bool,
+    /// A proxy in front ends TLS.
+    pub behind_proxy: bool,
+    /// The kind of database.
+    pub store: &'static str,
+    /// What whoever runs it should know.
+    pub warnings: Vec<String>,
+}
+
+/// `/health`, `/health/live`, `/health/ready` and `/metrics`, for those who name this computer or the host
 /// of the base URL: there is never any authentication here.
-pub fn admin_router(engine: Arc<Engine>, metrics: Option<Metrics>) -> Router {
+pub fn admin_router(engine: Arc<Engine>, metrics: Option<Metrics>, health: Health) -> Router {
     Router::new()
+        .route("/health", get(overview))
         .route("/health/live", get(async || "alive\n"))
         .route("/health/ready", get(ready))
         .route("/metrics", get(scrape))
@@ -72,7 +89,11 @@ pub fn admin_router(engine: Arc<Engine>, metrics: Option<Metrics>) -> Router {
             Hosts::new(&engine.settings().base_url),
             guard,
         ))
-        .with_state(Admin { engine, metrics })
+        .with_state(Admin {
+            engine,
+            metrics,
+            health,
+        })
 }
 
 async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
@@ -86,20 +107,47 @@ async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Resp
     response
 }
 
-/// Ready means that the store answers and takes writes.
+/// Why the server is not ready: the store does not answer, or takes no writes.
+async fn not_ready(engine: &Engine) -> Option<&'static str> {
+    match tokio::time::timeout(Duration::from_secs(2), engine.health()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) if error.issues.iter().any(|issue| issue.code == "no-store") => {
+            Some("the storage takes no writes")
+        }
+        Ok(Err(_)) | Err(_) => Some("the database does not answer"),
+    }
+}
+
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    let health = tokio::time::timeout(Duration::from_secs(2), admin.engine.health()).await;
-    match health {
-        Ok(Ok(())) => (StatusCode::OK, "ready\n"),
-        Ok(Err(error)) if error.issues.iter().any(|issue| issue.code == "no-store") => (
+    match not_ready(&admin.engine).await {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(why) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: the storage takes no writes\n",
-        ),
-        Ok(Err(_)) | Err(_) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: the database does not answer\n",
+            format!("not ready: {why}\n"),
         ),
     }
+}
+
+/// How the server is and how it is set up, as JSON.
+async fn overview(State(admin): State<Admin>) -> impl IntoResponse {
+    let why = not_ready(&admin.engine).await;
+    let health = &admin.health;
+    let body = serde_json::json!({
+        "status": if why.is_none() { "ready" } else { "not ready" },
+        "reason": why,
+        "version": env!("CARGO_PKG_VERSION"),
+        "authentication": if health.open { "none" } else { "required" },
+        "tls": health.tls,
+        "behind_proxy": health.behind_proxy,
+        "store": health.store,
+        "warnings": health.warnings,
+    });
+    let status = match why {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (status, json, format!("{body}\n"))
 }
 
 async fn scrape(State(admin): State<Admin>) -> impl IntoResponse {

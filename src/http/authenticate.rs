@@ -2,11 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::http::{HeaderMap, header, request::Parts};
+use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 
 use super::{Server, client::ClientAddress, failure::Failure};
 use crate::{
     access::{Access, Caller, Identity},
+    audit::{Code, Outcome},
     auth::{
         AuthError,
         bearer::{Admitted, Refused},
@@ -59,6 +60,30 @@ pub async fn admitted(server: &Server, parts: &Parts) -> Result<Arc<Admitted>, F
     }
 }
 
+/// Records that somebody was not let in: without what the request asked for, which may be anything.
+///
+/// # Errors
+/// The audit takes no more.
+pub async fn record_denial(
+    server: &Server,
+    parts: &Parts,
+    request: &str,
+    failure: &Failure,
+) -> Result<(), Failure> {
+    if failure.status != StatusCode::UNAUTHORIZED {
+        return Ok(());
+    }
+    let nobody = Caller {
+        identity: Arc::default(),
+        address: address(parts),
+        request: request.to_owned(),
+    };
+    let event = server.engine.event(&nobody, Code::Denied, Outcome::Serious);
+    let recorder = server.engine.recorder();
+    let done = recorder.record(&event.saying("401 login")).await;
+    done.map_err(|error| crate::engine::Error::from(error).into())
+}
+
 /// What stands after `Bearer `.
 fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
     /// Tokens of this server are shorter; those of other issuers are not much longer.
@@ -76,7 +101,6 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
 
 impl From<AuthError> for Failure {
     fn from(error: AuthError) -> Self {
-        use axum::http::StatusCode;
         let status = match error {
             AuthError::Store(error) => return crate::engine::Error::from(error).into(),
             AuthError::Engine(error) => return error.into(),

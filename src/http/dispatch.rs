@@ -19,7 +19,7 @@ use super::{
     operation,
     query::{self, Pairs},
     read, search,
-    target::{NoTarget, Target},
+    target::{Level, NoTarget, Target},
     write,
 };
 use crate::{
@@ -81,7 +81,13 @@ pub async fn dispatch(
     // What the server can do is for all to see, and needs no look at any resource.
     let access = match target {
         Target::Metadata => Access::system("the CapabilityStatement is public"),
-        _ => authenticate::access(server, parts, id).await?,
+        _ => match authenticate::access(server, parts, id).await {
+            Ok(access) => access,
+            Err(failure) => {
+                authenticate::record_denial(server, parts, id, &failure).await?;
+                return Err(failure);
+            }
+        },
     };
     let call = Call {
         server,
@@ -150,6 +156,12 @@ async fn without_json(call: Call<'_>, target: Target, seen: &mut Seen) -> Result
         Target::Version(ResourceType::BINARY, id, version) if reads && from_header => {
             seen.interaction = Interaction::Vread;
             binary::read(&call, &id, Some(&version)).await
+        }
+        Target::Operation(Level::Instance(ResourceType::PATIENT, id), name)
+            if reads && name == "access-report" && operation::wants_table(&call) =>
+        {
+            seen.interaction = Interaction::Operation;
+            operation::access_report(call, id, true).await
         }
         _ => {
             let accept = call.headers().get(header::ACCEPT);

@@ -19,7 +19,11 @@ use resources::{
 };
 
 use super::{Reply, call::Call, failure::Failure, headers::value, operation::KNOWN, query, read};
-use crate::engine::{Resource, Settings};
+use crate::{
+    auth::Auth,
+    engine::{Resource, Settings},
+};
+use serde_json::json;
 
 /// When what the statement says last changed.
 const DATE: &str = "2026-11-20";
@@ -36,13 +40,18 @@ struct Statement {
 }
 
 impl Cache {
-    fn current(&self, registry: Arc<Registry>, settings: &Settings, cors: bool) -> Arc<Statement> {
+    fn current(
+        &self,
+        registry: Arc<Registry>,
+        settings: &Settings,
+        security: &str,
+    ) -> Arc<Statement> {
         if let Some(known) = &*self.0.load()
             && Arc::ptr_eq(&known.registry, &registry)
         {
             return known.clone();
         }
-        let text = statement(settings, &registry, cors);
+        let text = statement(settings, &registry, security);
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
         let fresh = Arc::new(Statement {
@@ -67,9 +76,10 @@ pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
             ));
         }
     }
-    let cors = !call.server.settings.cors_origins.is_empty();
+    let http = &call.server.settings;
+    let security = security(http.auth.as_deref(), !http.cors_origins.is_empty());
     let cache = &call.server.metadata;
-    let known = cache.current(call.engine().registry(), settings, cors);
+    let known = cache.current(call.engine().registry(), settings, &security);
     if let Some(part) = part(call, &known.text)? {
         return Ok(call.ok(part));
     }
@@ -120,14 +130,46 @@ fn terminology(settings: &Settings) -> String {
     out
 }
 
-fn statement(settings: &Settings, registry: &Registry, cors: bool) -> String {
+/// How clients get in (SMART App Launch 2.2.0, "Conformance": what was said in the
+/// CapabilityStatement before there was `.well-known/smart-configuration`, and is still read).
+fn security(auth: Option<&Auth>, cors: bool) -> String {
+    let Some(auth) = auth else {
+        return format!(r#"{{"cors":{cors}}}"#);
+    };
+    let uri =
+        |name: &str, endpoint: &str| json!({ "url": name, "valueUri": auth.endpoint(endpoint) });
+    json!({
+        "extension": [{
+            "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+            "extension": [
+                uri("token", "token"),
+                uri("authorize", "authorize"),
+                uri("introspect", "introspect"),
+                uri("revoke", "revoke"),
+                uri("manage", "account"),
+            ],
+        }],
+        "cors": true,
+        "service": [{
+            "coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                "code": "SMART-on-FHIR",
+                "display": "SMART-on-FHIR",
+            }],
+            "text": "OAuth2 using SMART-on-FHIR profile (see http://docs.smarthealthit.org)",
+        }],
+    })
+    .to_string()
+}
+
+fn statement(settings: &Settings, registry: &Registry, security: &str) -> String {
     let mut out = head("CapabilityStatement", settings);
     out.reserve(1 << 20);
     out.push_str(
-        r#","fhirVersion":"4.0.1","format":["application/fhir+json","json"],"patchFormat":["application/json-patch+json"],"rest":[{"mode":"server","security":{"cors":"#,
+        r#","fhirVersion":"4.0.1","format":["application/fhir+json","json"],"patchFormat":["application/json-patch+json"],"rest":[{"mode":"server","security":"#,
     );
-    out.push_str(if cors { "true" } else { "false" });
-    out.push_str(r#"},"resource":["#);
+    out.push_str(security);
+    out.push_str(r#","resource":["#);
     let reverse = ReverseIncludes::new(registry);
     for (i, kind) in ResourceType::all().enumerate() {
         if i > 0 {
@@ -176,20 +218,7 @@ fn write_resource(
         out,
         r#"{{"type":"{kind}","profile":"http://hl7.org/fhir/StructureDefinition/{kind}","interaction":["#
     );
-    write_codes(
-        out,
-        &[
-            "read",
-            "vread",
-            "update",
-            "patch",
-            "delete",
-            "history-instance",
-            "history-type",
-            "create",
-            "search-type",
-        ],
-    );
+    write_codes(out, interactions(kind));
     let _ = write!(
         out,
         r#"],"versioning":"versioned-update","readHistory":true,"updateCreate":{},"conditionalCreate":true,"conditionalRead":"full-support","conditionalUpdate":true,"conditionalDelete":"{}","#,
@@ -216,8 +245,29 @@ fn write_resource(
     if matches!(kind, ResourceType::PATIENT | ResourceType::ENCOUNTER) {
         operations.push("everything");
     }
+    if kind == ResourceType::PATIENT {
+        operations.push("access-report");
+    }
     write_operations(out, &operations, Some(kind));
     out.push_str("]}");
+}
+
+/// What can be done with a type. AuditEvents are written by the server alone.
+fn interactions(kind: ResourceType) -> &'static [&'static str] {
+    match kind {
+        ResourceType::AUDIT_EVENT => &["read", "vread", "search-type"],
+        _ => &[
+            "read",
+            "vread",
+            "update",
+            "patch",
+            "delete",
+            "history-instance",
+            "history-type",
+            "create",
+            "search-type",
+        ],
+    }
 }
 
 /// Whether a parameter leads to other resources.
@@ -319,7 +369,11 @@ mod tests {
 
     #[test]
     fn the_statement_is_json_and_lists_what_there_is() {
-        let text = statement(&Settings::default(), &Registry::builtin(), false);
+        let text = statement(
+            &Settings::default(),
+            &Registry::builtin(),
+            r#"{"cors":false}"#,
+        );
         let doc = Doc::parse(text).unwrap();
         let rest = doc.root().get("rest").unwrap().items().next().unwrap();
         let resources = rest.get("resource").unwrap();

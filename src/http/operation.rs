@@ -1,6 +1,10 @@
-//! Operations: `$versions`, `$meta`, `$meta-add`, `$meta-delete`, `$validate`, `$everything`.
+//! Operations: `$versions`, `$meta`, `$meta-add`, `$meta-delete`, `$validate`, `$everything`,
+//! `$access-report`.
 
-use axum::{body::Body, http::StatusCode};
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+};
 use resources::{Doc, Value, doc::Kind, model::ResourceType, outcome::operation_outcome};
 
 use super::{
@@ -13,7 +17,7 @@ use super::{
     target::Level,
     write::JSON,
 };
-use crate::engine::{EverythingRequest, MetaScope, ValidateRequest};
+use crate::engine::{AccessReportRequest, EverythingRequest, MetaScope, ValidateRequest};
 
 /// An operation that the server has.
 pub struct Known {
@@ -38,7 +42,7 @@ impl Known {
 }
 
 /// All operations, as they stand in the CapabilityStatement too.
-pub const KNOWN: [Known; 6] = [
+pub const KNOWN: [Known; 7] = [
     Known {
         name: "versions",
         writes: false,
@@ -68,6 +72,11 @@ pub const KNOWN: [Known; 6] = [
         name: "everything",
         writes: false,
         definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+    },
+    Known {
+        name: "access-report",
+        writes: false,
+        definition: "urn:rotunda:OperationDefinition:Patient-access-report",
     },
 ];
 
@@ -105,6 +114,12 @@ pub async fn call(
             "everything",
             Level::Instance(kind @ (ResourceType::PATIENT | ResourceType::ENCOUNTER), id),
         ) => everything(call, kind, Some(id), post, body).await,
+        ("access-report", Level::Instance(ResourceType::PATIENT, id)) if !post => {
+            access_report(call, id, false).await
+        }
+        ("access-report", Level::Instance(ResourceType::PATIENT, _)) => {
+            Err(Failure::method("GET, HEAD, OPTIONS"))
+        }
         _ => Err(unknown(name)),
     }
 }
@@ -119,6 +134,9 @@ fn unknown(name: &str) -> Failure {
         "everything" => "$everything is called on Patient, on one Patient or on one Encounter: \
                          /Patient/1/$everything."
             .to_owned(),
+        "access-report" => {
+            "$access-report is called on one Patient: /Patient/1/$access-report.".to_owned()
+        }
         other => {
             let names: Vec<String> = KNOWN
                 .iter()
@@ -225,6 +243,30 @@ async fn everything(
         params: std::mem::take(&mut call.pairs),
     };
     Ok(call.ok(call.engine().everything(&request, &call.access).await?))
+}
+
+/// `GET Patient/1/$access-report`, as a Bundle or as a table.
+pub async fn access_report(mut call: Call<'_>, id: String, table: bool) -> Result<Reply, Failure> {
+    let request = AccessReportRequest {
+        id,
+        strict: call.strict(),
+        params: std::mem::take(&mut call.pairs),
+        table,
+    };
+    let text = call.engine().access_report(&request, &call.access).await?;
+    let mut reply = call.ok(text);
+    if table {
+        let csv = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+        reply.headers_mut().insert(header::CONTENT_TYPE, csv);
+    }
+    Ok(reply)
+}
+
+/// True if a table is asked for, which one operation gives.
+pub fn wants_table(call: &Call<'_>) -> bool {
+    let accept = || call.headers().get(header::ACCEPT)?.to_str().ok();
+    let asked = query::last(&call.pairs, "_format").or_else(accept);
+    asked.is_some_and(|asked| asked == "csv" || asked.starts_with("text/csv"))
 }
 
 async fn json_body(call: &Call<'_>, body: Body) -> Result<Doc, Failure> {

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use flate2::bufread::GzDecoder;
 use resources::{Doc, model::ResourceType};
 
+pub mod identity;
+
 use super::StartError;
 use crate::{
     access::Access,
@@ -14,7 +16,7 @@ use crate::{
 
 /// One resource a line; `demo/generate.py` makes it.
 static HOSPITAL: &[u8] = include_bytes!("../../demo/hospital.ndjson.gz");
-static ACCESS: Access = Access::system("the demo hospital is part of the program");
+pub(super) static ACCESS: Access = Access::system("the demo hospital is part of the program");
 /// What the store remembers.
 const LOADED: &str = "demo";
 /// Resources of one commit.

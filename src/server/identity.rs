@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::StartError;
+use super::{StartError, federated};
 use crate::{
     auth::{self, Auth, sealed::MasterKey},
     clock::SystemClock,
     config::Config,
     engine::Engine,
+    fetch::Fetcher,
     http,
     store::Store,
 };
@@ -26,15 +27,21 @@ pub async fn open(
     let is_new = !auth::has_master_key(store).await?;
     let master = MasterKey::from_file(&path, is_new)?;
     let settings = auth::Settings {
+        brand: config.auth.brand.clone(),
+        external: config.auth.external.clone(),
         issuer: issuer(config, base_url),
         base_url: base_url.to_owned(),
         user_token_seconds: config.auth.user_token_seconds,
         backend_token_seconds: config.auth.backend_token_seconds,
         offline_days: config.auth.offline_days,
     };
-    let clock = Arc::new(SystemClock::default());
+    let latest = auth::upkeep::latest_time(store).await?;
+    let clock = Arc::new(SystemClock::not_before(latest));
     let (store, engine) = (Arc::clone(store), Arc::clone(engine));
-    Ok(Auth::open(settings, store, engine, clock, master).await?)
+    let auth = Auth::open(settings, store, engine, clock, master).await?;
+    let fetcher = Fetcher::new(&config.fetch)?;
+    let auth = auth.with_fetcher(Arc::new(fetcher));
+    Ok(auth.with_providers(federated::providers(config)?))
 }
 
 /// The base URL without its `/fhir`, or its origin if it ends otherwise.

@@ -2,9 +2,11 @@
 
 mod audit;
 mod demo;
+mod federated;
 mod identity;
 pub mod log;
 mod mail;
+mod risk;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -16,15 +18,19 @@ use tokio::{
 
 use crate::{
     audit::{AnchorError, Sealer},
-    auth::{Auth, AuthError, manage::First},
+    auth::{self, Auth, AuthError, manage::First},
     clock::SystemClock,
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
+    fetch::FetchError,
     http,
     import::ImportError,
     mail::MailError,
     store::{self, Store, StoreError},
 };
+
+pub use demo::identity::Cast;
+pub use risk::risks;
 
 /// What an engine is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +77,9 @@ pub enum StartError {
     /// Mail cannot be set up.
     #[error("{0}")]
     Mail(#[from] MailError),
+    /// Nothing can be fetched from others.
+    #[error("the settings of fetch make no sense: {0}")]
+    Fetch(#[from] FetchError),
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
@@ -202,12 +211,15 @@ impl Server {
         if let Some(tls) = &tls {
             upkeep.spawn(Arc::clone(tls).keep_current());
         }
+        if let Some(auth) = &auth {
+            upkeep.spawn(auth::upkeep::tend(Arc::downgrade(auth)));
+        }
         let listeners = [
             serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
             serve(
                 admin,
                 None,
-                http::admin_router(Arc::clone(&engine), metrics),
+                http::admin_router(Arc::clone(&engine), metrics, health(config)),
             ),
         ];
         Ok(Self {
@@ -262,6 +274,18 @@ impl Server {
     /// The store refuses.
     pub async fn load_demo(&self) -> Result<(), StartError> {
         demo::load(&self.engine, &self.store).await
+    }
+
+    /// Makes the demo hospital's users and clients, or gives them new passwords, secrets and keys;
+    /// none while the server is open.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn demo_cast(&self) -> Result<Option<Cast>, StartError> {
+        match &self.auth {
+            None => Ok(None),
+            Some(auth) => Ok(Some(demo::identity::cast(&self.engine, auth).await?)),
+        }
     }
 
     /// Takes no more requests, finishes those in flight, and closes the store. When `hurry` is
@@ -323,6 +347,20 @@ pub async fn close(store: Arc<Store>) {
         tokio::time::sleep(WAIT).await;
     }
     tracing::warn!("the store is still in use at shutdown; what was acknowledged is durable");
+}
+
+/// What `/health` says of the configuration.
+fn health(config: &Config) -> http::Health {
+    let is_sqlite = config
+        .store_url()
+        .is_ok_and(|url| url.starts_with("sqlite:"));
+    http::Health {
+        open: config.http.open,
+        tls: config.http.tls.is_some(),
+        behind_proxy: config.http.behind_proxy,
+        store: if is_sqlite { "sqlite" } else { "postgresql" },
+        warnings: risks(config),
+    }
 }
 
 /// What the HTTP side has to know of the proxies in front.

@@ -56,6 +56,7 @@ macro_rules! areas {
 }
 
 areas! {
+    audit
     bundle
     conditional
     headers

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use rotunda::http::{Connections, Metrics, admin_router, serve};
+use rotunda::http::{Connections, Health, Metrics, admin_router, serve};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -93,7 +93,7 @@ async fn metrics_and_health_stand_on_the_admin_listener() {
     let server = Server::plain(Database::Sqlite).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let admin = listener.local_addr().unwrap();
-    let router = admin_router(server.engine.clone(), Some(metrics));
+    let router = admin_router(server.engine.clone(), Some(metrics), Health::default());
     let bounds = Connections::from(&server.engine.settings().limits);
     let admin_task = tokio::spawn(serve(listener, router, bounds, std::future::pending()));
 

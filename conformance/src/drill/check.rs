@@ -24,7 +24,7 @@ impl Writer {
                 continue;
             }
             let mut one = self.owned[at].clone();
-            found.extend(check_owned(&mut connection, &mut one).await?);
+            found.extend(check_owned(&mut connection, &mut one, everything).await?);
             self.owned[at] = one;
         }
         for at in 0..self.bundles.len() {
@@ -66,7 +66,7 @@ impl Writer {
             ));
         }
         if let Some(one) = self.owned.iter_mut().find(|one| one.name == name) {
-            found.extend(check_owned(connection, one).await?);
+            found.extend(check_owned(connection, one, false).await?);
         }
         Ok(())
     }
@@ -75,6 +75,7 @@ impl Writer {
 async fn check_owned(
     connection: &mut Connection,
     one: &mut Owned,
+    everything: bool,
 ) -> Result<Option<String>, String> {
     let path = format!("/Patient/{}", one.id);
     let reply = connection.send("GET", &path, None, &[]).await?;
@@ -125,12 +126,46 @@ async fn check_owned(
     }
     one.doubt = None;
     one.fresh = false;
+    if wrong.is_none() && everything {
+        let audited = check_audit(connection, one).await?;
+        if audited.is_some() {
+            return Ok(audited);
+        }
+    }
     if wrong.is_some() || one.deleted {
         return Ok(wrong);
     }
     let hits = search(connection, "Patient", "urn:drill", &one.name).await?;
     let found_once = matches!(&hits[..], [hit] if hit["resource"]["id"] == one.id.as_str());
     Ok((!found_once).then(|| format!("{path}: a search finds it {} times", hits.len())))
+}
+
+/// Each version was written by one request, and the audit has it once.
+async fn check_audit(connection: &mut Connection, one: &Owned) -> Result<Option<String>, String> {
+    let id = &one.id;
+    let path = format!("/AuditEvent?entity=Patient/{id}&action=C,U,D&outcome=0&_count=1000");
+    let reply = connection.send("GET", &path, None, &[]).await?;
+    if !reply.status.is_success() {
+        return Err(format!("{path}: {}", reply.brief()));
+    }
+    let events = entries(&reply.body)?;
+    let mut versions: Vec<String> = events
+        .iter()
+        .flat_map(|entry| entry["resource"]["entity"].as_array())
+        .flatten()
+        .filter(|entity| entity["role"]["code"] == "4")
+        .filter_map(|entity| Some(entity["what"]["reference"].as_str()?.to_owned()))
+        .filter(|reference| reference.contains("/_history/"))
+        .collect();
+    versions.sort();
+    // Whoever is deleted has one version more than is counted here.
+    let last = one.version + i64::from(one.deleted);
+    let mut expected: Vec<String> = (1..=last)
+        .map(|version| format!("Patient/{id}/_history/{version}"))
+        .collect();
+    expected.sort();
+    Ok((versions != expected)
+        .then(|| format!("Patient/{id}: the audit has {versions:?} instead of {expected:?}")))
 }
 
 /// All of a transaction, or nothing of it; whether it is there.

@@ -245,6 +245,8 @@ async fn end(
     if let Err(reason) = server::verify(&plan.binary, &plan.store).await {
         report.violations.push(reason);
     }
+    let audit = server::verify_audit(&plan.binary, &plan.store, &plan.log).await;
+    report.violations.extend(audit.err());
     Ok(())
 }
 

@@ -33,6 +33,14 @@ pub struct Options {
     /// Extra header of every request, 'Name: value'
     #[arg(long = "header", value_name = "HEADER")]
     pub headers: Vec<String>,
+    /// Bearer token of every request, as `rotunda token` prints one
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "ROTUNDA_TOKEN",
+        hide_env_values = true
+    )]
+    pub token: Option<String>,
     /// Connections; several values make several measurements
     #[arg(long, value_delimiter = ',', default_values_t = [16, 64])]
     pub conc: Vec<usize>,
@@ -85,7 +93,7 @@ impl Setup {
         if !(host == "localhost" || host == "[::1]" || host.starts_with("127.")) {
             return Err("the target is not a loopback address".to_owned());
         }
-        let headers = options
+        let mut headers: Vec<(String, String)> = options
             .headers
             .iter()
             .map(|header| {
@@ -93,6 +101,9 @@ impl Setup {
                 Ok((name.trim().to_owned(), value.trim().to_owned()))
             })
             .collect::<Result<_, String>>()?;
+        if let Some(token) = &options.token {
+            headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
         Ok(Self {
             options: options.clone(),
             base,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Made, Managed, Management, When, Wish,
-    form::{Form, wrong_name, wrong_network},
+    form::{Form, wrong_name},
     refuse,
 };
 use crate::auth::{
@@ -15,6 +15,7 @@ use crate::auth::{
     scope::{Level, ResourceScope},
     secret,
 };
+use crate::network::Network;
 
 /// What an administrator writes of an API key.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub struct KeyDraft {
     /// See [`ApiKey::scopes`].
     pub scopes: Vec<String>,
     /// See [`ApiKey::addresses`].
-    pub addresses: Vec<String>,
+    pub addresses: Vec<Network>,
     /// See [`ApiKey::expires`].
     pub expires: Option<When>,
 }
@@ -39,7 +40,7 @@ impl Managed for ApiKey {
         KeyDraft {
             name: self.name.clone(),
             scopes: self.scopes.clone(),
-            addresses: self.addresses.iter().map(ToString::to_string).collect(),
+            addresses: self.addresses.clone(),
             expires: self.expires.map(When),
         }
     }
@@ -75,9 +76,7 @@ impl Managed for ApiKey {
 fn write(draft: KeyDraft, key: &mut ApiKey) {
     key.name = draft.name;
     key.scopes = draft.scopes;
-    // Checked before: each is one.
-    let networks = draft.addresses.iter().map(|text| text.parse());
-    key.addresses = networks.filter_map(Result::ok).collect();
+    key.addresses = draft.addresses;
     key.expires = draft.expires.map(|at| at.0);
 }
 
@@ -99,9 +98,6 @@ fn check(draft: &KeyDraft) -> Result<(), AuthError> {
         .is_empty()
         .then_some("must not be empty: the key could do nothing");
     form.check("scopes", none);
-    form.each("addresses", &draft.addresses, |address| {
-        wrong_network(address)
-    });
     refuse(form.0)
 }
 

@@ -152,10 +152,10 @@ pub fn shown<T: Managed>(found: &Found<T>) -> Value {
 
 impl Management {
     /// What administrators do with these records.
-    pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(records: Records, passwords: Passwords, clock: Arc<dyn Clock>) -> Self {
         Self {
             records,
-            passwords: Passwords::default(),
+            passwords,
             clock,
         }
     }
@@ -194,7 +194,11 @@ impl Management {
         }
     }
 
-    async fn hash(&self, password: &str) -> Result<String, AuthError> {
+    /// A password's hash.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] if too many wait for theirs.
+    pub async fn hash(&self, password: &str) -> Result<String, AuthError> {
         match self.passwords.hash(password).await {
             Ok(hash) => Ok(hash),
             Err(HashError::Failed(error)) => Err(error),

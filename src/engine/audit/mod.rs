@@ -22,8 +22,8 @@ use super::{
     submit::parse_body,
 };
 use crate::{
-    access::Access,
-    audit::{self, Found, Page, Place, Recorder, Wanted},
+    access::{Access, Caller},
+    audit::{self, Code, Event, Found, Outcome, Page, Place, Recorder, Wanted},
     search::{
         access_clause,
         matches::{Facts, Others, matches},
@@ -48,6 +48,12 @@ impl Engine {
     /// Where what happens is recorded.
     pub fn recorder(&self) -> &Arc<Recorder> {
         &self.recorder
+    }
+
+    /// An event of now that is not about a resource, for [`Recorder::record`]: a log-in, a token, a
+    /// change by an administrator.
+    pub fn event<'a>(&self, caller: &'a Caller, code: Code, outcome: Outcome) -> Event<'a> {
+        Event::plain(caller, self.clock.now(), code, outcome)
     }
 
     /// An AuditEvent that there is and that may be seen.
@@ -80,52 +86,16 @@ impl Engine {
         cursor: Cursor,
         access: &Access,
     ) -> Result<FoundPage, Error> {
-        let newest_first = newest_first(plan)?;
-        let registry = self.registry();
-        let (look, ids) = self.look(plan, access, &registry)?;
         let after = cursor.stored.as_ref().map(read_position).transpose()?;
         // One's own request before this one is to be found.
         self.recorder.flush().await?;
-        let base_url = &self.settings.base_url;
-        let check = |found: &Found| {
-            look.clause.as_ref().is_none_or(|clause| {
-                self.event_matches(clause, &resource(found, base_url), &registry)
-            })
+        let total = match plan.total {
+            TotalMode::None => None,
+            _ => Some(self.count_events(plan, access).await?),
         };
-        let page = Page {
-            newest_first,
-            after,
-            limit: if plan.limit == 0 { 0 } else { plan.limit + 1 },
-            count: false,
-            time: self.settings.limits.query_time(),
-        };
-        let counted = Page {
-            limit: 0,
-            count: true,
-            after: None,
-            ..page
-        };
-        let wants_total = plan.total != TotalMode::None;
-        let (mut hits, total) = match ids {
-            Some(ids) => {
-                let all = self.named_events(&ids, &look.wanted, check).await?;
-                named_page(all, page)
-            }
-            None => {
-                let total = match wants_total {
-                    true => {
-                        audit::find(&self.store, &look.wanted, counted, check)
-                            .await?
-                            .1
-                    }
-                    false => 0,
-                };
-                let hits = match page.limit {
-                    0 => Vec::new(),
-                    _ => audit::find(&self.store, &look.wanted, page, check).await?.0,
-                };
-                (hits, total)
-            }
+        let mut hits = match plan.limit {
+            0 => Vec::new(),
+            _ => self.events(plan, after, access).await?,
         };
         let more = hits.len() > plan.limit;
         hits.truncate(plan.limit);
@@ -133,13 +103,65 @@ impl Engine {
             stored: Some(position(last.place)),
             ..Cursor::default()
         });
+        let base_url = &self.settings.base_url;
         Ok(FoundPage {
             hits: hits.iter().map(|found| resource(found, base_url)).collect(),
             next,
-            total: wants_total.then_some(total),
+            total,
             at_least: false,
             explain: Vec::new(),
         })
+    }
+
+    /// The events that a plan finds behind a place, one more than its page has.
+    pub(super) async fn events(
+        &self,
+        plan: &Plan,
+        after: Option<Place>,
+        access: &Access,
+    ) -> Result<Vec<Found>, Error> {
+        let page = Page {
+            newest_first: newest_first(plan)?,
+            after,
+            limit: plan.limit + 1,
+            count: false,
+            time: self.settings.limits.query_time(),
+        };
+        Ok(self.look_for(plan, page, access).await?.0)
+    }
+
+    async fn count_events(&self, plan: &Plan, access: &Access) -> Result<u64, Error> {
+        let page = Page {
+            newest_first: newest_first(plan)?,
+            after: None,
+            limit: 0,
+            count: true,
+            time: self.settings.limits.query_time(),
+        };
+        Ok(self.look_for(plan, page, access).await?.1)
+    }
+
+    async fn look_for(
+        &self,
+        plan: &Plan,
+        page: Page,
+        access: &Access,
+    ) -> Result<(Vec<Found>, u64), Error> {
+        let registry = self.registry();
+        let (look, ids) = self.look(plan, access, &registry)?;
+        let base_url = &self.settings.base_url;
+        let check = |found: &Found| {
+            look.clause.as_ref().is_none_or(|clause| {
+                self.event_matches(clause, &resource(found, base_url), &registry)
+            })
+        };
+        match ids {
+            Some(ids) => {
+                let all = self.named_events(&ids, &look.wanted, check).await?;
+                Ok(named_page(all, page))
+            }
+            None => Ok(audit::find(&self.store, &look.wanted, page, check).await?),
+        }
     }
 
     /// What a plan and the access decision ask for; the ids, if it names some.

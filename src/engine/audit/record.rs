@@ -164,10 +164,13 @@ impl Engine {
             item
         };
         if planned.writes.is_empty() {
-            let code = code_of(draft.verb);
-            return vec![match &planned.done.resource {
-                Some(known) => with(item(known.kind, &known.id, known.version, code), None),
-                None => item(draft.kind, "", 0, code),
+            // No version was made: what there is was at most told.
+            return vec![match (&planned.done.resource, draft.verb) {
+                (Some(known), Verb::Delete) => item(known.kind, &known.id, 0, Code::Delete),
+                (Some(known), _) => {
+                    with(item(known.kind, &known.id, known.version, Code::Read), None)
+                }
+                (None, verb) => item(draft.kind, "", 0, code_of(verb)),
             }];
         }
         let one = |write: &Write| {

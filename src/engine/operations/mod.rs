@@ -1,5 +1,6 @@
 //! The operations that are part of the engine.
 
+mod access_report;
 mod care_dates;
 mod everything;
 mod meta;

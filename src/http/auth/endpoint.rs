@@ -8,7 +8,8 @@ use axum::{
 
 use super::{
     super::{BASE_PATH, Reply, failure::Failure},
-    SMART_CONFIGURATION, Visit, authorize, discovery, token,
+    SMART_CONFIGURATION, Visit, authorize, brands, discovery, glass, launch, revoke, token,
+    userinfo,
 };
 use crate::auth::keys::Algorithm;
 
@@ -27,6 +28,20 @@ pub enum Endpoint {
     Jwks,
     /// `server-jwks`: the keys with which the server signs what it says of itself.
     ServerJwks,
+    /// `revoke`
+    Revoke,
+    /// `introspect`
+    Introspect,
+    /// `userinfo`
+    UserInfo,
+    /// `launch`
+    Launch,
+    /// `break-glass`
+    BreakGlass,
+    /// `brands`
+    Brands,
+    /// `smart-style.json`
+    Style,
 }
 
 impl Endpoint {
@@ -41,8 +56,28 @@ impl Endpoint {
             "/auth/token" => Self::Token,
             "/auth/jwks" => Self::Jwks,
             "/auth/server-jwks" => Self::ServerJwks,
+            "/auth/revoke" => Self::Revoke,
+            "/auth/introspect" => Self::Introspect,
+            "/auth/userinfo" => Self::UserInfo,
+            "/auth/launch" => Self::Launch,
+            "/auth/break-glass" => Self::BreakGlass,
+            "/auth/brands" => Self::Brands,
+            "/auth/smart-style.json" => Self::Style,
             _ => return None,
         })
+    }
+
+    /// Whether it says what the server can do, and where.
+    pub const fn is_public(self) -> bool {
+        matches!(
+            self,
+            Self::SmartConfiguration
+                | Self::OpenIdConfiguration
+                | Self::Jwks
+                | Self::ServerJwks
+                | Self::Brands
+                | Self::Style
+        )
     }
 
     const fn methods(self) -> &'static str {
@@ -50,10 +85,14 @@ impl Endpoint {
             Self::SmartConfiguration
             | Self::OpenIdConfiguration
             | Self::Jwks
-            | Self::ServerJwks => "GET, HEAD, OPTIONS",
+            | Self::ServerJwks
+            | Self::Brands
+            | Self::Style => "GET, HEAD, OPTIONS",
             Self::Authorize => "GET, HEAD, POST",
             // GET is answered too, with an error of OAuth.
             Self::Token => "POST, GET, OPTIONS",
+            Self::Revoke | Self::Introspect | Self::Launch | Self::BreakGlass => "POST, OPTIONS",
+            Self::UserInfo => "GET, HEAD, POST, OPTIONS",
         }
     }
 
@@ -77,6 +116,13 @@ impl Endpoint {
             Self::Token => token::answer(visit, body).await,
             Self::Jwks => discovery::keys(visit, Algorithm::Rs256).await,
             Self::ServerJwks => discovery::keys(visit, Algorithm::Es384).await,
+            Self::Revoke => revoke::revoke(visit, body).await,
+            Self::Introspect => revoke::introspect(visit, body).await,
+            Self::UserInfo => userinfo::answer(visit).await,
+            Self::Launch => launch::answer(visit, body).await,
+            Self::BreakGlass => glass::answer(visit, body).await,
+            Self::Brands => brands::answer(visit).await,
+            Self::Style => Ok(brands::style()),
         }
     }
 }

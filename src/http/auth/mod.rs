@@ -2,13 +2,18 @@
 //! Launch), and the pages that people see.
 
 mod authorize;
+mod brands;
 mod cookie;
 mod discovery;
 mod endpoint;
 mod form;
+mod glass;
+mod launch;
 mod oauth_error;
 mod pages;
+mod revoke;
 mod token;
+mod userinfo;
 
 use axum::{
     body::{Body, Bytes},
@@ -31,6 +36,12 @@ pub fn is_under(path: &str) -> bool {
         || path.starts_with("/auth/")
         || path.starts_with("/.well-known/")
         || path.strip_prefix(BASE_PATH) == Some(SMART_CONFIGURATION)
+}
+
+/// Whether pages of all origins may read what is at a path: what the server can do, and where.
+pub fn is_public(path: &str) -> bool {
+    path.strip_prefix(BASE_PATH) == Some("/metadata")
+        || Endpoint::of(path).is_some_and(Endpoint::is_public)
 }
 
 /// What the endpoints and pages need.

@@ -248,7 +248,8 @@ fn password_page(visit: &Visit<'_>, who: &LoggedIn, said: Option<Said>) -> Reply
             div.field {
                 label for="old" { "The password that you have" }
                 input #old type="password" name="old" required maxlength="1000"
-                    autocomplete="current-password" aria-invalid=[text.map(|_| "true")];
+                    autocomplete="current-password" aria-invalid=[text.map(|_| "true")]
+                    aria-describedby=[text.map(|_| "problem")];
             }
             (new_password_fields(text))
             div.actions.apart {

@@ -268,11 +268,12 @@ async fn page(
 ) -> Result<Reply, Failure> {
     let context = &asked.request.value.context;
     let id = context.patient.as_ref().or(selection.patient.as_ref());
-    let patient = match id {
+    let shown = match id {
         Some(id) if scopes.needs_patient() => record::patient(visit, id, access).await?,
         _ => None,
     };
-    let is_own = context.patient.is_none();
+    let own = asked.who.user.value.patients(visit.auth.now()).len();
+    let could_be_another = context.patient.is_none() && (own > 1 || patient::may_search(access));
     let days = visit.auth.settings().offline_days;
     let user = &asked.who.user.value;
     let remembers = is_the_app(&asked.request.value.redirect_uri);
@@ -281,11 +282,11 @@ async fn page(
         h1 { "Let " (asked.client.value.name) " in?" }
         p.lead { (layout::app(&asked.client.value)) " asks for access. You are "
             strong { (user.name) } " (" (user.login) ")." }
-        @if let Some(patient) = &patient {
+        @if let Some(shown) = &shown {
             div.box {
-                p { "The record of " strong { (patient.name) }
-                    @if !patient.details.is_empty() { ", " (patient.details) }
-                    @if is_own { " · " a href=(to("patient", &asked.name)) { "Choose another" } } }
+                p { "The record of " strong { (shown.name) }
+                    @if !shown.details.is_empty() { ", " (shown.details) }
+                    @if could_be_another { " · " a href=(to("patient", &asked.name)) { "Choose another" } } }
             }
         }
         form method="post" action="/auth/consent" {
@@ -342,7 +343,9 @@ fn resource_choice(at: usize, scope: &ResourceScope) -> Markup {
             label for=(id) {
                 (words::kind(scope.kind))
                 span.hint {
-                    "May " (words::rights(scope)) " them " (words::level(scope))
+                    "May " (words::rights(scope))
+                    @if scope.kind.is_some() { " them " } @else { " all of it " }
+                    (words::level(scope))
                     @if let Some(only) = words::constraints(scope) { ", " (only) }
                     "."
                 }

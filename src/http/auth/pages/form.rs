@@ -106,6 +106,11 @@ impl Binding {
         })
     }
 
+    /// The browser's part.
+    pub fn cookie(&self) -> &str {
+        &self.cookie
+    }
+
     /// What the form carries.
     pub fn token(&self) -> String {
         token_of(&self.cookie)

@@ -9,6 +9,7 @@ use super::{
         Visit,
         cookie::{self, Cookie},
     },
+    federated,
     form::{self, Binding, Form, csrf},
     layout::{self, Page, problem, see_other},
     to, waiting,
@@ -102,19 +103,22 @@ impl Shown<'_> {
                     input #login type="text" name="login" value=(self.login) required
                         maxlength="100" autocomplete="username" autocapitalize="none"
                         spellcheck="false" autofocus[self.login.is_empty()]
-                        aria-invalid=[problem_text.map(|_| "true")];
+                        aria-invalid=[problem_text.map(|_| "true")]
+                    aria-describedby=[problem_text.map(|_| "problem")];
                 }
                 div.field {
                     label for="password" { "Password" }
                     input #password type="password" name="password" required maxlength="1000"
                         autocomplete="current-password" autofocus[!self.login.is_empty()]
-                        aria-invalid=[problem_text.map(|_| "true")];
+                        aria-invalid=[problem_text.map(|_| "true")]
+                    aria-describedby=[problem_text.map(|_| "problem")];
                 }
                 div.actions.apart {
                     button type="submit" { "Log in" }
                     a href="/auth/forgot" { "Forgot the password?" }
                 }
             }
+            (federated::ways(visit, self.request))
         };
         let page = Page::new("Log in", content)
             .status(self.status)
@@ -267,7 +271,8 @@ fn code_form(token: &str, text: Option<&str>) -> Markup {
                     span.hint { "Without your phone: one of your recovery codes." } }
                 input #code.code type="text" name="code" required maxlength="40"
                     autocomplete="one-time-code" autocapitalize="none" spellcheck="false"
-                    autofocus aria-invalid=[text.map(|_| "true")];
+                    autofocus aria-invalid=[text.map(|_| "true")]
+                    aria-describedby=[text.map(|_| "problem")];
             }
             div.actions.apart {
                 button type="submit" { "Go on" }
@@ -298,7 +303,8 @@ pub fn new_password_fields(problem: Option<&str>) -> Markup {
                 span.hint { "At least 12 characters. A few words that you can remember are \
                              better than signs that you cannot." } }
             input #new type="password" name="new" required minlength="12" maxlength="200"
-                autocomplete="new-password" aria-invalid=[problem.map(|_| "true")];
+                autocomplete="new-password" aria-invalid=[problem.map(|_| "true")]
+                    aria-describedby=[problem.map(|_| "problem")];
         }
         div.field {
             label for="again" { "The same once more" }

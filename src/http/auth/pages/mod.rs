@@ -5,6 +5,7 @@ mod account;
 mod apps;
 mod consent;
 mod encounter;
+mod federated;
 mod form;
 mod layout;
 mod login;
@@ -77,6 +78,8 @@ async fn show(visit: &Visit<'_>, name: &str) -> Option<Result<Reply, Failure>> {
         "code" | "new-password" => login::show_step(visit).await,
         "forgot" => reset::show_forgot(visit),
         "reset" => reset::show_reset(visit, &query).await,
+        "federated" => federated::begin(visit, &query).await,
+        "federated/callback" => federated::end(visit, &query).await,
         "consent" => consent::show(visit, &query).await,
         "patient" => patient::show(visit, &query).await,
         "encounter" => encounter::show(visit, &query).await,
@@ -189,6 +192,14 @@ fn over(visit: &Visit<'_>) -> Reply {
     layout::message("This request is over", text, account)
         .status(StatusCode::GONE)
         .reply(visit)
+}
+
+/// The page for a request that leads nowhere: not to a log-in, and not back to the app, whose
+/// address is not proven.
+pub fn cannot_be_let_in(visit: &Visit<'_>, why: &str) -> Reply {
+    const TITLE: &str = "This app cannot be let in";
+    let page = layout::message(TITLE, why, html! {});
+    page.status(StatusCode::BAD_REQUEST).reply(visit)
 }
 
 /// The page for somebody who is not logged in.

@@ -284,6 +284,10 @@ pub fn other(scope: &Scope, offline_days: u32) -> Option<(String, String)> {
             "Manage this server",
             "Users, apps, roles and tokens: the app may do there what you may do.",
         ),
+        Scope::Introspect => of(
+            "Ask about tokens",
+            "The app may find out what other apps' tokens are good for.",
+        ),
         Scope::BreakGlass => of("Break the glass", "Reach patients outside of your care."),
         // The context goes with the record that is worked with.
         Scope::Launch | Scope::LaunchContext(..) | Scope::Resource(_) => None,

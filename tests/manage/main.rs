@@ -1,0 +1,15 @@
+//! Users, clients, keys, roles, tokens and sessions, from outside: the program on the command
+//! line, beside a running server, and the server's REST resources.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod commands;
+mod demo;
+mod drills;
+mod first;
+mod kept;
+mod program;
+mod rest;
+mod validation;
+
+#[path = "../support/mod.rs"]
+mod support;
