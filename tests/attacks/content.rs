@@ -31,7 +31,6 @@ const ACTIVE: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "narratives are stored as they come"]
 async fn narratives_have_nothing_that_runs() {
     let world = World::new(DATABASES[0]).await;
     for active in ACTIVE {

@@ -21,9 +21,11 @@ mod client;
 mod server;
 
 mod hospital;
+mod rows;
 mod world;
 
 mod content;
+mod detours;
 mod entrance;
 mod inference;
 mod leaks;

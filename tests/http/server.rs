@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use rotunda::{
-    auth::{self, Auth, brand::Brand, sealed::MasterKey},
+    auth::{self, Auth, sealed::MasterKey},
     clock::SystemClock,
     engine::{Engine, Settings},
     http::{self, Connections},
@@ -133,8 +133,7 @@ async fn authorization(engine: &Arc<Engine>, store: Arc<Store>) -> Auth {
         user_token_seconds: 3_600,
         backend_token_seconds: 300,
         offline_days: 90,
-        brand: Brand::default(),
-        external: Vec::new(),
+        ..auth::Settings::default()
     };
     let clock = Arc::new(SystemClock::default());
     let folder = tempfile::tempdir().unwrap();
