@@ -487,10 +487,10 @@ async fn nothing_moves_between_records() {
             (
                 "WR-04",
                 "a fullUrl that is B",
-                bundle(&format!(
-                    r#"{{"fullUrl":"urn:uuid:0f1e2d3c-0000-4000-8000-000000000001","resource":{{"resourceType":"Observation","status":"final","code":{{"text":"c"}},"performer":[{{"reference":"Patient/pa"}}],"subject":{{"reference":"urn:uuid:0f1e2d3c-0000-4000-8000-000000000002"}}}},"request":{{"method":"POST","url":"Observation"}}}},
-                   {{"fullUrl":"urn:uuid:0f1e2d3c-0000-4000-8000-000000000002","resource":{{"resourceType":"Patient","id":"pb"}},"request":{{"method":"PUT","url":"Patient/pb"}}}}"#
-                )),
+                bundle(
+                    r#"{"fullUrl":"urn:uuid:0f1e2d3c-0000-4000-8000-000000000001","resource":{"resourceType":"Observation","status":"final","code":{"text":"c"},"performer":[{"reference":"Patient/pa"}],"subject":{"reference":"urn:uuid:0f1e2d3c-0000-4000-8000-000000000002"}},"request":{"method":"POST","url":"Observation"}},
+                   {"fullUrl":"urn:uuid:0f1e2d3c-0000-4000-8000-000000000002","resource":{"resourceType":"Patient","id":"pb"},"request":{"method":"PUT","url":"Patient/pb"}}"#,
+                ),
             ),
             (
                 "WR-04",
