@@ -108,6 +108,14 @@ impl Origins {
     }
 }
 
+/// False for a form that a page of another origin than that of `url` sends, whoever may call
+/// otherwise.
+pub fn is_own(request: &Parts, url: &str) -> bool {
+    let changes = !matches!(request.method, Method::GET | Method::HEAD);
+    let sender = request.headers.get(header::ORIGIN);
+    !changes || sender.is_none_or(|sender| sender == origin(url))
+}
+
 /// Scheme and authority of a URL.
 fn origin(url: &str) -> &str {
     let authority = url.find("://").map_or(0, |at| at + 3);
@@ -161,6 +169,22 @@ mod tests {
         assert!(from(Method::GET, "https://evil.example"));
         assert!(!from(Method::POST, "https://evil.example"));
         assert!(!from(Method::DELETE, "null"));
+    }
+
+    #[test]
+    fn forms_come_from_the_pages_of_this_server() {
+        for (method, sender, own) in [
+            (Method::POST, None, true),
+            (Method::POST, Some("https://fhir.example.org:8443"), true),
+            (Method::POST, Some("https://fhir.example.org"), false),
+            (Method::POST, Some("https://app.example.org"), false),
+            (Method::POST, Some("null"), false),
+            (Method::GET, Some("https://app.example.org"), true),
+        ] {
+            let mut page = request(method, sender);
+            page.extensions.insert(Registered);
+            assert_eq!(is_own(&page, BASE), own, "{sender:?}");
+        }
     }
 
     fn allowed(origins: &[&str], origin: &'static str) -> Option<String> {

@@ -201,7 +201,7 @@ async fn route(
         return auth::answer(server, working, parts, body).await;
     }
     if manage::is_under(path) {
-        return manage::answer(server, working, parts, body).await;
+        return manage::answer(server, working, parts, body, id).await;
     }
     dispatch::dispatch(server, working, parts, body, id, seen).await
 }

@@ -155,6 +155,26 @@ async fn pages_of_registered_origins_may_call_and_others_may_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forms_are_sent_from_the_pages_of_the_server_only() {
+    let world = World::new(Database::Sqlite).await;
+    for (attack, origin) in [
+        ("M-07 foreign", "https://evil.example"),
+        ("M-07 of a registered app", "https://spa.example"),
+        ("M-07 null", "null"),
+    ] {
+        for path in ["/auth/consent", "/auth/login", "/auth/logout"] {
+            let headers = [
+                ("Origin", origin),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+            ];
+            let answer = world.send("POST", path, &headers, "a=b").await;
+            assert_eq!(answer.status, 403, "{attack}: {path}");
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn brands_are_for_patient_apps() {
     let world = World::new(Database::Sqlite).await;
     let headers = [("Origin", "https://anything.example")];

@@ -245,6 +245,14 @@ async fn a_consent_gives_no_more_than_was_asked_for_and_no_foreign_patient() {
             None,
         ),
         (
+            "M-04 a patient outside of one's care",
+            "dora",
+            "patient/*.rs",
+            "patient/*.rs",
+            Some("b"),
+            None,
+        ),
+        (
             "M-04 no patient",
             "ann",
             "patient/*.rs",
@@ -257,7 +265,7 @@ async fn a_consent_gives_no_more_than_was_asked_for_and_no_foreign_patient() {
             "dora",
             "patient/*.rs",
             "patient/*.rs",
-            Some("b"),
+            Some("a"),
             Some("patient/*.rs"),
         ),
         (
@@ -321,6 +329,9 @@ async fn the_glass_is_broken_with_a_reason_by_who_may() {
     let nurse = world.tokens("user/*.rs", "dora").await["access_token"].clone();
     let app = world.tokens("patient/*.rs", "dora").await["access_token"].clone();
     let patient = world.tokens("user/*.rs", "ann").await["access_token"].clone();
+    let text = nurse.as_str().unwrap();
+    let before = world.fhir("GET", "Patient/b", text, "").await;
+    assert_eq!(before.status, 404, "outside of one's care");
     let body = |patient: &str, reason: &str| json!({ "patient": patient, "code": "ETREAT", "reason": reason });
     for (attack, token, body, status) in [
         ("CL-17 patient", &patient, body("b", "curious"), 403),

@@ -204,14 +204,50 @@ async fn tokens_end_with_their_user_their_roles_and_their_client() {
     });
     disabled.await.unwrap();
     assert_eq!(reads(ann).await, 401);
-    let bob = world.tokens("user/*.rs", "bob");
-    let bob = token(bob.await);
+    let code = world
+        .code_for(&world.asking("app", "user/*.rs"), "bob", Some("b"))
+        .await;
+    let bringing = world.bringing("app", &code);
+    let bob = token(world.form("/auth/token", &bringing).await.json());
+    assert_eq!(reads(bob.clone()).await, 404, "not bob's");
     let off = records.update::<Client>("app", |client| {
         client.disabled = true;
         Ok(())
     });
     off.await.unwrap();
     assert_eq!(reads(bob).await, 401);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_in_the_database_opens_a_door() {
+    let world = World::new(Database::Sqlite).await;
+    let asking = world.asking("app", "openid offline_access patient/*.rs");
+    let request = world.ask(&asking).await;
+    let (_, cookie) = world.log_in("ann").await;
+    let code = world.code("app", "patient/*.rs", "ann").await;
+    let tokens = world
+        .tokens("openid offline_access patient/*.rs", "ann")
+        .await;
+    let text = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    let session = cookie.split_once('=').unwrap().1.to_owned();
+    let doors = [
+        ("access token", text("access_token")),
+        ("refresh token", text("refresh_token")),
+        ("id_token", text("id_token")),
+        ("code", code),
+        ("session", session),
+        ("request", request),
+        ("client secret", SECRET.to_owned()),
+    ];
+    let bytes = world.database_files();
+    assert!(bytes.len() > 10_000);
+    for (name, door) in doors {
+        let found = bytes
+            .windows(door.len())
+            .any(|part| part == door.as_bytes());
+        assert!(!found, "M-13 {name}");
+    }
     world.stop().await;
 }
 

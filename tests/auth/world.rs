@@ -14,6 +14,7 @@ use rotunda::{
         self, Auth,
         client::{Client, HashedSecret},
         code::Choice,
+        external::External,
         grant::{self, Grant, Subject},
         records::{Changes, Found},
         sealed::MasterKey,
@@ -92,11 +93,15 @@ const SCOPES: &[&str] = &[
 
 impl World {
     pub async fn new(database: Database) -> Self {
-        Self::with(database, None).await
+        Self::with(database, None, Vec::new()).await
     }
 
-    /// One that fetches with `fetcher`.
-    pub async fn with(database: Database, fetcher: Option<Fetcher>) -> Self {
+    /// One that fetches with `fetcher` and takes tokens of other issuers.
+    pub async fn with(
+        database: Database,
+        fetcher: Option<Fetcher>,
+        external: Vec<External>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match database {
             Database::Sqlite => {
@@ -126,6 +131,7 @@ impl World {
             user_token_seconds: 900,
             backend_token_seconds: 300,
             offline_days: 100,
+            external,
             ..auth::Settings::default()
         };
         let auth = Auth::open(settings, store, engine.clone(), clock.clone(), master)
@@ -165,6 +171,16 @@ impl World {
         let _ = self.stop.send(());
         self.running.await.unwrap();
         drop((self.engine, self.folder));
+    }
+
+    /// What the files of the database hold.
+    pub fn database_files(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let of_database = paths.filter(|path| path.to_string_lossy().contains("store.db"));
+        of_database
+            .flat_map(|path| std::fs::read(path).unwrap())
+            .collect()
     }
 
     async fn fill(&self) {
@@ -236,7 +252,7 @@ impl World {
             ),
             (
                 "Encounter/e",
-                r#"{"resourceType":"Encounter","id":"e","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/a"}}"#,
+                r#"{"resourceType":"Encounter","id":"e","status":"in-progress","class":{"code":"AMB"},"subject":{"reference":"Patient/a"},"participant":[{"individual":{"reference":"Practitioner/d"}}]}"#,
             ),
         ] {
             let answer = self.fhir("PUT", path, &token, body).await;

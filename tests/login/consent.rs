@@ -207,6 +207,7 @@ async fn a_nurse_finds_the_patient_and_the_encounter() {
             let mut all = vec![("search", "1")];
             all.extend(fields);
             dora.send("/auth/patient", &all).await;
+            assert!(!dora.page.contains("Zed"), "not in her care: {fields:?}");
             assert_eq!(
                 dora.page.contains("Bob Baker"),
                 found,
@@ -222,8 +223,10 @@ async fn a_nurse_finds_the_patient_and_the_encounter() {
         )
         .await;
         dora.sees("born 1980-01-02");
-        dora.send("/auth/patient", &[("patient", "nowhere")]).await;
-        assert_eq!(dora.status, 422);
+        for not_hers in ["nowhere", "z"] {
+            dora.send("/auth/patient", &[("patient", not_hers)]).await;
+            assert_eq!(dora.status, 422, "{not_hers}");
+        }
         dora.send("/auth/patient", &[("patient", "b")]).await;
         assert!(dora.at.starts_with("/auth/encounter"), "{}", dora.at);
         dora.sees("Visit");

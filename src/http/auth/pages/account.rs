@@ -9,16 +9,19 @@ use super::{
         Visit,
         cookie::{self, Cookie},
     },
-    apps,
+    apps, event,
     form::{self, Form, csrf},
     layout::{self, Page, problem, see_other},
     login::{BUSY, mismatch, new_password_fields, refusal},
     to, to_log_in,
 };
-use crate::auth::{
-    login::{Outcome, PasswordSet},
-    records::Found,
-    session::{LoggedIn, Session},
+use crate::{
+    audit::{self, Code},
+    auth::{
+        login::{Outcome, PasswordSet},
+        records::Found,
+        session::{LoggedIn, Session},
+    },
 };
 
 /// What a page says after something was done.
@@ -186,6 +189,8 @@ pub async fn log_out(visit: &Visit<'_>, form: &Form) -> Result<Reply, Failure> {
             .auth
             .end_session(&who.user.id, &who.session.id)
             .await?;
+        let done = (Code::Logout, audit::Outcome::Success);
+        event::record(visit, Some(&who.user), None, done, "").await?;
     }
     cookie::clear(visit, &mut reply, Cookie::Session);
     Ok(reply)

@@ -5,6 +5,7 @@ mod account;
 mod apps;
 mod consent;
 mod encounter;
+mod event;
 mod federated;
 mod form;
 mod layout;
