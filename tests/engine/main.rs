@@ -32,6 +32,7 @@ mod access;
 mod answers;
 mod audit;
 mod audit_chain;
+mod audit_report;
 mod bundles;
 mod conditions;
 mod fixture;
