@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     leaks::check,
     server::DATABASES,
-    world::{Ask, World},
+    world::{Ask, FORM, World},
 };
 
 /// A patient in context is one whom the user may see without it.
@@ -222,6 +222,44 @@ async fn raw_content_is_not_put_into_another_record() {
         "{}",
         answer.text()
     );
+}
+
+/// What a form says and what its address says are both asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_and_its_address_do_not_outbid_one_another() {
+    for database in DATABASES {
+        let world = World::new(database).await;
+        let token = world.patient("patient/*.rs").await;
+        for (path, form) in [
+            ("Observation/_search?patient=pa", "patient=pb"),
+            ("Observation/_search?patient=pb", "patient=pa"),
+            ("Observation/_search", "patient=pa&patient=pb"),
+            ("Observation/_search", "subject=Patient/pb,Patient/pa"),
+            (
+                "Observation/_search",
+                "_filter=subject eq Patient/pb or subject eq Patient/pa",
+            ),
+            ("Patient/_search", "_id=pb"),
+            ("Patient/_search", "name:contains=kanari&_summary=count"),
+            ("Patient/pa/Observation/_search", "patient=pb"),
+            ("Patient/pb/Observation/_search", "patient=pa"),
+            ("_search", "_type=Patient,Group&_id=pb,pb-group"),
+            ("_search?_type=Patient", "_type=Group"),
+            (
+                "Patient/_search",
+                "_include=*&_revinclude=*&_revinclude:iterate=*:*",
+            ),
+            ("Group/_search", "member=Patient/pa&_include=Group:member"),
+        ] {
+            let ask = Ask::new(&format!("POST {path}")).body(FORM, form);
+            let answer = world.ask(&token, &ask).await;
+            let leak = check(&answer, &format!("CL-03 {database:?} {path} {form}"));
+            assert!(leak.is_none(), "{leak:?}");
+            if form.contains("count") {
+                assert_eq!(answer.json()["total"], 0, "CL-06 {path} {form}");
+            }
+        }
+    }
 }
 
 /// Numbers of AuditEvents can be guessed; what they show cannot be had by it.

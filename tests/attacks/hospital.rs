@@ -155,6 +155,9 @@ fn crossings() -> Vec<Value> {
         // Once of B, and corrected to A; and the other way around.
         json!({"resourceType": "Observation", "id": "pa-was-of-b", "status": "final", "code": {"text": CANARY}, "subject": b}),
         json!({"resourceType": "Observation", "id": "pa-was-of-b", "status": "amended", "code": code, "subject": a}),
+        // Of A, pointing at the version that was B's.
+        json!({"resourceType": "DiagnosticReport", "id": "pa-old", "status": "final", "code": code, "subject": a,
+            "result": [reference("Observation/pa-was-of-b/_history/1")]}),
         json!({"resourceType": "Observation", "id": "pb-was-of-a", "status": "final", "code": {"text": "amsel"}, "subject": a}),
         json!({"resourceType": "Observation", "id": "pb-was-of-a", "status": "amended", "code": {"text": CANARY}, "subject": b}),
     ]);

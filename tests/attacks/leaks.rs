@@ -316,6 +316,17 @@ const SEARCHES: &[(&str, &str, &str)] = &[
     ),
     (
         "CL-08",
+        "include of the version that was B's",
+        "DiagnosticReport?_id=pa-old&_include=DiagnosticReport:result",
+    ),
+    (
+        "CL-08",
+        "chain to the version that was B's",
+        "DiagnosticReport?result.code:text=kanari",
+    ),
+    ("CL-08", "history of audit events", "AuditEvent/_history"),
+    (
+        "CL-08",
         "history of what went to B",
         "Observation/pb-was-of-a/_history",
     ),

@@ -165,9 +165,13 @@ async fn the_audit_shows_a_patient_nothing_of_another() {
             let text = answer.text();
             let own: serde_json::Value = answer.json();
             for entry in own["entry"].as_array().into_iter().flatten() {
+                if entry["resource"]["resourceType"] != "AuditEvent" {
+                    continue;
+                }
                 let mut resource = entry["resource"].to_string();
-                // These are about A as well, or were.
-                for both in OF_BOTH.iter().chain(&["Observation/pb-was-of-a"]) {
+                // These are about A as well, or were, or mention A.
+                let more = ["Observation/pb-was-of-a", "Observation/pb-focus-a"];
+                for both in OF_BOTH.iter().chain(&more) {
                     resource = resource.replace(both, "");
                 }
                 let of_b = resource.contains("/pb") || decoded(&entry["resource"]).contains("pb");

@@ -320,6 +320,58 @@ pub const WRITES: &[Row] = &[
         "update by a condition, into B's record",
         |k, _, mrn| ask("PUT", format!("{k}?identifier={mrn}")).fhir(&of_b(k, "")),
     ),
+    ("WR-03", "update by an identifier", |k, _, mrn| {
+        ask("PUT", format!("{k}?identifier={mrn}")).fhir(&of_a(k, ""))
+    }),
+    ("WR-03", "patch by an identifier", |k, _, mrn| {
+        ask("PATCH", format!("{k}?identifier={mrn}")).body(JSON_PATCH, "[]")
+    }),
+    (
+        "WR-03",
+        "deletion by what is known of the patient",
+        |_, _, mrn| ask("DELETE", format!("Observation?patient.identifier={mrn}")),
+    ),
+    (
+        "WR-03",
+        "creation unless a part has a patient",
+        |_, _, mrn| {
+            ask("POST", "Observation".to_owned())
+                .fhir(&of_a("Observation", ""))
+                .header((
+                    "If-None-Exist",
+                    &format!("has-member.subject:Patient.identifier={mrn}"),
+                ))
+        },
+    ),
+    (
+        "WR-03",
+        "creation unless there is something with it",
+        |_, id, _| {
+            ask("POST", "Observation".to_owned())
+                .fhir(&of_a("Observation", ""))
+                .header((
+                    "If-None-Exist",
+                    &format!("_id=never,{id}&_has:DiagnosticReport:result:status=final"),
+                ))
+        },
+    ),
+    (
+        "WR-03",
+        "reference by what is known of the patient",
+        |_, _, mrn| {
+            let body = referring("", &format!("Observation?patient.identifier={mrn}"));
+            bundle("transaction", &entry("POST", "Observation", &body, ""))
+        },
+    ),
+    (
+        "WR-03",
+        "creation in a batch unless the identifier is there",
+        |_, _, mrn| {
+            let body = of_a("Observation", "");
+            let unless = format!(",\"ifNoneExist\":\"identifier={mrn}\"");
+            bundle("batch", &entry("POST", "Observation", &body, &unless))
+        },
+    ),
     (
         "WR-03",
         "creation unless the identifier is there",

@@ -620,6 +620,26 @@ async fn pages_of_audit_events_have_each_once(database: Database) {
     }
 }
 
+/// The events as whoever sees only some of them does: of a search only the type is told, since its
+/// parameters may name other patients.
+fn shown_to_some(all: &[Value]) -> Vec<Value> {
+    let mut all = all.to_vec();
+    for event in &mut all {
+        let entities = event["entity"].as_array_mut().unwrap();
+        entities.retain_mut(|entity| {
+            let Some(query) = entity.get_mut("query") else {
+                return true;
+            };
+            let text = STANDARD.decode(query.as_str().unwrap()).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            let kind = text.split(['?', '/']).next().unwrap();
+            *query = STANDARD.encode(kind).into();
+            !kind.is_empty()
+        });
+    }
+    all
+}
+
 async fn a_patient_sees_the_events_about_himself(database: Database) {
     let fixture = Fixture::new(database).await;
     busy(&fixture).await;
@@ -629,8 +649,12 @@ async fn a_patient_sees_the_events_about_himself(database: Database) {
         .search_as("AuditEvent?_count=1000", &own)
         .await
         .unwrap();
-    assert_eq!(events(&bundle), all);
-    assert!(!all.is_empty());
+    assert_eq!(events(&bundle), shown_to_some(&all));
+    assert_ne!(
+        events(&bundle),
+        all,
+        "what others searched for is not shown"
+    );
     let of_other = found(&fixture, "AuditEvent?patient=p2").await;
     let other = of_other[0]["id"].as_str().unwrap();
     let error = fixture
@@ -741,7 +765,8 @@ async fn a_patient_is_told_who_saw_his_data_and_others_are_not(database: Databas
     let doctor = granted("*", &["p1"], "Practitioner/1");
     let other = granted("*", &["p2"], "Patient/p2");
     let clerk = granted("Patient", &[], "Practitioner/2");
-    assert_eq!(report("p1", "_count=1000", &patient).await.unwrap(), all);
+    let seen = report("p1", "_count=1000", &patient).await.unwrap();
+    assert_eq!(seen, shown_to_some(&all));
     // Reading the report is in the report.
     let again = report("p1", "_count=1000", &officer).await.unwrap();
     assert_eq!(again.len(), all.len() + 1);
