@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use resources::{
-    Doc,
+    Doc, Value,
     index::{Entry, ParamId, key},
     model::ResourceType,
     primitive::Reference,
@@ -338,7 +338,10 @@ impl Engine {
         };
         let mut found = BTreeSet::new();
         for value in subject.doc.root().descendants() {
-            let Some(text) = value.as_str() else { continue };
+            let Some(text) = value.as_str() else {
+                found.extend(by_identifier(value));
+                continue;
+            };
             let is_reference = value.name() == "reference";
             if !is_reference && !text.contains("Patient/") {
                 continue;
@@ -399,6 +402,19 @@ impl Engine {
             _ => Ok(None),
         }
     }
+}
+
+/// What stands for the patient whom a reference names by an identifier alone: who that is cannot be
+/// told, so it is nobody whom a rule could list.
+fn by_identifier(value: Value<'_>) -> Option<String> {
+    let of_patient = match value.get("type").and_then(|kind| kind.as_str()) {
+        Some(kind) => kind == "Patient",
+        None => matches!(value.name(), "subject" | "patient" | "beneficiary" | "for"),
+    };
+    let is_bare = of_patient
+        && value.get("reference").is_none()
+        && value.get("identifier").is_some_and(|one| one.is_object());
+    is_bare.then(|| "(by identifier)".to_owned())
 }
 
 fn facts<'a>(subject: Subject<'a>, entries: &'a [Entry]) -> Facts<'a> {

@@ -312,17 +312,35 @@ async fn choosing_an_id_does_not_tell_whether_it_is_taken() {
 
 /// A reference by identifier is about the patient who has it.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "references by identifier are not looked at"]
 async fn nothing_is_written_about_whoever_has_an_identifier() {
     let world = World::new(DATABASES[0]).await;
     let keeper = world.keeper().await;
-    let body = r#"{"resourceType":"Observation","status":"final","code":{"text":"c"},"performer":[{"reference":"Patient/pa"}],"subject":{"type":"Patient","identifier":{"system":"urn:mrn","value":"kanarimrn7"}}}"#;
-    let answer = world
-        .ask(&keeper, &Ask::new("POST Observation").fhir(body))
-        .await;
-    assert!(
-        (400..=422).contains(&answer.status),
-        "WR-01: {}",
-        answer.status
-    );
+    let identifier = r#""identifier":{"system":"urn:mrn","value":"kanarimrn7"}"#;
+    for (about, expected) in [
+        (
+            format!(r#""subject":{{"type":"Patient",{identifier}}}"#),
+            403,
+        ),
+        (format!(r#""subject":{{{identifier}}}"#), 403),
+        (
+            format!(
+                r#""subject":{{"reference":"Patient/pa"}},"focus":[{{"type":"Patient",{identifier}}}]"#
+            ),
+            403,
+        ),
+        // One's own, with the identifier beside the reference; and somebody who is no patient.
+        (
+            format!(
+                r#""subject":{{"reference":"Patient/pa",{identifier}}},"device":{{"type":"Device",{identifier}}}"#
+            ),
+            201,
+        ),
+    ] {
+        let body = format!(
+            r#"{{"resourceType":"Observation","status":"final","code":{{"text":"c"}},"performer":[{{"reference":"Patient/pa"}}],{about}}}"#
+        );
+        let post = Ask::new("POST Observation").fhir(&body);
+        let answer = world.ask(&keeper, &post).await;
+        assert_eq!(answer.status, expected, "WR-01 {about}: {}", answer.text());
+    }
 }
