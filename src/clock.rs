@@ -24,7 +24,6 @@ pub struct SystemClock {
 impl Default for SystemClock {
     fn default() -> Self {
         Self {
-            #[expect(clippy::disallowed_methods, reason = "this is the Clock")]
             start: Instant::now(),
             origin: AtomicI64::new(0),
         }

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fetch", &[]),
     ("mail", &[]),
     ("network", &[]),
-    ("config", &["fetch", "limits", "network"]),
+    ("config", &["auth", "fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("store", &["access", "clock", "limits", "search"]),
     (

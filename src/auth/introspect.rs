@@ -91,7 +91,9 @@ impl Auth {
         let mut answer = Answer::new();
         let mut put = |name: &str, value: Value| answer.insert(name.to_owned(), value);
         put("scope", scopes.to_string().into());
-        put("client_id", grant.client.clone().into());
+        if !grant.client.is_empty() {
+            put("client_id", grant.client.clone().into());
+        }
         put("exp", (expires / 1_000).into());
         put("iat", (grant.created / 1_000).into());
         put("token_type", "Bearer".into());
@@ -108,7 +110,9 @@ impl Auth {
             }
             Subject::Client | Subject::Roles(_) => grant.client,
         };
-        answer.insert("sub".to_owned(), subject.into());
+        if !subject.is_empty() {
+            answer.insert("sub".to_owned(), subject.into());
+        }
         Ok(Some(answer))
     }
 }

@@ -244,7 +244,11 @@ impl Auth {
                 return Err(refused());
             }
         }
-        let scopes = narrowed(parameters.get("scope"), &Scopes::parse(&grant.value.scopes))?;
+        let granted = Scopes::parse(&grant.value.scopes).within(&client.value.allowed());
+        let scopes = narrowed(parameters.get("scope"), &granted)?;
+        if scopes.0.is_empty() {
+            return Err(refused());
+        }
         let end = self.offline_end(now);
         let must_move = grant.value.expires.is_some_and(|last| last + STEP_MS < end);
         if grant.value.session.is_none() && must_move {

@@ -65,7 +65,7 @@ impl<'t> Unproven<'t> {
         let seconds = self.claims.get(name)?.as_f64()?;
         (0.0..1e11)
             .contains(&seconds)
-            .then(|| (seconds * 1_000.0) as i64)
+            .then_some((seconds * 1_000.0) as i64)
     }
 
     /// Whether a claim is there that should be a time and is none.

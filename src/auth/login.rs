@@ -88,7 +88,7 @@ pub enum Outcome {
     /// Something more is needed; the new value of the form's cookie.
     Needs(Need, String),
     /// They are in.
-    In(Entered),
+    In(Box<Entered>),
     /// What was given is not right: one answer for all that can be wrong with it.
     Wrong,
     /// A new password is not acceptable; why.
@@ -330,12 +330,12 @@ impl Auth {
             agent: visitor.agent.clone(),
         };
         let (cookie, session) = self.begin_session(arrival).await?;
-        Ok(Outcome::In(Entered {
+        Ok(Outcome::In(Box::new(Entered {
             cookie,
             session,
             device,
             request,
-        }))
+        })))
     }
 
     /// Sets a password that somebody chose for themselves.

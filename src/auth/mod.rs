@@ -29,6 +29,7 @@ pub mod keys;
 pub mod launch;
 pub mod login;
 pub mod manage;
+pub mod origins;
 pub mod parameters;
 pub mod password;
 pub mod records;
@@ -60,6 +61,7 @@ use federated::Provider;
 use jwks::Fetched;
 use keys::Keys;
 use manage::Management;
+use origins::Origins;
 use password::Passwords;
 use records::Records;
 use sealed::MasterKey;
@@ -99,6 +101,7 @@ pub struct Auth {
     fetcher: Option<Arc<Fetcher>>,
     fetched: Fetched,
     providers: Vec<Provider>,
+    origins: Origins,
 }
 
 /// The setting by which a master key is recognized.
@@ -129,6 +132,10 @@ impl Auth {
         master.open(CHECK, &kept)?;
         let records = Records::new(store);
         let passwords = Passwords::default();
+        let settings = Settings {
+            brand: settings.brand.or_server(&settings.issuer),
+            ..settings
+        };
         let auth = Self {
             settings,
             management: Management::new(records.clone(), passwords.clone(), Arc::clone(&clock)),
@@ -143,6 +150,7 @@ impl Auth {
             fetcher: None,
             fetched: Fetched::default(),
             providers: Vec::new(),
+            origins: Origins::default(),
         };
         auth.tend_keys().await?;
         Ok(auth)

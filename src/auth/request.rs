@@ -72,9 +72,10 @@ impl Pending {
     /// True if this log-in is too old for the request, or it wants one of its own, so that the
     /// user must log in again.
     pub fn needs_log_in(&self, session: &Session, now: i64) -> bool {
+        let is_for_this = session.created >= self.created;
         let wants_own = self.prompt.iter().any(|word| word == "login");
         let too_old = |seconds: i64| session.created + seconds.saturating_mul(1_000) <= now;
-        (wants_own && session.created < self.created) || self.max_age.is_some_and(too_old)
+        !is_for_this && (wants_own || self.max_age.is_some_and(too_old))
     }
 
     /// The redirect that tells the app what went wrong (RFC 6749, section 4.1.2.1).
@@ -130,6 +131,45 @@ impl Auth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_in_may_be_as_old_as_the_app_allows() {
+        let asked = |prompt: &str, max_age: Option<i64>| Pending {
+            client: String::new(),
+            redirect_uri: String::new(),
+            scopes: String::new(),
+            state: None,
+            challenge: String::new(),
+            nonce: None,
+            context: Context::default(),
+            launch: None,
+            prompt: vec![prompt.to_owned()],
+            login_hint: None,
+            max_age,
+            created: 100_000,
+        };
+        let session = |created: i64| Session {
+            user: String::new(),
+            created,
+            seen: created,
+            amr: Vec::new(),
+            address: String::new(),
+            agent: String::new(),
+            csrf: String::new(),
+        };
+        for (prompt, max_age, began, again) in [
+            ("consent", None, 0, false),
+            ("login", None, 99_999, true),
+            ("login", None, 100_001, false),
+            ("", Some(60), 50_000, false),
+            ("", Some(60), 30_000, true),
+            ("", Some(0), 99_999, true),
+            ("", Some(0), 100_001, false),
+        ] {
+            let found = asked(prompt, max_age).needs_log_in(&session(began), 105_000);
+            assert_eq!(found, again, "{prompt} {max_age:?} {began}");
+        }
+    }
 
     #[test]
     fn redirects_keep_what_is_registered_and_escape_what_is_added() {

@@ -187,11 +187,25 @@ fn read_json(path: &PathBuf) -> Result<Value, Failure> {
 pub async fn run(command: Command) -> Result<ExitCode, Failure> {
     let office = command.common().open().await?;
     let done = work(&office, &command).await;
-    office.close().await;
-    done.map(|()| ExitCode::SUCCESS)
+    office.close(done, command.change()).await
 }
 
 impl Command {
+    /// What is noted in the audit.
+    fn change(&self) -> Option<String> {
+        let (change, of) = match self {
+            Self::List(_) | Self::Show(_) => return None,
+            Self::Add(add) => ("add", add.id.as_ref().unwrap_or(&add.name)),
+            Self::Set(set) => ("set", &set.client),
+            Self::Remove(one) => ("remove", &one.client),
+            Self::AddSecret(one) => ("add-secret", &one.client),
+            Self::RemoveSecret(one) => ("remove-secret", &one.client),
+            Self::AddKey(one) => ("add-key", &one.client),
+            Self::RemoveKey(one) => ("remove-key", &one.client),
+        };
+        Some(format!("client {change} {of}"))
+    }
+
     fn common(&self) -> &Common {
         match self {
             Self::List(common) => common,

@@ -109,11 +109,22 @@ impl Facts {
 pub async fn run(command: Command) -> Result<ExitCode, Failure> {
     let office = command.common().open().await?;
     let done = work(&office, &command).await;
-    office.close().await;
-    done.map(|()| ExitCode::SUCCESS)
+    office.close(done, command.change()).await
 }
 
 impl Command {
+    /// What is noted in the audit.
+    fn change(&self) -> Option<String> {
+        let (change, of) = match self {
+            Self::List(_) | Self::Show(_) => return None,
+            Self::Add(add) => ("add", &add.name),
+            Self::Set(set) => ("set", &set.key),
+            Self::Rotate(rotate) => ("rotate", &rotate.key),
+            Self::Remove(one) => ("remove", &one.key),
+        };
+        Some(format!("key {change} {of}"))
+    }
+
     fn common(&self) -> &Common {
         match self {
             Self::List(common) => common,

@@ -3,6 +3,7 @@
 
 use std::{
     io::{IsTerminal as _, Read as _},
+    process::ExitCode,
     sync::Arc,
 };
 
@@ -11,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Failure, Settings};
 use crate::{
+    access::{Caller, Identity},
+    audit::{Code, Event, Outcome, Recorder},
     auth::{
         AuthError,
         manage::{self, Made, Managed, Management, When, duration},
@@ -58,11 +61,20 @@ impl Common {
 }
 
 impl Office {
-    /// Closes the store.
-    pub async fn close(self) {
+    /// Notes in the audit what was changed, if it was, and closes the store.
+    pub async fn close(
+        self,
+        done: Result<(), Failure>,
+        change: Option<String>,
+    ) -> Result<ExitCode, Failure> {
         let Self { desk, store, .. } = self;
+        let noted = match change.filter(|_| done.is_ok()) {
+            Some(change) => note(&store, desk.now(), change).await,
+            None => Ok(()),
+        };
         drop(desk);
         server::close(store).await;
+        done.and(noted).map(|()| ExitCode::SUCCESS)
     }
 
     /// Prints a list: as JSON, or a line for each in the words of `line`.
@@ -140,6 +152,21 @@ impl Office {
             }
         }
     }
+}
+
+async fn note(store: &Arc<Store>, now: i64, change: String) -> Result<(), Failure> {
+    let caller = Caller {
+        identity: Arc::new(Identity {
+            client: Some("command-line".to_owned()),
+            ..Identity::default()
+        }),
+        address: None,
+        request: String::new(),
+    };
+    let event = Event::plain(&caller, now, Code::AdminChange, Outcome::Success);
+    let recorder = Recorder::start(Arc::clone(store));
+    recorder.record(&event.saying(change)).await?;
+    Ok(recorder.flush().await?)
 }
 
 /// A secret from standard input: in no argument, and in no list of processes.

@@ -62,11 +62,20 @@ pub struct Set {
 pub async fn run(command: Command) -> Result<ExitCode, Failure> {
     let office = command.common().open().await?;
     let done = work(&office, &command).await;
-    office.close().await;
-    done.map(|()| ExitCode::SUCCESS)
+    office.close(done, command.change()).await
 }
 
 impl Command {
+    /// What is noted in the audit.
+    fn change(&self) -> Option<String> {
+        let (change, of) = match self {
+            Self::List(_) | Self::Show(_) => return None,
+            Self::Set(set) => ("set", &set.role),
+            Self::Reset(one) => ("reset", &one.role),
+        };
+        Some(format!("role {change} {of}"))
+    }
+
     fn common(&self) -> &Common {
         match self {
             Self::List(common) => common,

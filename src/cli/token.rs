@@ -78,8 +78,23 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Command::List(list)) => show_all(&office, list).await,
         Some(Command::Revoke(one)) => revoke(&office, one).await,
     };
-    office.close().await;
-    done.map(|()| ExitCode::SUCCESS)
+    let change = match &arguments.command {
+        None => Some(arguments.make.change()),
+        Some(Command::List(_)) => None,
+        // A token from standard input is not shown to anybody.
+        Some(Command::Revoke(revoke)) => Some(format!("token revoke {}", revoke.token)),
+    };
+    office.close(done, change).await
+}
+
+impl Make {
+    /// What is noted in the audit.
+    fn change(&self) -> String {
+        match &self.user {
+            Some(user) => format!("token for user {user}"),
+            None => format!("token for roles {}", self.role.join(" ")),
+        }
+    }
 }
 
 async fn make(office: &Office, make: &Make) -> Result<(), Failure> {
@@ -113,7 +128,10 @@ async fn show_all(office: &Office, list: &List) -> Result<(), Failure> {
     let mut all: Vec<Value> = Vec::new();
     let mut after = String::new();
     loop {
-        let page = office.desk.grants(owner.as_deref(), &after, 500).await?;
+        let page = office
+            .desk
+            .grants(owner.as_deref(), None, &after, 500)
+            .await?;
         let Some(last) = page.last() else {
             break;
         };
@@ -130,6 +148,13 @@ async fn show_all(office: &Office, list: &List) -> Result<(), Failure> {
 async fn revoke(office: &Office, one: &Revoke) -> Result<(), Failure> {
     let name = match one.token.as_str() {
         "-" => super::office::secret_from_stdin()?,
+        name if name.starts_with("at_") => {
+            return Err(Failure(
+                "a token in an argument is seen by all users of this computer, so this one is not \
+                 taken; end it with `rotunda token revoke -` from standard input"
+                    .to_owned(),
+            ));
+        }
         name => name.to_owned(),
     };
     office.desk.revoke(&name).await?;

@@ -144,11 +144,24 @@ impl Facts {
 pub async fn run(command: Command) -> Result<ExitCode, Failure> {
     let office = command.common().open().await?;
     let done = work(&office, &command).await;
-    office.close().await;
-    done.map(|()| ExitCode::SUCCESS)
+    office.close(done, command.change()).await
 }
 
 impl Command {
+    /// What is noted in the audit.
+    fn change(&self) -> Option<String> {
+        let (change, of) = match self {
+            Self::List(_) | Self::Show(_) | Self::Sessions(_) => return None,
+            Self::Add(add) => ("add", &add.login),
+            Self::Set(set) => ("set", &set.user),
+            Self::Remove(one) => ("remove", &one.user),
+            Self::ResetPassword(one) => ("reset-password", &one.user),
+            Self::ResetSecondFactor(one) => ("reset-second-factor", &one.user),
+            Self::Logout(one) => ("logout", &one.user),
+        };
+        Some(format!("user {change} {of}"))
+    }
+
     fn common(&self) -> &Common {
         match self {
             Self::List(common) => common,

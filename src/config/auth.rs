@@ -54,6 +54,9 @@ pub struct Oidc {
     /// What is asked for.
     #[serde(default = "oidc_scopes")]
     pub scopes: Vec<String>,
+    /// What else is said when the browser is sent there: `acr_values`, `hd`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
     /// The claim of the id_token with roles or groups: `groups`, `realm_access.roles`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles_claim: Option<String>,

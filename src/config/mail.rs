@@ -11,6 +11,9 @@ pub struct Mail {
     /// `smtp://HOST:25`, `starttls://HOST:587` or `smtps://HOST:465`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smtp: Option<String>,
+    /// A PEM file with certificates of an authority that is trusted besides the public ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// The sender: `Rotunda <rotunda@hospital.example>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,

@@ -328,20 +328,31 @@ impl Engine {
     }
 
     /// All patients that a resource names anywhere, also in what it contains, and itself, if it
-    /// is one.
+    /// is one. A reference under this server's address that is no resource's counts as one more:
+    /// `…/Patient/1/../2` is the address of a patient to whoever reads it less strictly.
     fn patients(&self, subject: Subject<'_>) -> BTreeSet<String> {
-        let base_url = &self.settings.base_url;
-        let texts = subject.doc.root().descendants();
-        let mut found: BTreeSet<String> = texts
-            .filter_map(|value| value.as_str())
-            .filter(|text| text.contains("Patient/"))
-            .filter_map(|text| match Reference::parse_within(&text, base_url)? {
-                Reference::Local { kind, id, .. } if kind == ResourceType::PATIENT => {
-                    Some(id.to_owned())
+        let base_url = self.settings.base_url.as_str();
+        let is_here = |url: &str| {
+            let begin = url.get(..base_url.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(base_url))
+        };
+        let mut found = BTreeSet::new();
+        for value in subject.doc.root().descendants() {
+            let Some(text) = value.as_str() else { continue };
+            let is_reference = value.name() == "reference";
+            if !is_reference && !text.contains("Patient/") {
+                continue;
+            }
+            match Reference::parse_within(&text, base_url) {
+                Some(Reference::Local { kind, id, .. }) if kind == ResourceType::PATIENT => {
+                    found.insert(id.to_owned());
                 }
-                _ => None,
-            })
-            .collect();
+                Some(Reference::Absolute { url, .. }) if is_reference && is_here(url) => {
+                    found.insert(url.to_owned());
+                }
+                _ => {}
+            }
+        }
         if subject.kind == ResourceType::PATIENT {
             found.insert(subject.id.to_owned());
         }

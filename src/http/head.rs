@@ -98,7 +98,7 @@ fn check_sender(server: &Server, parts: &Parts) -> Result<(), Failure> {
     if server.settings.open {
         server.hosts.check(parts)?;
     }
-    if !server.origins.may_send(&parts.method, &parts.headers) {
+    if !server.origins.may_send(parts) {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
             "forbidden",

@@ -19,7 +19,11 @@ use resources::{
 };
 
 use super::{Reply, call::Call, failure::Failure, headers::value, operation::KNOWN, query, read};
-use crate::engine::{Resource, Settings};
+use crate::{
+    auth::Auth,
+    engine::{Resource, Settings},
+};
+use serde_json::json;
 
 /// When what the statement says last changed.
 const DATE: &str = "2026-11-20";
@@ -40,7 +44,7 @@ impl Cache {
         &self,
         registry: Arc<Registry>,
         settings: &Settings,
-        security: &Security<'_>,
+        security: &str,
     ) -> Arc<Statement> {
         if let Some(known) = &*self.0.load()
             && Arc::ptr_eq(&known.registry, &registry)
@@ -73,13 +77,7 @@ pub fn capabilities(call: &Call<'_>) -> Result<Reply, Failure> {
         }
     }
     let http = &call.server.settings;
-    let security = Security {
-        cors: !http.cors_origins.is_empty(),
-        issuer: http
-            .auth
-            .as_ref()
-            .map(|auth| auth.settings().issuer.as_str()),
-    };
+    let security = security(http.auth.as_deref(), !http.cors_origins.is_empty());
     let cache = &call.server.metadata;
     let known = cache.current(call.engine().registry(), settings, &security);
     if let Some(part) = part(call, &known.text)? {
@@ -132,48 +130,45 @@ fn terminology(settings: &Settings) -> String {
     out
 }
 
-/// How the server is protected.
-struct Security<'s> {
-    /// Pages of some other origins may call it.
-    cors: bool,
-    /// The authorization server; none while the server is open.
-    issuer: Option<&'s str>,
+/// How clients get in (SMART App Launch 2.2.0, "Conformance": what was said in the
+/// CapabilityStatement before there was `.well-known/smart-configuration`, and is still read).
+fn security(auth: Option<&Auth>, cors: bool) -> String {
+    let Some(auth) = auth else {
+        return format!(r#"{{"cors":{cors}}}"#);
+    };
+    let uri =
+        |name: &str, endpoint: &str| json!({ "url": name, "valueUri": auth.endpoint(endpoint) });
+    json!({
+        "extension": [{
+            "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+            "extension": [
+                uri("token", "token"),
+                uri("authorize", "authorize"),
+                uri("introspect", "introspect"),
+                uri("revoke", "revoke"),
+                uri("manage", "account"),
+            ],
+        }],
+        "cors": true,
+        "service": [{
+            "coding": [{
+                "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                "code": "SMART-on-FHIR",
+                "display": "SMART-on-FHIR",
+            }],
+            "text": "OAuth2 using SMART-on-FHIR profile (see http://docs.smarthealthit.org)",
+        }],
+    })
+    .to_string()
 }
 
-/// How to get a token: SMART's extension. SMART App Launch 2.2 prefers smart-configuration for it,
-/// but libraries such as Python's `fhirclient` read nothing else.
-fn write_security(out: &mut String, security: &Security<'_>) {
-    let _ = write!(out, r#""security":{{"#);
-    if let Some(issuer) = security.issuer {
-        out.push_str(
-            r#""extension":[{"url":"http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris","extension":["#,
-        );
-        for (at, name) in ["authorize", "token", "revoke", "introspect"]
-            .iter()
-            .enumerate()
-        {
-            let comma = if at > 0 { "," } else { "" };
-            let _ = write!(out, r#"{comma}{{"url":"{name}","valueUri":"#);
-            write_json_string(out, &format!("{issuer}/auth/{name}"));
-            out.push('}');
-        }
-        let _ = write!(out, r#"]}}],"cors":{}"#, security.cors);
-        out.push_str(
-            r#","service":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/restful-security-service","code":"SMART-on-FHIR"}],"text":"OAuth2 with SMART App Launch 2.2"}]"#,
-        );
-    } else {
-        let _ = write!(out, r#""cors":{}"#, security.cors);
-    }
-    out.push('}');
-}
-
-fn statement(settings: &Settings, registry: &Registry, security: &Security<'_>) -> String {
+fn statement(settings: &Settings, registry: &Registry, security: &str) -> String {
     let mut out = head("CapabilityStatement", settings);
     out.reserve(1 << 20);
     out.push_str(
-        r#","fhirVersion":"4.0.1","format":["application/fhir+json","json"],"patchFormat":["application/json-patch+json"],"rest":[{"mode":"server","#,
+        r#","fhirVersion":"4.0.1","format":["application/fhir+json","json"],"patchFormat":["application/json-patch+json"],"rest":[{"mode":"server","security":"#,
     );
-    write_security(&mut out, security);
+    out.push_str(security);
     out.push_str(r#","resource":["#);
     let reverse = ReverseIncludes::new(registry);
     for (i, kind) in ResourceType::all().enumerate() {
@@ -374,11 +369,11 @@ mod tests {
 
     #[test]
     fn the_statement_is_json_and_lists_what_there_is() {
-        let security = Security {
-            cors: false,
-            issuer: Some("https://a.example"),
-        };
-        let text = statement(&Settings::default(), &Registry::builtin(), &security);
+        let text = statement(
+            &Settings::default(),
+            &Registry::builtin(),
+            r#"{"cors":false}"#,
+        );
         let doc = Doc::parse(text).unwrap();
         let rest = doc.root().get("rest").unwrap().items().next().unwrap();
         let resources = rest.get("resource").unwrap();

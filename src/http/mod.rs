@@ -116,7 +116,8 @@ pub fn router(engine: Arc<Engine>, settings: Settings) -> Router {
     };
     let server = Server {
         rates,
-        origins: cors::Origins::new(&settings.cors_origins, &engine.settings().base_url),
+        origins: cors::Origins::new(&settings.cors_origins, &engine.settings().base_url)
+            .and_registered(settings.auth.is_some()),
         hosts: host::Hosts::new(&engine.settings().base_url),
         engine,
         settings,
@@ -136,6 +137,7 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         let client = server.settings.proxies.client(peer, &parts.headers);
         parts.extensions.insert(ClientAddress(client));
     }
+    mark_origin(&server, &mut parts).await;
     let id = server.ids.of(&parts.headers);
     let bytes_in = body.size_hint().lower();
     let mut seen = Seen::default();
@@ -155,6 +157,18 @@ async fn handle(State(server): State<Arc<Server>>, request: Request) -> Response
         took: started.elapsed(),
     });
     reply.map(Body::from)
+}
+
+/// Marks a request of a page whose origin a client has registered.
+async fn mark_origin(server: &Server, parts: &mut Parts) {
+    let origin = parts.headers.get(header::ORIGIN);
+    let origin = origin.and_then(|value| value.to_str().ok());
+    if let (Some(auth), Some(origin)) = (&server.settings.auth, origin)
+        // What cannot be looked up is not let in.
+        && auth.knows_origin(origin).await.unwrap_or(false)
+    {
+        parts.extensions.insert(cors::Registered);
+    }
 }
 
 /// The answer, within the bounds of number and time. A panic is an answer too.
@@ -187,7 +201,7 @@ async fn route(
         return auth::answer(server, working, parts, body).await;
     }
     if manage::is_under(path) {
-        return manage::answer(server, working, parts, body).await;
+        return manage::answer(server, working, parts, body, id).await;
     }
     dispatch::dispatch(server, working, parts, body, id, seen).await
 }
@@ -222,7 +236,9 @@ async fn finish(
     headers.insert(X_REQUEST_ID, id.clone());
     let tls = server.engine.settings().base_url.starts_with("https://");
     protect::apply(headers, tls);
-    server.origins.apply(&parts.headers, headers);
+    server
+        .origins
+        .apply(parts, headers, auth::is_public(parts.uri.path()));
     match Coding::wanted(&parts.headers) {
         Some(coding) => compress::apply(reply, coding).await,
         None => reply,

@@ -6,7 +6,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
-    transport::smtp::authentication::Credentials,
+    transport::smtp::{
+        authentication::Credentials,
+        client::{Certificate, Tls, TlsParameters},
+    },
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -28,6 +31,8 @@ pub struct MailSettings {
     pub smtp: String,
     /// The sender: `Rotunda <rotunda@hospital.example>`.
     pub from: String,
+    /// Certificates (PEM) of an authority that is trusted besides the public ones.
+    pub authority: Option<String>,
     /// Name and password at the server.
     pub credentials: Option<(String, String)>,
     /// After how long a mail that was not taken is tried again, each time.
@@ -53,6 +58,9 @@ pub enum MailError {
     /// The sender is no address.
     #[error("mail.from '{0}' must be like 'Rotunda <rotunda@hospital.example>': {1}")]
     Sender(String, String),
+    /// What is to be trusted is no certificate.
+    #[error("mail.ca_file must hold certificates in PEM: {0}")]
+    Authority(String),
 }
 
 /// A mail of plain text.
@@ -131,12 +139,23 @@ type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 fn transport(settings: &MailSettings) -> Result<Transport, MailError> {
     let refuse = |reason: String| MailError::Server(settings.smtp.clone(), reason);
-    let url = match settings.smtp.split_once("://") {
-        Some(("smtp" | "smtps", _)) => settings.smtp.clone(),
-        Some(("starttls", rest)) => format!("smtp://{}?tls=required", rest.trim_end_matches('/')),
+    let (scheme, rest) = settings.smtp.split_once("://").unwrap_or_default();
+    let tls: Option<fn(TlsParameters) -> Tls> = match scheme {
+        "smtp" => None,
+        "starttls" => Some(Tls::Required),
+        "smtps" => Some(Tls::Wrapper),
         _ => return Err(refuse("the scheme is another".to_owned())),
     };
+    let url = format!("smtp://{}", rest.trim_end_matches('/'));
     let builder = Transport::from_url(&url).map_err(|error| refuse(error.to_string()))?;
+    let builder = match tls {
+        None => builder,
+        Some(tls) => {
+            let url = url::Url::parse(&url).map_err(|error| refuse(error.to_string()))?;
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+            builder.tls(tls(trusting(host, settings.authority.as_deref())?))
+        }
+    };
     let builder = match &settings.credentials {
         None => builder,
         Some((user, password)) => {
@@ -144,6 +163,17 @@ fn transport(settings: &MailSettings) -> Result<Transport, MailError> {
         }
     };
     Ok(builder.timeout(Some(PATIENCE)).build())
+}
+
+/// What a server must prove.
+fn trusting(host: &str, authority: Option<&str>) -> Result<TlsParameters, MailError> {
+    let refuse = |error: lettre::transport::smtp::Error| MailError::Authority(error.to_string());
+    let mut parameters = TlsParameters::builder(host.to_owned());
+    if let Some(pem) = authority {
+        let certificate = Certificate::from_pem(pem.as_bytes()).map_err(refuse)?;
+        parameters = parameters.add_root_certificate(certificate);
+    }
+    parameters.build_rustls().map_err(refuse)
 }
 
 /// A mail that was not taken.

@@ -20,11 +20,11 @@ const CARE: [(&str, &str, &str); 3] = [
     ("Encounter", "patient", "participant"),
 ];
 
-/// True for the Patients in the care of `carer` (`Practitioner/1`); `None` if that is no
+/// True for the Patients in the care of `carer` (`Practitioner/1`): for none if that is no
 /// reference.
-pub(super) fn care(carer: &str, registry: &Registry) -> Option<Clause> {
-    let Reference::Local { kind, id, .. } = Reference::parse(carer)? else {
-        return None;
+pub(super) fn care(carer: &str, registry: &Registry) -> Clause {
+    let Some(Reference::Local { kind, id, .. }) = Reference::parse(carer) else {
+        return Clause::Any(Vec::new());
     };
     let by = |(source, patient, carer): (&str, &str, &str)| {
         let source = ResourceType::from_name(source)?;
@@ -38,14 +38,13 @@ pub(super) fn care(carer: &str, registry: &Registry) -> Option<Clause> {
             }),
         })
     };
-    Some(Clause::Decided(Box::new(any(CARE
-        .into_iter()
-        .filter_map(by)))))
+    Clause::Decided(Box::new(any(CARE.into_iter().filter_map(by))))
 }
 
 /// True for what is about a Patient who satisfies `care`.
 pub(super) fn is_in_care(care: &Clause, standing: &Standing) -> Clause {
     match standing {
+        _ if care.is_never() => care.clone(),
         Standing::Itself => care.clone(),
         Standing::Of(params) => any(params.iter().map(|param| {
             Clause::Decided(Box::new(Clause::Refers {
@@ -66,12 +65,12 @@ mod tests {
     #[test]
     fn care_is_known_by_parameters_of_r4() {
         let registry = Registry::builtin();
-        let Some(Clause::Decided(care)) = care("Practitioner/1", &registry) else {
+        let Clause::Decided(care) = care("Practitioner/1", &registry) else {
             panic!("no decision");
         };
         assert!(matches!(*care, Clause::Any(parts) if parts.len() == CARE.len()));
         for wrong in ["", "Practitioner", "1", "Practitioner?name=a", "urn:uuid:1"] {
-            assert_eq!(super::care(wrong, &registry), None, "{wrong}");
+            assert!(super::care(wrong, &registry).is_never(), "{wrong}");
         }
     }
 }

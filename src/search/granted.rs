@@ -4,10 +4,13 @@
 //! They are conditions on R4's own parameters: what a user posts may not be indexed yet, so a rule
 //! that is constrained by it allows nothing.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use resources::{
-    index::{Kind, Registry, key},
+    index::{Kind, Registry},
     model::ResourceType,
 };
 
@@ -15,8 +18,8 @@ use super::{
     care::{care, is_in_care},
     compile::Compiler,
     filter::Filter,
-    patients::{Standing, membership_of_all, standing},
-    plan::{Clause, KeyRange},
+    patients::{Standing, membership_of_all, membership_of_any, standing},
+    plan::Clause,
     query::SearchLimits,
     stored,
 };
@@ -70,14 +73,13 @@ fn compile(grants: &Grants, kind: ResourceType, rights: Rights) -> Granted {
     let mut rules = Vec::new();
     let mut groups: Vec<(Clause, Vec<Clause>)> = Vec::new();
     for rule in grants.rules() {
-        let covered = covers(rule, kind, rights, &standing);
-        let compiled = covered.then(|| Some((place(rule, kind, &standing, &registry)?, rule)));
-        let Some((place, rule)) = compiled.flatten() else {
+        if !covers(rule, kind, rights, &standing) {
             continue;
-        };
+        }
         let Some(constraint) = constraint(&rule.constraints, kind, &registry) else {
             continue;
         };
+        let place = place(rule, kind, &standing, &registry);
         let about = about(rule, &standing, &registry);
         let is_by_context = about == About::Context;
         rules.push(Condition {
@@ -96,11 +98,8 @@ fn compile(grants: &Grants, kind: ResourceType, rights: Rights) -> Granted {
     let allowed = any(groups
         .into_iter()
         .map(|(place, constraints)| all([place, any(constraints)])));
-    let withheld = grants
-        .denials()
-        .iter()
-        .filter_map(|denial| denied(denial, kind, &standing, &registry));
-    let denied = Some(any(withheld)).filter(|denied| !denied.is_never());
+    let withheld = denied(grants.denials(), kind, &standing, &registry);
+    let denied = Some(withheld).filter(|denied| !denied.is_never());
     let by_context = standing == Standing::Context
         && !rules.is_empty()
         && (allowed.is_never() || !grants.denials().is_empty());
@@ -138,25 +137,17 @@ fn is_personal(rule: &Rule) -> bool {
     !rule.patients.is_empty() || rule.carer.is_some()
 }
 
-/// In whose record the rule lets a resource be; `None` if the rule makes no sense.
-fn place(
-    rule: &Rule,
-    kind: ResourceType,
-    standing: &Standing,
-    registry: &Registry,
-) -> Option<Clause> {
+/// In whose record the rule lets a resource be.
+fn place(rule: &Rule, kind: ResourceType, standing: &Standing, registry: &Registry) -> Clause {
     let mut parts = Vec::new();
     let applies = !matches!(standing, Standing::Shared | Standing::Context);
     if !rule.patients.is_empty() && applies {
         parts.push(membership_of_all(&rule.patients, kind, standing, registry));
     }
-    if let Some(carer) = &rule.carer {
-        let care = care(carer, registry)?;
-        if applies {
-            parts.push(is_in_care(&care, standing));
-        }
+    if let Some(carer) = rule.carer.as_ref().filter(|_| applies) {
+        parts.push(is_in_care(&care(carer, registry), standing));
     }
-    Some(all(parts))
+    all(parts)
 }
 
 fn about(rule: &Rule, standing: &Standing, registry: &Registry) -> About {
@@ -167,7 +158,7 @@ fn about(rule: &Rule, standing: &Standing, registry: &Registry) -> About {
     }
     match &rule.carer {
         _ if !rule.patients.is_empty() => About::These(rule.patients.clone()),
-        Some(carer) => care(carer, registry).map_or(About::These(Vec::new()), About::Cared),
+        Some(carer) => About::Cared(care(carer, registry)),
         None => About::All,
     }
 }
@@ -183,12 +174,19 @@ fn constraint(
     let mut parts = Vec::with_capacity(constraints.len());
     for (code, value) in constraints {
         let param = registry.param(kind, code)?;
-        // Of the parameters of all resources some are no rows of the index.
-        if code.starts_with('_') && !matches!(code.as_str(), "_security" | "_tag") {
-            return None;
-        }
         if !matches!(param.kind, Kind::Token | Kind::Reference | Kind::String) || value.is_empty() {
             return None;
+        }
+        match code.as_str() {
+            "_id" => {
+                let ids = compiler.values(value).ok()?;
+                parts.push(Clause::Ids(ids.into_iter().map(str::to_owned).collect()));
+                continue;
+            }
+            "_security" | "_tag" => {}
+            // The others that all resources have are no rows of the index.
+            code if code.starts_with('_') => return None,
+            _ => {}
         }
         match compiler.plain(param, None, value) {
             Ok(Filter::Ready(clause)) => parts.push(clause),
@@ -198,34 +196,28 @@ fn constraint(
     Some(all(parts))
 }
 
-/// What the denial withholds of resources of the type. One whose condition is not understood
-/// withholds more than it says, never less.
+/// What the denials withhold of resources of the type. There may be as many as there are
+/// patients, so those with the same conditions become one. One whose conditions are not
+/// understood withholds more than it says, never less.
 fn denied(
-    denial: &Denial,
+    denials: &[Denial],
     kind: ResourceType,
     standing: &Standing,
     registry: &Registry,
-) -> Option<Clause> {
-    if !denial.kinds.is_empty() && !denial.kinds.contains(&kind) {
-        return None;
-    }
-    let patient = std::slice::from_ref(&denial.patient);
-    let own = match standing {
-        Standing::Of(params) => {
-            let keys = params.iter().map(|param| Clause::Keys {
-                param: *param,
-                ranges: vec![KeyRange::exact(key::reference(
-                    ResourceType::PATIENT,
-                    &denial.patient,
-                ))],
-            });
-            any(keys)
+) -> Clause {
+    type Constraints = [(String, String)];
+    let mut groups: BTreeMap<&Constraints, BTreeSet<&str>> = BTreeMap::new();
+    for denial in denials {
+        if denial.kinds.is_empty() || denial.kinds.contains(&kind) {
+            let patients = groups.entry(&denial.constraints).or_default();
+            patients.insert(&denial.patient);
         }
-        Standing::Itself => Clause::Ids(patient.to_vec()),
-        _ => return None,
-    };
-    let constraint = constraint(&denial.constraints, kind, registry);
-    Some(all([own, constraint.unwrap_or(Clause::All(Vec::new()))]))
+    }
+    any(groups.into_iter().map(|(constraints, patients)| {
+        let constraint = constraint(constraints, kind, registry);
+        let constraint = constraint.unwrap_or(Clause::All(Vec::new()));
+        all([membership_of_any(&patients, standing), constraint])
+    }))
 }
 
 /// All of the parts, without those that say nothing.

@@ -1,5 +1,7 @@
 //! How resources of a type belong to patients, as a rule about patients sees it.
 
+use std::collections::BTreeSet;
+
 use resources::{
     index::{Kind, ParamId, Registry, key},
     model::{ResourceType, compartments},
@@ -117,7 +119,8 @@ pub(super) fn membership_of_all(
             _ => Clause::Any(Vec::new()),
         };
     };
-    let mut parts: Vec<Clause> = patients.iter().map(|id| refers_to(params, id)).collect();
+    let each = |id: &String| refer_to(params, [id.as_str()].into_iter());
+    let mut parts: Vec<Clause> = patients.iter().map(each).collect();
     if OF_SEVERAL.contains(&kind.name()) {
         let others = between(patients);
         let could = registry.of(kind).filter(|param| {
@@ -133,14 +136,22 @@ pub(super) fn membership_of_all(
     all(parts)
 }
 
-/// True for what refers to the patient by one of the parameters.
-pub(super) fn refers_to(params: &[ParamId], patient: &str) -> Clause {
+/// True for what belongs to one of the patients.
+pub(super) fn membership_of_any(patients: &BTreeSet<&str>, standing: &Standing) -> Clause {
+    match standing {
+        Standing::Of(params) => refer_to(params, patients.iter().copied()),
+        Standing::Itself => Clause::Ids(patients.iter().map(|id| (*id).to_owned()).collect()),
+        _ => Clause::Any(Vec::new()),
+    }
+}
+
+/// True for what refers to one of the patients by one of the parameters.
+fn refer_to<'i>(params: &[ParamId], patients: impl Iterator<Item = &'i str>) -> Clause {
+    let key = |id| KeyRange::exact(key::reference(ResourceType::PATIENT, id));
+    let ranges: Vec<KeyRange> = patients.map(key).collect();
     any(params.iter().map(|param| Clause::Keys {
         param: *param,
-        ranges: vec![KeyRange::exact(key::reference(
-            ResourceType::PATIENT,
-            patient,
-        ))],
+        ranges: ranges.clone(),
     }))
 }
 

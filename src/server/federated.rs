@@ -33,6 +33,7 @@ fn provider(oidc: &Oidc) -> Result<Provider, StartError> {
         client_id: oidc.client_id.clone(),
         client_secret,
         scopes: oidc.scopes.clone(),
+        parameters: oidc.parameters.clone(),
         roles_claim: oidc.roles_claim.clone(),
         roles: oidc.roles.clone(),
         create_users: oidc.create_users,

@@ -26,11 +26,10 @@ pub async fn open(
     let path = config.auth.master_key(&config.store_url()?);
     let is_new = !auth::has_master_key(store).await?;
     let master = MasterKey::from_file(&path, is_new)?;
-    let issuer = issuer(config, base_url);
     let settings = auth::Settings {
-        brand: config.auth.brand.clone().or_server(&issuer),
+        brand: config.auth.brand.clone(),
         external: config.auth.external.clone(),
-        issuer,
+        issuer: issuer(config, base_url),
         base_url: base_url.to_owned(),
         user_token_seconds: config.auth.user_token_seconds,
         backend_token_seconds: config.auth.backend_token_seconds,

@@ -246,5 +246,23 @@ async fn each_request_goes_where_it_should() {
             }
         }
     }
+    for (twice, value, told) in [
+        ("client_id", "app", false),
+        ("redirect_uri", CALLBACK, false),
+        ("state", "x", true),
+        ("scope", "patient/*.rs", true),
+        ("code_challenge", CALLBACK, true),
+    ] {
+        let mut asking = world.asking("app", "patient/*.rs");
+        asking.push((twice, value));
+        let answer = world.authorize(&asking).await;
+        let location = answer.header("location").unwrap_or_default();
+        assert_eq!(
+            location.contains("error=invalid_request"),
+            told,
+            "{twice} twice"
+        );
+        assert_eq!(answer.status, if told { 303 } else { 400 }, "{twice} twice");
+    }
     world.stop().await;
 }

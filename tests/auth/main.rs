@@ -18,3 +18,10 @@ mod assertion;
 mod world;
 
 mod authorize;
+mod backend;
+mod discovery;
+mod keys_of_others;
+mod launch;
+mod lifetime;
+mod races;
+mod tokens;

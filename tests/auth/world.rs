@@ -8,14 +8,15 @@ use std::{
     },
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use rotunda::{
     auth::{
         self, Auth,
         client::{Client, HashedSecret},
         code::Choice,
+        external::External,
         grant::{self, Grant, Subject},
         records::{Changes, Found},
-        scope::Scopes,
         sealed::MasterKey,
         secret,
         session::{Arrival, Session},
@@ -27,11 +28,11 @@ use rotunda::{
     http::{self, Connections},
     store::{self, Store},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
-    assertion::Keys,
+    assertion::{Keys, With},
     client::{Answer, Client as Http},
     support,
 };
@@ -92,11 +93,15 @@ const SCOPES: &[&str] = &[
 
 impl World {
     pub async fn new(database: Database) -> Self {
-        Self::with(database, None).await
+        Self::with(database, None, Vec::new()).await
     }
 
-    /// One that fetches with `fetcher`.
-    pub async fn with(database: Database, fetcher: Option<Fetcher>) -> Self {
+    /// One that fetches with `fetcher` and takes tokens of other issuers.
+    pub async fn with(
+        database: Database,
+        fetcher: Option<Fetcher>,
+        external: Vec<External>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match database {
             Database::Sqlite => {
@@ -126,6 +131,7 @@ impl World {
             user_token_seconds: 900,
             backend_token_seconds: 300,
             offline_days: 100,
+            external,
             ..auth::Settings::default()
         };
         let auth = Auth::open(settings, store, engine.clone(), clock.clone(), master)
@@ -165,6 +171,16 @@ impl World {
         let _ = self.stop.send(());
         self.running.await.unwrap();
         drop((self.engine, self.folder));
+    }
+
+    /// What the files of the database hold.
+    pub fn database_files(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let of_database = paths.filter(|path| path.to_string_lossy().contains("store.db"));
+        of_database
+            .flat_map(|path| std::fs::read(path).unwrap())
+            .collect()
     }
 
     async fn fill(&self) {
@@ -236,7 +252,7 @@ impl World {
             ),
             (
                 "Encounter/e",
-                r#"{"resourceType":"Encounter","id":"e","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/a"}}"#,
+                r#"{"resourceType":"Encounter","id":"e","status":"in-progress","class":{"code":"AMB"},"subject":{"reference":"Patient/a"},"participant":[{"individual":{"reference":"Practitioner/d"}}]}"#,
             ),
         ] {
             let answer = self.fhir("PUT", path, &token, body).await;
@@ -401,10 +417,56 @@ impl World {
         answer.json()
     }
 
-    /// A number that was not given before.
-    pub fn fresh(&self) -> u64 {
-        self.count.fetch_add(1, Ordering::Relaxed)
+    /// Brings a refresh token.
+    pub async fn refresh(&self, client: &str, token: &str, more: &[(&str, &str)]) -> Answer {
+        let mut pairs = vec![
+            ("grant_type", "refresh_token"),
+            ("client_id", client),
+            ("refresh_token", token),
+        ];
+        pairs.extend(more);
+        self.form("/auth/token", &pairs).await
     }
+
+    /// Claims with which a client proves itself.
+    pub fn claims(&self, client: &str) -> Value {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        json!({
+            "iss": client, "sub": client, "aud": format!("{}/auth/token", self.issuer),
+            "exp": self.clock.now() / 1_000 + 200, "jti": format!("jti {number}"),
+        })
+    }
+
+    /// With what a client proves itself.
+    pub fn assertion(&self, client: &str) -> String {
+        let header = json!({ "alg": "RS384", "kid": "r", "typ": "JWT" });
+        self.keys.sign(With::Rs384, &header, &self.claims(client))
+    }
+
+    /// The claims of an id_token, whose signature is checked with the published keys.
+    pub async fn opened(&self, token: &str) -> Value {
+        let set = self.get("/auth/jwks").await.json();
+        let kid = self.kid_of(token);
+        let keys = set["keys"].as_array().unwrap();
+        let key = keys.iter().find(|key| key["kid"] == kid).unwrap();
+        let part = |name: &str| key[name].as_str().unwrap();
+        let key = jsonwebtoken::DecodingKey::from_rsa_components(part("n"), part("e")).unwrap();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let algorithm = jsonwebtoken::Algorithm::RS256;
+        let right = jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, algorithm);
+        assert!(right.unwrap(), "{token}");
+        part_of(token, 1)
+    }
+
+    /// The name of the key that signed a token.
+    pub fn kid_of(&self, token: &str) -> String {
+        part_of(token, 0)["kid"].as_str().unwrap().to_owned()
+    }
+}
+
+fn part_of(token: &str, at: usize) -> Value {
+    let part = token.split('.').nth(at).unwrap();
+    serde_json::from_slice(&BASE64URL.decode(part).unwrap()).unwrap()
 }
 
 /// A form.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use rotunda::{
+    auth::{self, Auth, sealed::MasterKey},
     clock::SystemClock,
     engine::{Engine, Settings},
     http::{self, Connections},
@@ -25,6 +26,8 @@ pub enum Database {
 pub struct Options {
     pub engine: Settings,
     pub http: http::Settings,
+    /// Nobody is let in without a token.
+    pub closed: bool,
 }
 
 impl Options {
@@ -57,6 +60,9 @@ pub struct Server {
     /// The FHIR base URL.
     pub base: String,
     pub engine: Arc<Engine>,
+    /// Who is let in, if not everybody.
+    #[allow(dead_code, reason = "only the attacks make tokens")]
+    pub auth: Option<Arc<Auth>>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<usize>,
     _folder: Option<tempfile::TempDir>,
@@ -73,10 +79,16 @@ impl Server {
         let bounds = Connections::from(&options.engine.limits);
         let (url, folder) = new_database(database).await;
         let store = Store::open(&url, &store::Options::default()).await.unwrap();
+        let store = Arc::new(store);
         let clock = Arc::new(SystemClock::default());
-        let engine = Engine::open(Arc::new(store), options.engine, clock)
+        let engine = Engine::open(Arc::clone(&store), options.engine, clock)
             .await
             .unwrap();
+        let auth = match options.closed {
+            true => Some(Arc::new(authorization(&engine, store).await)),
+            false => None,
+        };
+        options.http.auth = auth.clone();
         let router = http::router(engine.clone(), options.http);
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(http::serve(listener, router, bounds, async {
@@ -86,6 +98,7 @@ impl Server {
             address,
             base,
             engine,
+            auth,
             stop,
             running,
             _folder: folder,
@@ -111,6 +124,24 @@ impl Server {
 
 /// Both databases.
 pub const DATABASES: [Database; 2] = [Database::Sqlite, Database::Postgres];
+
+async fn authorization(engine: &Arc<Engine>, store: Arc<Store>) -> Auth {
+    let base_url = &engine.settings().base_url;
+    let settings = auth::Settings {
+        issuer: base_url.trim_end_matches("/fhir").to_owned(),
+        base_url: base_url.clone(),
+        user_token_seconds: 3_600,
+        backend_token_seconds: 300,
+        offline_days: 90,
+        ..auth::Settings::default()
+    };
+    let clock = Arc::new(SystemClock::default());
+    let folder = tempfile::tempdir().unwrap();
+    let master = MasterKey::from_file(&folder.path().join("key"), true).unwrap();
+    Auth::open(settings, store, Arc::clone(engine), clock, master)
+        .await
+        .unwrap()
+}
 
 async fn new_database(database: Database) -> (String, Option<tempfile::TempDir>) {
     match database {

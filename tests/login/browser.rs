@@ -49,10 +49,10 @@ async fn a_person_lets_an_app_in_with_a_browser_that_runs_no_script() {
     log_in(&browser, "ann", "not the password").await;
     browser.click(".problem a").await;
     browser.picture("login-wrong").await;
-    assert!(browser.text().await.contains("is not right"));
+    browser.sees("is not right").await;
     log_in(&browser, "ann", PASSWORD).await;
     browser.arrives("/auth/consent").await;
-    assert!(browser.text().await.contains("Ann Able"));
+    browser.sees("Ann Able").await;
     browser.picture("consent").await;
 
     // Conditions are left out, and of observations only those of the laboratory remain.
@@ -69,7 +69,7 @@ async fn a_person_lets_an_app_in_with_a_browser_that_runs_no_script() {
     browser.picture("consent-narrowed").await;
     browser.click("button[value=allow]").await;
     browser.arrives("/callback").await;
-    assert!(browser.text().await.contains("The app"));
+    browser.sees("The app").await;
     let url = browser.url().await;
     assert!(query_of(&url, "code").is_some(), "{url}");
     assert_eq!(query_of(&url, "state").as_deref(), Some("some state"));
@@ -77,11 +77,12 @@ async fn a_person_lets_an_app_in_with_a_browser_that_runs_no_script() {
     browser
         .open(&format!("{}/auth/account", world.issuer))
         .await;
-    assert!(browser.text().await.contains("Log-in name"));
+    browser.sees("Log-in name").await;
     browser.picture("account").await;
     browser.click("form[action='/auth/logout'] button").await;
     browser.arrives("/auth/login").await;
     browser.back().await;
+    browser.sees("Log in").await;
     let text = browser.text().await;
     assert!(
         !text.contains("Ann Able"),
@@ -103,7 +104,7 @@ async fn a_second_factor_is_set_up_and_used_in_a_browser() {
     browser.click("a[href='/auth/account/second-factor']").await;
     browser.write("#password", PASSWORD).await;
     browser.click("main button[type=submit]").await;
-    assert!(browser.has(".qr svg").await);
+    browser.shows(".qr svg").await;
     browser.picture("second-factor").await;
     let source = browser.source().await;
     let seed = source
@@ -115,7 +116,7 @@ async fn a_second_factor_is_set_up_and_used_in_a_browser() {
         .unwrap();
     browser.write("#code", &code_of(seed, &world)).await;
     browser.click("main button[type=submit]").await;
-    assert!(browser.has("ul.codes").await);
+    browser.shows("ul.codes").await;
     browser.picture("recovery-codes").await;
 
     browser
@@ -146,8 +147,8 @@ async fn a_nurse_chooses_the_patient_in_a_browser() {
     browser.arrives("/auth/patient").await;
     browser.write("#name", "able").await;
     browser.click("form[role=search] button").await;
+    browser.sees("Ann Able").await;
     browser.picture("patient").await;
-    assert!(browser.text().await.contains("Ann Able"));
     browser.click("button[name=patient][value=a]").await;
     browser.arrives("/auth/encounter").await;
     browser.picture("encounter").await;
@@ -173,6 +174,37 @@ async fn a_page_of_another_site_cannot_frame_the_log_in() {
     browser.picture("framed").await;
     browser.enter_frame().await;
     assert!(!browser.has("#password").await);
+    browser.stop().await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn pages_fit_a_phone() {
+    let world = World::new(Database::Sqlite).await;
+    let browser = Browser::start(false).await;
+    browser.on_a_dark_phone().await;
+    let scope = "openid launch/patient patient/*.rs patient/Observation.rs offline_access";
+    browser
+        .open(&format!("{}{}", world.issuer, world.app(scope)))
+        .await;
+    browser.picture("phone-login").await;
+    assert!(browser.overflow().await <= 0.0);
+    log_in(&browser, "dora", PASSWORD).await;
+    browser.write("#name", "able").await;
+    browser.click("form[role=search] button").await;
+    browser.sees("Ann Able").await;
+    browser.picture("phone-patient").await;
+    assert!(browser.overflow().await <= 0.0);
+    browser.click("button[name=patient][value=a]").await;
+    browser.arrives("/auth/consent").await;
+    browser.click("summary").await;
+    browser.picture("phone-consent").await;
+    assert!(browser.overflow().await <= 0.0);
+    browser
+        .open(&format!("{}/auth/account", world.issuer))
+        .await;
+    browser.picture("phone-account").await;
+    assert!(browser.overflow().await <= 0.0);
     browser.stop().await;
     world.stop().await;
 }

@@ -1,9 +1,14 @@
 //! Consent, and the choice of a patient: what an app gets is never more than what was ticked.
 
+use rotunda::{
+    auth::{grant::Context, launch::Launch},
+    clock::Clock as _,
+};
+
 use crate::{
     client::Client,
     person::Person,
-    world::{DATABASES, Database, VERIFIER, World, encode, query_of},
+    world::{DATABASES, Database, PASSWORD, VERIFIER, World, encode, query_of},
 };
 
 const CALLBACK: &str = "https://app.example/callback";
@@ -202,6 +207,7 @@ async fn a_nurse_finds_the_patient_and_the_encounter() {
             let mut all = vec![("search", "1")];
             all.extend(fields);
             dora.send("/auth/patient", &all).await;
+            assert!(!dora.page.contains("Zed"), "not in her care: {fields:?}");
             assert_eq!(
                 dora.page.contains("Bob Baker"),
                 found,
@@ -217,8 +223,10 @@ async fn a_nurse_finds_the_patient_and_the_encounter() {
         )
         .await;
         dora.sees("born 1980-01-02");
-        dora.send("/auth/patient", &[("patient", "nowhere")]).await;
-        assert_eq!(dora.status, 422);
+        for not_hers in ["nowhere", "z"] {
+            dora.send("/auth/patient", &[("patient", not_hers)]).await;
+            assert_eq!(dora.status, 422, "{not_hers}");
+        }
         dora.send("/auth/patient", &[("patient", "b")]).await;
         assert!(dora.at.starts_with("/auth/encounter"), "{}", dora.at);
         dora.sees("Visit");
@@ -325,5 +333,74 @@ async fn programs_on_the_users_computer_are_always_asked_for() {
     );
     ann.open(&asking).await;
     assert!(ann.at.starts_with("/auth/consent"), "{}", ann.at);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_app_that_the_hospitals_system_opened_is_for_its_user_and_patient() {
+    let world = World::new(Database::Sqlite).await;
+    let dora = world.user("dora").await.id;
+    let launch = Launch {
+        client: "app".to_owned(),
+        user: Some(dora),
+        context: Context {
+            patient: Some("b".to_owned()),
+            ..Context::default()
+        },
+        created: world.clock.now(),
+    };
+    let handle = world.auth.launch(&launch).await.unwrap();
+    let more = [("launch", handle.as_str())];
+    let asking = world.asking("app", CALLBACK, "launch patient/Observation.rs", &more);
+    let mut person = Person::new(&world);
+    person.log_in(&asking, "ann").await;
+    assert_eq!(person.status, 403);
+    person.sees("Somebody else opened this app");
+    person.send("/auth/logout", &[]).await;
+    assert!(
+        person.at.starts_with("/auth/login?request="),
+        "{}",
+        person.at
+    );
+    let fields = [("login", "dora"), ("password", PASSWORD)];
+    person.send("/auth/login", &fields).await;
+    person.sees("Bob Baker");
+    assert!(
+        !person.page.contains("Choose another"),
+        "it is the launch's patient"
+    );
+    let scopes = person.boxes("scope");
+    person.send("/auth/consent", &allow(&scopes)).await;
+    let got = tokens(&world, "app", &person.at).await;
+    assert_eq!(got["patient"], "b");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_app_may_want_a_log_in_of_its_own() {
+    let world = World::new(Database::Sqlite).await;
+    let mut ann = Person::logged_in(&world, "ann").await;
+    let asked = "launch/patient patient/Observation.rs";
+    for (name, value, asks) in [
+        ("prompt", "login", true),
+        ("prompt", "select_account", true),
+        ("max_age", "60", true),
+        ("max_age", "600", false),
+    ] {
+        world.wait(120);
+        ann.open(&world.asking("app", CALLBACK, asked, &[(name, value)]))
+            .await;
+        let page = if asks { "/auth/login" } else { "/auth/consent" };
+        assert!(ann.at.starts_with(page), "{name}={value}: {}", ann.at);
+        if asks {
+            let fields = [("login", "ann"), ("password", PASSWORD)];
+            ann.send("/auth/login", &fields).await;
+            assert!(
+                ann.at.starts_with("/auth/consent"),
+                "{name}={value}: {}",
+                ann.at
+            );
+        }
+    }
     world.stop().await;
 }

@@ -29,6 +29,8 @@ async fn two(database: Database, change: impl FnOnce(&mut Provider)) -> (World, 
         client_id: "here".to_owned(),
         client_secret: Some(SECRET.to_owned()),
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
+        // SMART asks for it.
+        parameters: [("aud".to_owned(), there.base.clone())].into(),
         create_users: true,
         ..Provider::default()
     };

@@ -76,9 +76,13 @@ async fn who_has_no_account_gets_the_same_answer_in_the_same_time() {
     ];
     let mut answers = Vec::new();
     let mut took = [Duration::MAX; 4];
+    let mut hash = Duration::MAX;
     // In turns, so that what else the computer does hits all of them.
-    for _ in 0..8 {
+    for _ in 0..6 {
         world.wait(3_600);
+        let begun = Instant::now();
+        world.auth.passwords().check("a", None).await.unwrap();
+        hash = hash.min(begun.elapsed());
         for (at, (login, password)) in attempts.into_iter().enumerate() {
             let mut person = Person::new(&world);
             person.open("/auth/login").await;
@@ -94,11 +98,9 @@ async fn who_has_no_account_gets_the_same_answer_in_the_same_time() {
         answers.iter().all(|answer| *answer == answers[0]),
         "{answers:?}"
     );
-    let (least, most) = (took.iter().min().unwrap(), took.iter().max().unwrap());
-    assert!(
-        *most < *least * 3,
-        "without a hash it would be a tenth: {took:?}"
-    );
+    // A loaded computer makes all of it slower, never quicker.
+    let all_hash = took.iter().all(|took| *took * 10 > hash * 9);
+    assert!(all_hash, "each costs a hash ({hash:?}): {took:?}");
     world.stop().await;
 }
 

@@ -20,6 +20,7 @@ mod webdriver;
 mod world;
 
 mod account;
+mod audit;
 mod clients;
 mod consent;
 mod federated;

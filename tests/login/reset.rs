@@ -1,5 +1,7 @@
 //! A new password by mail.
 
+use rotunda::mail::{Mail, Mailer};
+
 use crate::{
     person::Person,
     smtp::MailServer,
@@ -117,4 +119,37 @@ async fn who_has_no_address_or_no_password_gets_no_mail() {
     server.mail(0).await;
     assert_eq!(server.count(), 1);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn mail_goes_over_tls_to_a_server_that_proves_who_it_is() {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    let server = MailServer::start_tls().await;
+    let mail = |text: &str| Mail {
+        to: (String::new(), "ann@hospital.example".to_owned()),
+        subject: "Ärger".to_owned(),
+        text: text.to_owned(),
+    };
+    let mut settings = server.settings();
+    settings.credentials = Some(("rotunda".to_owned(), "secret".to_owned()));
+    let trusting = Mailer::start(settings.clone()).unwrap();
+    settings.authority = None;
+    let distrusting = Mailer::start(settings).unwrap();
+    distrusting.send(mail("to whom?"));
+    trusting.send(mail("hello"));
+    let (_, text) = server.mail(0).await;
+    assert!(text.contains("hello"), "{text}");
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    assert_eq!(
+        server.count(),
+        1,
+        "nothing went to a server that is not known"
+    );
+    let plain = BASE64_STANDARD.encode("\0rotunda\0secret");
+    assert_eq!(server.shown(), [format!("AUTH PLAIN {plain}")]);
+    for smtp in ["mail.example", "http://mail.example", "smtp://", ""] {
+        let mut settings = server.settings();
+        settings.smtp = smtp.to_owned();
+        assert!(Mailer::start(settings).is_err(), "{smtp}");
+    }
 }

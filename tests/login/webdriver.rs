@@ -137,24 +137,28 @@ impl Browser {
         self.find(css).await.is_some()
     }
 
+    /// Does something to an element, again if the page changed just then.
+    async fn act(&self, css: &str, what: &str, body: &Value) {
+        for _ in 0..20 {
+            let element = self.element(css).await;
+            let path = format!("/element/{element}/{what}");
+            let answer = self.of_session("POST", &path, body).await;
+            if answer["error"] != "stale element reference" {
+                assert!(answer.is_null(), "{what} {css}: {answer}");
+                return;
+            }
+        }
+        panic!("{css} does not stay");
+    }
+
     pub async fn click(&self, css: &str) {
-        let element = self.element(css).await;
-        let answer = self
-            .of_session("POST", &format!("/element/{element}/click"), &json!({}))
-            .await;
-        assert!(answer.is_null(), "{css}: {answer}");
+        self.act(css, "click", &json!({})).await;
     }
 
     /// Types into a field in the place of what is there.
     pub async fn write(&self, css: &str, text: &str) {
-        let element = self.element(css).await;
-        self.of_session("POST", &format!("/element/{element}/clear"), &json!({}))
-            .await;
-        let path = format!("/element/{element}/value");
-        let answer = self
-            .of_session("POST", &path, &json!({ "text": text }))
-            .await;
-        assert!(answer.is_null(), "{css}: {answer}");
+        self.act(css, "clear", &json!({})).await;
+        self.act(css, "value", &json!({ "text": text })).await;
     }
 
     pub async fn is_ticked(&self, css: &str) -> bool {
@@ -167,6 +171,22 @@ impl Browser {
     pub async fn enter_frame(&self) {
         let first = json!({ "id": 0 });
         self.of_session("POST", "/frame", &first).await;
+    }
+
+    /// Waits until the page says `text`.
+    pub async fn sees(&self, text: &str) {
+        for _ in 0..200 {
+            if self.text().await.contains(text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no '{text}' at {}: {}", self.url().await, self.text().await);
+    }
+
+    /// Waits until an element is there.
+    pub async fn shows(&self, css: &str) {
+        self.element(css).await;
     }
 
     /// Waits until the address holds `part`.
@@ -194,6 +214,34 @@ impl Browser {
         let picture = self.of_session("GET", "/screenshot", &Value::Null).await;
         let picture = base64::prelude::BASE64_STANDARD.decode(picture.as_str().unwrap());
         std::fs::write(format!("{folder}/{name}.png"), picture.unwrap()).unwrap();
+    }
+
+    /// Makes the window as wide as a phone's, and pages dark.
+    pub async fn on_a_dark_phone(&self) {
+        let path = "/goog/cdp/execute";
+        for (cmd, params) in [
+            (
+                "Emulation.setDeviceMetricsOverride",
+                json!({"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true}),
+            ),
+            (
+                "Emulation.setEmulatedMedia",
+                json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]}),
+            ),
+        ] {
+            let body = json!({ "cmd": cmd, "params": params });
+            self.of_session("POST", path, &body).await;
+        }
+    }
+
+    /// Pixels by which the page is wider than the window.
+    pub async fn overflow(&self) -> f64 {
+        let body = json!({
+            "cmd": "Page.getLayoutMetrics", "params": {},
+        });
+        let metrics = self.of_session("POST", "/goog/cdp/execute", &body).await;
+        let width = |name: &str, field: &str| metrics[name][field].as_f64().unwrap();
+        width("cssContentSize", "width") - width("cssLayoutViewport", "clientWidth")
     }
 
     pub async fn stop(mut self) {

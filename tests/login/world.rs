@@ -44,6 +44,7 @@ const START: i64 = 1_800_000_000_000;
 const SCOPES: &[&str] = &[
     "openid",
     "fhirUser",
+    "launch",
     "launch/patient",
     "launch/encounter",
     "offline_access",
@@ -56,11 +57,13 @@ const RESOURCES: &[&str] = &[
     r#"{"resourceType":"Patient","id":"a","name":[{"given":["Ann"],"family":"Able"}],"birthDate":"1970-01-02"}"#,
     r#"{"resourceType":"Patient","id":"b","name":[{"given":["Bob"],"family":"Baker"}],"birthDate":"1980-01-02","identifier":[{"value":"77"}]}"#,
     r#"{"resourceType":"Patient","id":"child","name":[{"given":["Cy"],"family":"Able"}]}"#,
+    // In nobody's care.
+    r#"{"resourceType":"Patient","id":"z","name":[{"given":["Zed"],"family":"Baker"}],"birthDate":"1980-01-02","identifier":[{"value":"77"}]}"#,
     r#"{"resourceType":"Practitioner","id":"d","name":[{"given":["Dora"],"family":"Dunn"}]}"#,
-    r#"{"resourceType":"Encounter","id":"e","status":"finished","class":{"code":"AMB","display":"Visit"},"subject":{"reference":"Patient/b"},"period":{"start":"2026-02-03"}}"#,
+    r#"{"resourceType":"Encounter","id":"e","status":"finished","class":{"code":"AMB","display":"Visit"},"subject":{"reference":"Patient/b"},"period":{"start":"2026-02-03"},"participant":[{"individual":{"reference":"Practitioner/d"}}]}"#,
     r#"{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/a"}}"#,
     r#"{"resourceType":"Observation","id":"of-b","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/b"}}"#,
-    r#"{"resourceType":"Encounter","id":"of-a","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/a"}}"#,
+    r#"{"resourceType":"Encounter","id":"of-a","status":"finished","class":{"code":"AMB"},"subject":{"reference":"Patient/a"},"participant":[{"individual":{"reference":"Practitioner/d"}}]}"#,
 ];
 
 /// A running server and what is in it.

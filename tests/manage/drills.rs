@@ -171,3 +171,56 @@ async fn of_two_servers_on_one_database_both_learn_what_one_revokes() {
     two.becomes(&token, READ, 401).await;
     two.becomes(key_text, READ, 401).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_disabled_or_removed_has_no_tokens_any_more() {
+    let place = Place::new();
+    let server = ward(&place).await;
+    let mut tokens = Vec::new();
+    for id in ["one", "two"] {
+        let scope = ["--scope", "system/Patient.rs"];
+        let mut add = vec!["client", "add", "Service", "--id", id, "--confidential"];
+        add.extend(scope);
+        let secret = place.json(&add)["secret"].as_str().unwrap().to_owned();
+        let form = format!(
+            "grant_type=client_credentials&scope=system/Patient.rs&client_id={id}&client_secret={secret}"
+        );
+        tokens.push((id, form));
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let mut stranger = server.with("");
+    let mut issued = Vec::new();
+    for (_, body) in &tokens {
+        let body = Some(body.clone());
+        let reply = stranger
+            .send("POST", "/auth/token", body, &form)
+            .await
+            .unwrap();
+        assert_eq!(reply.status.as_u16(), 200, "{}", reply.brief());
+        issued.push(reply.json()["access_token"].as_str().unwrap().to_owned());
+    }
+    for token in &issued {
+        server.becomes(token, READ, 200).await;
+    }
+    place.told(&["client", "set", "one", "--disable"]);
+    place.told(&["client", "remove", "two"]);
+    for token in &issued {
+        server.becomes(token, READ, 401).await;
+    }
+    for (id, body) in &tokens {
+        let body = Some(body.clone());
+        let reply = stranger
+            .send("POST", "/auth/token", body, &form)
+            .await
+            .unwrap();
+        assert_eq!(
+            reply.json()["error"],
+            "invalid_client",
+            "{id}: {}",
+            reply.brief()
+        );
+    }
+    place.told(&["client", "set", "one", "--enable"]);
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    assert_eq!(server.status(&issued[0], READ).await, 401);
+}

@@ -1,8 +1,14 @@
 //! What is kept, and where: no secret in clear in the database, the log or the process.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use conformance::client::Connection;
+use rotunda::{
+    auth::{Auth, Settings, brand::Brand, sealed::MasterKey},
+    clock::SystemClock,
+    engine::{self, Engine},
+    store::{Options, Store},
+};
 use serde_json::{Value, json};
 
 use super::program::Place;
@@ -87,6 +93,49 @@ async fn no_secret_stands_in_clear_in_files_or_in_the_process() {
                 .windows(secret.len())
                 .any(|part| part == secret.as_bytes());
             assert!(!stands, "{secret} stands in {name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeds_and_recovery_codes_of_second_factors_are_not_kept_in_clear() {
+    let place = Place::new();
+    place.serve(&[]).stop();
+    let user = place.json(&["user", "show", "admin"])["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let url = format!("sqlite:{}", place.path("a.db").display());
+    let store = Arc::new(Store::open(&url, &Options::default()).await.unwrap());
+    let clock = Arc::new(SystemClock::default());
+    let settings = engine::Settings::default();
+    let engine = Engine::open(Arc::clone(&store), settings, clock.clone())
+        .await
+        .unwrap();
+    let settings = Settings {
+        issuer: "http://127.0.0.1".to_owned(),
+        base_url: "http://127.0.0.1/fhir".to_owned(),
+        user_token_seconds: 900,
+        backend_token_seconds: 300,
+        offline_days: 100,
+        brand: Brand::default(),
+        external: Vec::new(),
+    };
+    let master = MasterKey::from_file(&place.path("a.db.key"), false).unwrap();
+    let auth = Auth::open(settings, Arc::clone(&store), engine, clock, master)
+        .await
+        .unwrap();
+    let mut secrets = auth.new_recovery_codes(&user).await.unwrap();
+    secrets.push(auth.new_totp(&user).await.unwrap().text());
+    assert!(secrets.len() > 5);
+    for name in ["a.db", "a.db-wal"] {
+        let text = fs::read(place.path(name)).unwrap();
+        for secret in &secrets {
+            let bare = secret.replace([' ', '-'], "");
+            for form in [secret, &bare] {
+                let stands = text.windows(form.len()).any(|part| part == form.as_bytes());
+                assert!(!stands, "{form} stands in {name}");
+            }
         }
     }
 }

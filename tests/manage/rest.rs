@@ -331,3 +331,51 @@ async fn addresses_and_methods_that_are_not_there_are_refused() {
         assert_eq!(reply.json()["resourceType"], "OperationOutcome");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_stand_in_the_audit() {
+    let (place, server) = start();
+    let mut to = administrator(&place, &server);
+    let user = json!({ "login": "paul", "roles": ["nobody"] });
+    assert_eq!(
+        send(&mut to, "POST", "/admin/users", &user)
+            .await
+            .status
+            .as_u16(),
+        422
+    );
+    let key = json!({ "name": "k", "scopes": ["system/Patient.rs"] });
+    let key = send(&mut to, "POST", "/admin/keys", &key).await;
+    let path = key.header("location").unwrap();
+    place.told(&["user", "add", "kate", "--role", "doctor"]);
+    place.told(&["user", "set", "kate", "--disable"]);
+    let officer = place.token(&["--role", "privacy-officer"]);
+    let mut officer = server.with(&officer);
+    let began = std::time::Instant::now();
+    loop {
+        let all = officer
+            .send("GET", "/fhir/AuditEvent?_count=100", None, &[])
+            .await
+            .unwrap();
+        let text = String::from_utf8(all.body.to_vec()).unwrap();
+        let wanted = [
+            "POST /admin/users 422".to_owned(),
+            format!("POST {path} 201"),
+            "user add kate".to_owned(),
+            "user set kate".to_owned(),
+            "token for roles administrator".to_owned(),
+        ];
+        let missing: Vec<_> = wanted
+            .iter()
+            .filter(|wanted| !text.contains(*wanted))
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        assert!(
+            began.elapsed() < super::program::SOON,
+            "{missing:?} in {text}"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}

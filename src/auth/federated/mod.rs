@@ -168,12 +168,15 @@ impl Auth {
         let client = self.client_at(provider)?.set_auth_uri(authorize);
         let state = state.to_owned();
         let scopes = provider.scopes.iter().cloned().map(Scope::new);
-        let (url, _state) = client
+        let mut request = client
             .authorize_url(|| CsrfToken::new(state))
             .add_scopes(scopes)
             .set_pkce_challenge(challenge)
-            .add_extra_param("nonce", nonce)
-            .url();
+            .add_extra_param("nonce", nonce);
+        for (name, value) in &provider.parameters {
+            request = request.add_extra_param(name, value);
+        }
+        let (url, _state) = request.url();
         Ok(url.to_string())
     }
 

@@ -21,6 +21,8 @@ pub struct Provider {
     pub client_secret: Option<String>,
     /// What is asked for; `openid` among it.
     pub scopes: Vec<String>,
+    /// What else is said when the browser is sent there: `acr_values`, `hd`, `aud`.
+    pub parameters: BTreeMap<String, String>,
     /// The claim of the id_token that says somebody's roles or groups.
     pub roles_claim: Option<String>,
     /// What roles or groups there are as roles here; others count nothing.

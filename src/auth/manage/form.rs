@@ -250,7 +250,8 @@ mod tests {
 
     #[test]
     fn other_addresses_have_forms_of_their_own() {
-        let cases: &[(fn(&str) -> Option<&'static str>, &str, bool)] = &[
+        type Check = fn(&str) -> Option<&'static str>;
+        let cases: &[(Check, &str, bool)] = &[
             (wrong_jwks_uri, "https://app.example.org/jwks.json", true),
             (wrong_jwks_uri, "http://127.0.0.1/jwks.json", false),
             (wrong_origin, "https://app.example.org", true),

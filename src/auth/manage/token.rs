@@ -181,19 +181,24 @@ impl Management {
         Ok(scopes.join(" "))
     }
 
-    /// What was authorized and has not ended, in the order of names after `after`.
+    /// What was authorized by a user, or by all, to a client, or to all, and has not ended; in the
+    /// order of names after `after`.
     ///
     /// # Errors
     /// The store refuses.
     pub async fn grants(
         &self,
-        owner: Option<&str>,
+        user: Option<&str>,
+        client: Option<&str>,
         after: &str,
         limit: usize,
     ) -> Result<Vec<Found<Grant>>, AuthError> {
         let now = self.now();
-        let lives = |grant: &Grant| grant.expires.is_none_or(|at| now < at);
-        self.living(owner, after, limit, lives).await
+        let lives = |grant: &Grant| {
+            grant.expires.is_none_or(|at| now < at)
+                && client.is_none_or(|client| grant.client == client)
+        };
+        self.living(user, after, limit, lives).await
     }
 
     /// Ends a grant and its tokens. `name` is the grant's, or the text of a token.

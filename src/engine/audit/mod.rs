@@ -65,7 +65,8 @@ impl Engine {
         let Some((seq, number)) = place_of(id) else {
             return Ok(None);
         };
-        let found = audit::read(&self.store, seq, number).await?;
+        let mut found = audit::read(&self.store, seq, number).await?;
+        self.show(&mut found, access);
         let found = found.map(|found| resource(&found, &self.settings.base_url));
         let registry = self.registry();
         Ok(found.filter(|found| {
@@ -155,12 +156,27 @@ impl Engine {
                 self.event_matches(clause, &resource(found, base_url), &registry)
             })
         };
-        match ids {
-            Some(ids) => {
-                let all = self.named_events(&ids, &look.wanted, check).await?;
-                Ok(named_page(all, page))
-            }
-            None => Ok(audit::find(&self.store, &look.wanted, page, check).await?),
+        let (mut all, total) = match ids {
+            Some(ids) => named_page(self.named_events(&ids, &look.wanted, check).await?, page),
+            None => audit::find(&self.store, &look.wanted, page, check).await?,
+        };
+        self.show(&mut all, access);
+        Ok((all, total))
+    }
+
+    /// Leaves out of events what is not for whoever sees only some of them: others search for
+    /// several patients at once, and each of these sees the event of the search.
+    fn show<'e>(&self, events: impl IntoIterator<Item = &'e mut Found>, access: &Access) {
+        if !self.is_limited(KIND, access) {
+            return;
+        }
+        for found in events {
+            let query = found.event.query.take();
+            let kind = query
+                .as_deref()
+                .and_then(|query| query.split(['?', '/']).next());
+            let kind = kind.filter(|kind| !kind.is_empty());
+            found.event.query = kind.map(|kind| kind.to_owned().into());
         }
     }
 

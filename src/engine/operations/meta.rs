@@ -223,6 +223,8 @@ impl Engine {
         access: &Access,
         change: impl Fn(&mut Lists, Lists),
     ) -> Result<String, Error> {
+        // Also of a change that comes to nothing.
+        self.permit(kind, &access.to(Right::Update))?;
         let given = given_meta(body)?;
         check_structure(body)?;
         for _ in 0..ATTEMPTS {

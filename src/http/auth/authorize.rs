@@ -1,14 +1,14 @@
 //! `GET` and `POST` `authorize`: where apps send their users.
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     http::{HeaderValue, Method, StatusCode, header},
 };
-use maud::{DOCTYPE, html};
 
 use super::{
     super::{Reply, failure::Failure},
     PATH, Visit, cookie, form,
+    pages::cannot_be_let_in,
 };
 use crate::auth::{
     authorize::NoRequest, parameters::Parameters, refusal::OAuthError, request::Pending,
@@ -26,11 +26,11 @@ pub async fn answer(visit: &Visit<'_>, body: Body) -> Result<Reply, Failure> {
     };
     let parameters = match parameters {
         Ok(parameters) => parameters,
-        Err(error) => return Ok(page(&error.description)),
+        Err(error) => return Ok(cannot_be_let_in(visit, &error.description)),
     };
     match read(visit, &parameters).await {
         Ok(url) | Err(NoRequest::Redirect(url)) => to(&url),
-        Err(NoRequest::Page(sentence)) => Ok(page(&sentence)),
+        Err(NoRequest::Page(sentence)) => Ok(cannot_be_let_in(visit, &sentence)),
         Err(NoRequest::Failed(error)) => Err(error.into()),
     }
 }
@@ -76,39 +76,4 @@ fn to(url: &str) -> Result<Reply, Failure> {
         HeaderValue::from_static("no-referrer"),
     );
     Ok(reply)
-}
-
-/// What the user sees when there is nobody else to tell.
-fn page(sentence: &str) -> Reply {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "This app cannot be let in" }
-            }
-            body {
-                main {
-                    h1 { "This app cannot be let in" }
-                    p { (sentence) }
-                }
-            }
-        }
-    };
-    let mut reply = Reply::new(Bytes::from(page.into_string()));
-    *reply.status_mut() = StatusCode::BAD_REQUEST;
-    let headers = reply.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    reply
 }

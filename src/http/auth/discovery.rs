@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{Reply, failure::Failure},
-    PATH, Visit, json,
+    PATH, Visit, brands, json,
 };
 use crate::auth::keys::Algorithm;
 
@@ -46,6 +46,7 @@ pub fn smart_configuration(visit: &Visit<'_>) -> Reply {
         "revocation_endpoint": at("revoke"),
         "management_endpoint": at("account"),
         "user_access_brand_bundle": at("brands"),
+        "user_access_brand_identifier": brands::identifier(visit),
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "response_types_supported": ["code"],
         "code_challenge_methods_supported": ["S256"],
@@ -65,6 +66,7 @@ pub fn openid_configuration(visit: &Visit<'_>) -> Reply {
         "authorization_endpoint": at("authorize"),
         "token_endpoint": at("token"),
         "jwks_uri": at("jwks"),
+        "userinfo_endpoint": at("userinfo"),
         "introspection_endpoint": at("introspect"),
         "revocation_endpoint": at("revoke"),
         "response_types_supported": ["code"],
@@ -76,6 +78,9 @@ pub fn openid_configuration(visit: &Visit<'_>) -> Reply {
         "token_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["RS384", "ES384"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
         "claims_supported":
             ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "amr", "fhirUser", "name"],
         "scopes_supported": scopes(),
@@ -115,10 +120,7 @@ fn scopes() -> Value {
 /// JSON that any page may read and keep for a while.
 pub fn public(value: &Value) -> Reply {
     let mut reply = json(StatusCode::OK, value);
-    let headers = reply.headers_mut();
-    let any = HeaderValue::from_static("*");
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
     let a_while = HeaderValue::from_static("public, max-age=300");
-    headers.insert(header::CACHE_CONTROL, a_while);
+    reply.headers_mut().insert(header::CACHE_CONTROL, a_while);
     reply
 }

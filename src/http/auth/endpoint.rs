@@ -67,6 +67,19 @@ impl Endpoint {
         })
     }
 
+    /// Whether it says what the server can do, and where.
+    pub const fn is_public(self) -> bool {
+        matches!(
+            self,
+            Self::SmartConfiguration
+                | Self::OpenIdConfiguration
+                | Self::Jwks
+                | Self::ServerJwks
+                | Self::Brands
+                | Self::Style
+        )
+    }
+
     const fn methods(self) -> &'static str {
         match self {
             Self::SmartConfiguration

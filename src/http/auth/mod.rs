@@ -20,7 +20,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
 };
 
-use super::{BASE_PATH, Reply, Server, failure::Failure, head, load::Working};
+use super::{BASE_PATH, Reply, Server, cors, failure::Failure, head, load::Working};
 use crate::auth::Auth;
 use endpoint::Endpoint;
 
@@ -36,6 +36,12 @@ pub fn is_under(path: &str) -> bool {
         || path.starts_with("/auth/")
         || path.starts_with("/.well-known/")
         || path.strip_prefix(BASE_PATH) == Some(SMART_CONFIGURATION)
+}
+
+/// Whether pages of all origins may read what is at a path: what the server can do, and where.
+pub fn is_public(path: &str) -> bool {
+    path.strip_prefix(BASE_PATH) == Some("/metadata")
+        || Endpoint::of(path).is_some_and(Endpoint::is_public)
 }
 
 /// What the endpoints and pages need.
@@ -58,15 +64,20 @@ pub async fn answer(
 ) -> Result<Reply, Failure> {
     let path = parts.uri.path();
     let endpoint = Endpoint::of(path);
-    match endpoint {
-        // Nothing that a browser sends by itself counts there, so it does not matter whose page
-        // makes it do so.
-        Some(_) => head::check_shape(server, parts)?,
-        None => head::check(server, parts)?,
-    }
+    head::check_shape(server, parts)?;
     let Some(auth) = &server.settings.auth else {
+        head::check(server, parts)?;
         return Err(Failure::is_open());
     };
+    // Nothing that a browser sends by itself counts at an endpoint, so it does not matter whose
+    // page makes it do so. To the pages only their own forms are sent.
+    if endpoint.is_none() && !cors::is_own(parts, &auth.settings().issuer) {
+        return Err(Failure::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "Forms are sent from the pages of this server only; open the page anew.",
+        ));
+    }
     let visit = Visit {
         server,
         auth,

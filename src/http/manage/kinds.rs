@@ -161,15 +161,13 @@ fn listed(
     let is_full = items.len() == limit;
     let next = last.filter(|_| is_full).map(|last| {
         let kind = request.place.kind;
-        let filter = ["user", "client"].into_iter().find_map(|name| {
+        let filters = ["user", "client"].into_iter().filter_map(|name| {
             let value = request.parameter(name)?;
             let set = percent_encoding::NON_ALPHANUMERIC;
-            Some(format!(
-                "&{name}={}",
-                percent_encoding::utf8_percent_encode(&value, set)
-            ))
+            let value = percent_encoding::utf8_percent_encode(&value, set);
+            Some(format!("&{name}={value}"))
         });
-        let filter = filter.unwrap_or_default();
+        let filter: String = filters.collect();
         format!("{}/{kind}?limit={limit}&after={last}{filter}", super::PATH)
     });
     reply(
@@ -267,10 +265,9 @@ pub async fn tokens(request: &Request<'_>) -> Result<Reply, Failure> {
     match (&request.parts.method, request.place.id) {
         (&Method::GET | &Method::HEAD, None) => {
             let (after, limit) = page(request)?;
-            let owner = request
-                .parameter("user")
-                .or_else(|| request.parameter("client"));
-            let found = desk.grants(owner.as_deref(), &after, limit).await?;
+            let (user, client) = (request.parameter("user"), request.parameter("client"));
+            let found = desk.grants(user.as_deref(), client.as_deref(), &after, limit);
+            let found = found.await?;
             let last = found.last().map(|last| last.id.clone());
             listed(
                 request,

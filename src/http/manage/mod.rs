@@ -5,6 +5,8 @@ mod draft;
 mod kinds;
 mod path;
 
+use std::sync::Arc;
+
 use axum::{
     body::{Body, Bytes},
     http::{HeaderValue, Method, StatusCode, header, request::Parts},
@@ -12,12 +14,15 @@ use axum::{
 use serde_json::{Map, Value};
 
 use super::{Reply, Server, authenticate, body, failure::Failure, head, load::Working};
-use crate::auth::{
-    bearer::Admitted,
-    client::{ApiKey, Client},
-    manage::Management,
-    role::Role,
-    user::User,
+use crate::{
+    access::Caller,
+    audit::{Code, Outcome},
+    auth::{
+        client::{ApiKey, Client},
+        manage::Management,
+        role::Role,
+        user::User,
+    },
 };
 
 use path::Place;
@@ -50,6 +55,7 @@ pub async fn answer(
     working: &Working<'_>,
     parts: &Parts,
     body: Body,
+    id: &str,
 ) -> Result<Reply, Failure> {
     head::check(server, parts)?;
     let admitted = authenticate::admitted(server, parts).await?;
@@ -69,7 +75,14 @@ pub async fn answer(
         body: body::read(body, &parts.headers, LONGEST, working).await?,
     };
     let reply = route(&request).await;
-    note(&request, &admitted, &reply);
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        let caller = Caller {
+            identity: Arc::clone(&admitted.identity),
+            address: authenticate::address(parts),
+            request: id.to_owned(),
+        };
+        note(server, &request, &caller, &reply).await?;
+    }
     reply
 }
 
@@ -94,24 +107,35 @@ async fn route(request: &Request<'_>) -> Result<Reply, Failure> {
     }
 }
 
-/// Changes stand in the log: who made them, and of what, by ids.
-fn note(request: &Request<'_>, admitted: &Admitted, reply: &Result<Reply, Failure>) {
-    if matches!(request.parts.method, Method::GET | Method::HEAD) {
-        return;
-    }
+/// Changes stand in the audit, those that were refused too: who made them, and of what, by ids.
+async fn note(
+    server: &Server,
+    request: &Request<'_>,
+    caller: &Caller,
+    reply: &Result<Reply, Failure>,
+) -> Result<(), Failure> {
     let status = match reply {
         Ok(reply) => reply.status(),
         Err(failure) => failure.status,
     };
-    tracing::info!(
-        by = admitted.identity.user.as_deref().unwrap_or("a token for roles"),
-        method = %request.parts.method,
-        kind = request.place.kind,
-        id = request.place.id.unwrap_or("-"),
-        action = request.place.action.unwrap_or("-"),
-        status = status.as_u16(),
-        "management"
-    );
+    let outcome = match status {
+        status if status.is_success() => Outcome::Success,
+        status if status.is_client_error() => Outcome::Minor,
+        _ => Outcome::Serious,
+    };
+    let made = reply
+        .as_ref()
+        .ok()
+        .and_then(|reply| reply.headers().get(header::LOCATION));
+    let made = made.and_then(|location| location.to_str().ok());
+    let path = made.unwrap_or_else(|| request.parts.uri.path());
+    let what = format!("{} {path} {}", request.parts.method, status.as_u16());
+    let event = server
+        .engine
+        .event(caller, Code::AdminChange, outcome)
+        .saying(what);
+    let done = server.engine.recorder().record(&event).await;
+    done.map_err(|error| crate::engine::Error::from(error).into())
 }
 
 impl Request<'_> {

@@ -54,6 +54,11 @@ fn rules_become_one_condition() {
         (vec![rule("Patient", &[], &[])], "Immunization", "none"),
         (vec![of_a("*")], "Patient", "id in {a}"),
         (vec![of_a("*")], "Immunization", own),
+        (
+            vec![rule("Immunization", &[], &[("_id", "i,j")])],
+            "Immunization",
+            "id in {i, j}",
+        ),
         (vec![of_a("*")], "Organization", "all"),
         (vec![of_a("*")], "MessageHeader", "none"),
         // What stands before another rule, or after it, does not matter.
@@ -94,7 +99,8 @@ fn a_constraint_that_is_not_understood_allows_nothing_and_denies_all() {
         ("date", "2026"),
         ("patient.name", "a"),
         ("_has:Observation:patient:code", "x"),
-        ("_id", "i"),
+        ("_text", "x"),
+        ("_profile", "http://x"),
         ("status", "completed,"),
     ] {
         let constrained = rule("Immunization", &[], &[(name, value)]);
@@ -121,6 +127,16 @@ fn denials_are_about_what_belongs_to_the_patient() {
         let denial = denial("a", names, &[]);
         assert_eq!(asked(&open, &[denial], name), expected, "{names:?} {name}");
     }
+}
+
+#[test]
+fn denials_of_many_patients_are_one_condition() {
+    let open = [rule("*", &[], &[])];
+    let ids: Vec<String> = (0..1000).map(|number| format!("p{number}")).collect();
+    let denials: Vec<Denial> = ids.iter().map(|id| denial(id, &[], &[])).collect();
+    let shown = asked(&open, &denials, "Immunization");
+    assert_eq!(shown.matches("Immunization.patient").count(), 1);
+    assert_eq!(shown.matches(',').count(), 999);
 }
 
 #[test]
@@ -160,7 +176,11 @@ fn what_is_written_must_be_about_whom_the_rule_is() {
     assert_eq!(about(&of_a, "Binary"), Some(About::Context));
     assert!(matches!(about(&carer, "Group"), Some(About::Cared(_))));
     assert_eq!(about(&carer, "Bundle"), None);
-    assert_eq!(about(&wrong, "Observation"), None);
+    assert!(matches!(
+        about(&wrong, "Observation"),
+        Some(About::Cared(_))
+    ));
+    assert_eq!(asked(&[wrong], &[], "Observation"), "any()");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use rotunda::{
 use crate::fixture::*;
 
 mod hops;
+mod random;
 mod reads;
 mod writes;
 

@@ -69,6 +69,9 @@ a/Binary.r a/Patient.r                                            | Binary      
 a/Binary.r a/Patient.s                                            | Binary       | a                                | 403
 @d/*.rs                                                           | Binary       | a lab                            |
                                                                   | Patient      | 403
+user/Practitioner.r?_id=d | Practitioner | d | 403
+user/Practitioner.rs?_id=e,d | Practitioner | d
+user/Practitioner.rs?_id=e | Practitioner |
 @nobody/*.rs                                                      | Patient      |
 @nobody/*.rs                                                      | Observation  |
 @d/*.rs b/*.rs                                                    | Patient      | a b

@@ -4,14 +4,18 @@
 mod routes;
 mod world;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use resources::model::ResourceType;
-use rotunda::{access::Access, engine::ErrorKind};
+use rotunda::{
+    access::{Access, Caller, Identity},
+    engine::ErrorKind,
+};
 
 use crate::{fixture::*, grants::granted, minimal::minimal};
 use routes::{Pair, everywhere, of_type, pages};
-use world::{CANARY, OWN, Random, Thing, leaked, store, things};
+use world::{CANARY, OWN, leaked};
+pub use world::{Random, Thing, store, things};
 
 on_both_databases!(
     nothing_of_one_patient_reaches_another,
@@ -27,7 +31,29 @@ async fn two_patients(on: Database) -> (Fixture, Vec<Thing>) {
     let f = Fixture::new(on).await;
     let things = things(&mut Random(SEED));
     store(&f, &things).await;
+    for (id, word) in [("a", OWN), ("b", CANARY)] {
+        let who = somebody(word);
+        let read = f.engine.read(kind("Patient"), id, &who).await;
+        assert!(read.unwrap().id == id);
+        for query in ["Observation?patient=", "Patient?_id="] {
+            f.search_as(&format!("{query}{id}"), &who).await.unwrap();
+        }
+    }
     (f, things)
+}
+
+/// Who may see all, by a name that must not get out.
+fn somebody(word: &str) -> Access {
+    let name = Some(format!("{word}00"));
+    ALL.by(Arc::new(Caller {
+        identity: Arc::new(Identity {
+            client: name.clone(),
+            user: name,
+            ..Identity::default()
+        }),
+        address: None,
+        request: format!("{word}00"),
+    }))
 }
 
 /// Whether the world gave the id to something of B's.
@@ -101,7 +127,7 @@ async fn leaks(
 async fn nothing_of_one_patient_reaches_another(on: Database) {
     let (f, things) = two_patients(on).await;
     let mut kinds: BTreeSet<ResourceType> = things.iter().map(|thing| thing.kind).collect();
-    kinds.insert(ResourceType::PATIENT);
+    kinds.extend([ResourceType::PATIENT, ResourceType::AUDIT_EVENT]);
     assert!(kinds.len() > 60, "{}", kinds.len());
     for rules in [
         "a/*.cruds",
@@ -118,7 +144,7 @@ async fn nothing_of_one_patient_reaches_another(on: Database) {
             Database::Postgres => 2,
         };
         for (at, kind) in kinds.iter().enumerate() {
-            let some = ["Patient", "Observation", "Encounter", "Group", "List"];
+            let some = ["AuditEvent", "Patient", "Observation", "Encounter", "Group"];
             if rules == "a/*.cruds" && at % step == 0 || some.contains(&kind.name()) {
                 let (more, with) = of_type(*kind, &things);
                 plain.extend(more);
@@ -147,6 +173,7 @@ async fn a_leak_that_is_planted_is_found(on: Database) {
         ("user/Group.s", "Group"),
         ("user/Patient.r", "Patient"),
         ("user/Binary.r", "Binary"),
+        ("user/AuditEvent.s", "AuditEvent"),
         ("b/Immunization.s", "Immunization"),
         (
             "user/Condition.s?clinical-status:missing=false user/Condition.s?_tag=urn:canary|",

@@ -9,16 +9,19 @@ use super::{
         Visit,
         cookie::{self, Cookie},
     },
-    apps,
+    apps, event,
     form::{self, Form, csrf},
     layout::{self, Page, problem, see_other},
     login::{BUSY, mismatch, new_password_fields, refusal},
     to, to_log_in,
 };
-use crate::auth::{
-    login::{Outcome, PasswordSet},
-    records::Found,
-    session::{LoggedIn, Session},
+use crate::{
+    audit::{self, Code},
+    auth::{
+        login::{Outcome, PasswordSet},
+        records::Found,
+        session::{LoggedIn, Session},
+    },
 };
 
 /// What a page says after something was done.
@@ -186,6 +189,8 @@ pub async fn log_out(visit: &Visit<'_>, form: &Form) -> Result<Reply, Failure> {
             .auth
             .end_session(&who.user.id, &who.session.id)
             .await?;
+        let done = (Code::Logout, audit::Outcome::Success);
+        event::record(visit, Some(&who.user), None, done, "").await?;
     }
     cookie::clear(visit, &mut reply, Cookie::Session);
     Ok(reply)
@@ -248,7 +253,8 @@ fn password_page(visit: &Visit<'_>, who: &LoggedIn, said: Option<Said>) -> Reply
             div.field {
                 label for="old" { "The password that you have" }
                 input #old type="password" name="old" required maxlength="1000"
-                    autocomplete="current-password" aria-invalid=[text.map(|_| "true")];
+                    autocomplete="current-password" aria-invalid=[text.map(|_| "true")]
+                    aria-describedby=[text.map(|_| "problem")];
             }
             (new_password_fields(text))
             div.actions.apart {

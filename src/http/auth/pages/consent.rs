@@ -9,13 +9,14 @@ use super::{
         super::{Reply, failure::Failure},
         Visit,
     },
-    Asked, asked,
+    Asked, asked, event,
     form::{self, Form, csrf},
     layout::{self, Page, problem, see_other},
     patient, record, to, words,
 };
 use crate::{
     access::Access,
+    audit::{Code, Outcome},
     auth::{
         AuthError,
         code::Choice,
@@ -180,6 +181,7 @@ pub async fn take(visit: &Visit<'_>, form: &Form) -> Result<Reply, Failure> {
         return Ok(form::refused(visit));
     }
     if form.get("answer") != "allow" {
+        note(visit, &asked, Outcome::Minor).await?;
         return match visit.auth.deny(&asked.request).await {
             Ok(url) => Ok(see_other(&url)),
             Err(AuthError::Conflict) => Ok(super::over(visit)),
@@ -215,13 +217,22 @@ fn choice_of(scopes: Scopes, selection: &Selection) -> Choice {
     }
 }
 
+/// Records that the app was let in, or was not.
+async fn note(visit: &Visit<'_>, asked: &Asked, outcome: Outcome) -> Result<(), Failure> {
+    let (user, client) = (Some(&asked.who.user), Some(asked.client.id.as_str()));
+    event::record(visit, user, client, (Code::Authorization, outcome), "").await
+}
+
 async fn answer(visit: &Visit<'_>, asked: &Asked, choice: Choice) -> Result<Reply, Failure> {
     match visit
         .auth
         .approve(&asked.request, &asked.who.session, choice)
         .await
     {
-        Ok(url) => Ok(see_other(&url)),
+        Ok(url) => {
+            note(visit, asked, Outcome::Success).await?;
+            Ok(see_other(&url))
+        }
         Err(AuthError::Conflict) => Ok(super::over(visit)),
         Err(AuthError::Invalid(why)) => {
             let page = layout::message("This cannot be", &why, patient::refuse_form(asked));
@@ -343,7 +354,9 @@ fn resource_choice(at: usize, scope: &ResourceScope) -> Markup {
             label for=(id) {
                 (words::kind(scope.kind))
                 span.hint {
-                    "May " (words::rights(scope)) " them " (words::level(scope))
+                    "May " (words::rights(scope))
+                    @if scope.kind.is_some() { " them " } @else { " all of it " }
+                    (words::level(scope))
                     @if let Some(only) = words::constraints(scope) { ", " (only) }
                     "."
                 }

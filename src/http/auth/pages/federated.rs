@@ -82,7 +82,7 @@ pub async fn end(visit: &Visit<'_>, query: &Form) -> Result<Reply, Failure> {
     match visit.auth.end_journey(cookie, &back, &visitor).await? {
         Arrived::Here(outcome) => {
             visit.auth.forgive_from(visitor.address).await?;
-            Ok(go_on(visit, outcome))
+            go_on(visit, outcome).await
         }
         arrived => Ok(said(visit, arrived)),
     }

@@ -77,7 +77,10 @@ impl Page {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     meta name="robots" content="noindex";
-                    title { (self.title) " – Rotunda" }
+                    title {
+                        @if self.status.is_client_error() { "Problem: " }
+                        (self.title) " – Rotunda"
+                    }
                     link rel="stylesheet" href=(style_address());
                     link rel="icon" type="image/svg+xml" href=(mark_address());
                 }
@@ -198,7 +201,7 @@ pub fn see_other(to: &str) -> Reply {
 pub fn problem(text: Option<&str>, field: &str) -> Markup {
     html! {
         @if let Some(text) = text {
-            div.problem role="alert" {
+            div.problem #problem role="alert" {
                 h2 { "There is a problem" }
                 p { a href={ "#" (field) } { (text) } }
             }

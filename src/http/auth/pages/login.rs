@@ -9,15 +9,19 @@ use super::{
         Visit,
         cookie::{self, Cookie},
     },
-    federated,
+    event, federated,
     form::{self, Binding, Form, csrf},
     layout::{self, Page, problem, see_other},
     to, waiting,
 };
-use crate::auth::{
-    login::{Need, Outcome},
-    records::Found,
-    request::Pending,
+use crate::{
+    audit::{self, Code},
+    auth::{
+        login::{Need, Outcome},
+        records::Found,
+        request::Pending,
+        user::{self, User},
+    },
 };
 
 /// One sentence for all that can be wrong, so that it says nothing about who has an account.
@@ -103,13 +107,15 @@ impl Shown<'_> {
                     input #login type="text" name="login" value=(self.login) required
                         maxlength="100" autocomplete="username" autocapitalize="none"
                         spellcheck="false" autofocus[self.login.is_empty()]
-                        aria-invalid=[problem_text.map(|_| "true")];
+                        aria-invalid=[problem_text.map(|_| "true")]
+                    aria-describedby=[problem_text.map(|_| "problem")];
                 }
                 div.field {
                     label for="password" { "Password" }
                     input #password type="password" name="password" required maxlength="1000"
                         autocomplete="current-password" autofocus[!self.login.is_empty()]
-                        aria-invalid=[problem_text.map(|_| "true")];
+                        aria-invalid=[problem_text.map(|_| "true")]
+                    aria-describedby=[problem_text.map(|_| "problem")];
                 }
                 div.actions.apart {
                     button type="submit" { "Log in" }
@@ -150,13 +156,14 @@ pub async fn take(visit: &Visit<'_>, form: &Form) -> Result<Reply, Failure> {
             &visitor,
         )
         .await?;
+    note_failure(visit, &outcome, Some(login)).await?;
     let shown = Shown {
         request,
         login,
         ..Shown::default()
     };
     match refusal(&outcome, WRONG) {
-        None => Ok(go_on(visit, outcome)),
+        None => go_on(visit, outcome).await,
         Some((status, text, wait)) => {
             let shown = Shown {
                 problem: Some(text),
@@ -167,6 +174,24 @@ pub async fn take(visit: &Visit<'_>, form: &Form) -> Result<Reply, Failure> {
             shown.reply(visit).await
         }
     }
+}
+
+/// Records an attempt that did not succeed; whose it was, if there is somebody of the name.
+async fn note_failure(
+    visit: &Visit<'_>,
+    outcome: &Outcome,
+    login: Option<&str>,
+) -> Result<(), Failure> {
+    if !matches!(outcome, Outcome::Wrong) {
+        return Ok(());
+    }
+    let user = match login {
+        Some(login) => user::by_login(visit.auth.records(), login).await?,
+        None => None,
+    };
+    let what = if login.is_some() { "pwd" } else { "otp" };
+    let done = (Code::LoginFailed, audit::Outcome::Serious);
+    event::record(visit, user.as_ref(), None, done, what).await
 }
 
 /// What a page says when a step did not go well: status, sentence and seconds to wait.
@@ -196,8 +221,8 @@ fn duration(seconds: u32) -> String {
 }
 
 /// The next page after a step that went well.
-pub fn go_on(visit: &Visit<'_>, outcome: Outcome) -> Reply {
-    match outcome {
+pub async fn go_on(visit: &Visit<'_>, outcome: Outcome) -> Result<Reply, Failure> {
+    Ok(match outcome {
         Outcome::Needs(need, cookie) => {
             let page = match need {
                 Need::Code => "/auth/code",
@@ -208,6 +233,11 @@ pub fn go_on(visit: &Visit<'_>, outcome: Outcome) -> Reply {
             reply
         }
         Outcome::In(entered) => {
+            let user = &entered.session.value.user;
+            let user = visit.auth.records().get::<User>(user).await?;
+            let how = entered.session.value.amr.join(" ");
+            let done = (Code::Login, audit::Outcome::Success);
+            event::record(visit, Some(&user), None, done, &how).await?;
             let next = entered.request.as_deref();
             let next = next.map_or("/auth/account".to_owned(), |name| to("consent", name));
             let mut reply = see_other(&next);
@@ -217,7 +247,7 @@ pub fn go_on(visit: &Visit<'_>, outcome: Outcome) -> Reply {
             reply
         }
         _ => see_other("/auth/login"),
-    }
+    })
 }
 
 /// `GET /auth/code` and `GET /auth/new-password`: the step for which the log-in waits.
@@ -269,7 +299,8 @@ fn code_form(token: &str, text: Option<&str>) -> Markup {
                     span.hint { "Without your phone: one of your recovery codes." } }
                 input #code.code type="text" name="code" required maxlength="40"
                     autocomplete="one-time-code" autocapitalize="none" spellcheck="false"
-                    autofocus aria-invalid=[text.map(|_| "true")];
+                    autofocus aria-invalid=[text.map(|_| "true")]
+                    aria-describedby=[text.map(|_| "problem")];
             }
             div.actions.apart {
                 button type="submit" { "Go on" }
@@ -300,7 +331,8 @@ pub fn new_password_fields(problem: Option<&str>) -> Markup {
                 span.hint { "At least 12 characters. A few words that you can remember are \
                              better than signs that you cannot." } }
             input #new type="password" name="new" required minlength="12" maxlength="200"
-                autocomplete="new-password" aria-invalid=[problem.map(|_| "true")];
+                autocomplete="new-password" aria-invalid=[problem.map(|_| "true")]
+                    aria-describedby=[problem.map(|_| "problem")];
         }
         div.field {
             label for="again" { "The same once more" }
@@ -330,8 +362,9 @@ pub async fn take_code(visit: &Visit<'_>, form: &Form) -> Result<Reply, Failure>
         .auth
         .second_factor(cookie, form.get("code"), &visitor)
         .await?;
+    note_failure(visit, &outcome, None).await?;
     match refusal(&outcome, WRONG_CODE) {
-        None => Ok(again_or_on(visit, outcome, request.as_deref())),
+        None => again_or_on(visit, outcome, request.as_deref()).await,
         said => step_page(visit, Need::Code, request.as_deref(), said).await,
     }
 }
@@ -355,15 +388,19 @@ pub async fn take_password(visit: &Visit<'_>, form: &Form) -> Result<Reply, Fail
         }
     };
     match refusal(&outcome, "") {
-        None => Ok(again_or_on(visit, outcome, request.as_deref())),
+        None => again_or_on(visit, outcome, request.as_deref()).await,
         said => step_page(visit, Need::Password, request.as_deref(), said).await,
     }
 }
 
 /// A log-in that is gone begins anew, for the same request.
-fn again_or_on(visit: &Visit<'_>, outcome: Outcome, request: Option<&str>) -> Reply {
+async fn again_or_on(
+    visit: &Visit<'_>,
+    outcome: Outcome,
+    request: Option<&str>,
+) -> Result<Reply, Failure> {
     match (outcome, request) {
-        (Outcome::Gone, Some(request)) => see_other(&to("login", request)),
-        (outcome, _) => go_on(visit, outcome),
+        (Outcome::Gone, Some(request)) => Ok(see_other(&to("login", request))),
+        (outcome, _) => go_on(visit, outcome).await,
     }
 }

@@ -5,6 +5,7 @@ mod account;
 mod apps;
 mod consent;
 mod encounter;
+mod event;
 mod federated;
 mod form;
 mod layout;
@@ -192,6 +193,14 @@ fn over(visit: &Visit<'_>) -> Reply {
     layout::message("This request is over", text, account)
         .status(StatusCode::GONE)
         .reply(visit)
+}
+
+/// The page for a request that leads nowhere: not to a log-in, and not back to the app, whose
+/// address is not proven.
+pub fn cannot_be_let_in(visit: &Visit<'_>, why: &str) -> Reply {
+    const TITLE: &str = "This app cannot be let in";
+    let page = layout::message(TITLE, why, html! {});
+    page.status(StatusCode::BAD_REQUEST).reply(visit)
 }
 
 /// The page for somebody who is not logged in.

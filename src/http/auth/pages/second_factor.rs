@@ -55,7 +55,8 @@ fn password_field(who: &LoggedIn, wrong: bool) -> Markup {
             div.field {
                 label for="password" { "Your password" }
                 input #password type="password" name="password" required maxlength="1000"
-                    autocomplete="current-password" aria-invalid=[wrong.then_some("true")];
+                    autocomplete="current-password" aria-invalid=[wrong.then_some("true")]
+                    aria-describedby=[wrong.then_some("problem")];
             }
         }
     }
@@ -98,7 +99,8 @@ fn offered(visit: &Visit<'_>, who: &LoggedIn, seed: &Seed, text: Option<&str>) -
                 label for="code" { "The code that it shows now" }
                 input #code.code type="text" name="code" required maxlength="10"
                     inputmode="numeric" autocomplete="one-time-code" autofocus
-                    aria-invalid=[text.map(|_| "true")];
+                    aria-invalid=[text.map(|_| "true")]
+                    aria-describedby=[text.map(|_| "problem")];
             }
             div.actions { button type="submit" { "Turn it on" } }
         }
