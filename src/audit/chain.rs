@@ -1,12 +1,10 @@
 //! Blocks of rows and the chain of their hashes.
 
-use std::collections::HashSet;
-
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::{
     encode::{Row, Unreadable},
-    filter::{self, Mark},
+    filter::{self, Marks},
 };
 use crate::store::{AuditRow, AuditSeal};
 
@@ -24,7 +22,7 @@ pub const RECORDS: usize = 8_192;
 /// A block in the making.
 #[derive(Debug, Default)]
 pub struct Block {
-    marks: HashSet<Mark>,
+    marks: Marks,
     records: usize,
     bytes: usize,
     rows: usize,

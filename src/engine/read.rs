@@ -153,7 +153,8 @@ impl Engine {
         access: &Access,
     ) -> Result<Option<Resource>, Error> {
         if kind == ResourceType::AUDIT_EVENT {
-            return self.read_event(id, access).await;
+            // Boxed, so that other reads do not carry the room for it.
+            return Box::pin(self.read_event(id, access)).await;
         }
         if !self.is_computed(kind, id) {
             return Ok(None);

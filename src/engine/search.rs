@@ -184,7 +184,8 @@ impl Engine {
         access: &Access,
     ) -> Result<Found, Error> {
         if Self::is_of_events(plan) {
-            return self.event_page(plan, cursor, access).await;
+            // Boxed, so that other searches do not carry the room for it.
+            return Box::pin(self.event_page(plan, cursor, access)).await;
         }
         let computed = self.computed_hits(plan, access).await?;
         let stored = if cursor.stored_done && plan.total == TotalMode::None {

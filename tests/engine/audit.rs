@@ -17,7 +17,7 @@ use rotunda::{
 };
 use serde_json::Value;
 
-use crate::fixture::{ALL, Database, Fixture, OPTIONS, START, create, delete, doc, kind, put};
+use crate::fixture::{ALL, Database, Fixture, OPTIONS, create, delete, doc, kind, put};
 
 on_both_databases!(
     every_request_leaves_its_trace,
@@ -282,7 +282,6 @@ async fn a_page_of_several_patients_leaves_an_event_for_each(database: Database)
         format!("search-type E 0 - Patient/{patient} Observation?_include=Observation:subject")
     });
     assert_eq!(seen, expected);
-    // In the store it is one row.
     assert_eq!(fixture.store.audit_ends().await.unwrap(), Some((1, 1)));
 }
 
@@ -545,7 +544,6 @@ async fn audit_events_are_searched_as_any_resource(database: Database) {
                 let text = format!("{query}&{sort}");
                 let text = text.trim_start_matches('&');
                 let mut expected = expected(&fixture, text, &index);
-                // Within an instant, the latest comes first where time runs backwards.
                 let mut got: Vec<String> =
                     found(&fixture, &format!("AuditEvent?{text}&_count=1000"))
                         .await
@@ -599,7 +597,6 @@ async fn pages_of_audit_events_have_each_once(database: Database) {
             };
             let url = link["url"].as_str().unwrap();
             next = url.strip_prefix("http://h/fhir/").unwrap().to_owned();
-            // What is written meanwhile is newer.
             if !query.ends_with("_sort=date") {
                 let who = by(anna(), "meanwhile");
                 let _ = fixture.engine.read(kind("Group"), "x", &who).await;
@@ -656,7 +653,6 @@ async fn a_transaction_is_one_row_and_an_event_for_each_resource(database: Datab
 async fn what_replaced_a_patients_resource_names_both_patients(database: Database) {
     let fixture = Fixture::new(database).await;
     fixture.put(&observation("o1", "p1")).await;
-    assert_eq!(fixture.clock.now(), START);
     fixture
         .one_as(put(&observation("o1", "p2")), &by(anna(), "r1"))
         .await

@@ -29,6 +29,7 @@ macro_rules! on_both_databases {
 }
 
 mod access;
+mod access_report;
 mod answers;
 mod audit;
 mod audit_chain;

@@ -98,8 +98,8 @@ async fn who_has_no_account_gets_the_same_answer_in_the_same_time() {
         answers.iter().all(|answer| *answer == answers[0]),
         "{answers:?}"
     );
-    // A loaded computer makes all of it slower, never quicker.
-    let all_hash = took.iter().all(|took| *took * 10 > hash * 9);
+    // Without a hash it would be a twentieth; the rest is for what else the computer does.
+    let all_hash = took.iter().all(|took| *took * 3 > hash);
     assert!(all_hash, "each costs a hash ({hash:?}): {took:?}");
     world.stop().await;
 }

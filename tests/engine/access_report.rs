@@ -1,0 +1,124 @@
+//! A patient's report of who saw his data.
+
+use std::sync::Arc;
+
+use resources::model::ResourceType;
+use rotunda::{
+    access::{Access, Caller, Grants, Identity, Right, Rights, Rule},
+    engine::{AccessReportRequest, ErrorKind},
+    search::decode,
+};
+use serde_json::Value;
+
+use crate::{
+    audit::{busy, events, found, line},
+    fixture::{Database, Fixture, doc},
+};
+
+on_both_databases!(a_patient_is_told_who_saw_his_data_and_others_are_not);
+
+fn granted(kind_name: &str, patients: &[&str], fhir_user: &str) -> Access {
+    let rule = Rule {
+        kind: ResourceType::from_name(kind_name),
+        rights: Rights::of(&[Right::Read, Right::Search]),
+        patients: patients.iter().map(|id| (*id).to_owned()).collect(),
+        constraints: Vec::new(),
+        carer: None,
+    };
+    let grants = Grants::new(vec![rule], Vec::new());
+    Access::granted(Arc::new(grants)).by(Arc::new(Caller {
+        identity: Arc::new(Identity {
+            fhir_user: Some(fhir_user.to_owned()),
+            ..Identity::default()
+        }),
+        address: None,
+        request: "report".to_owned(),
+    }))
+}
+
+async fn a_patient_is_told_who_saw_his_data_and_others_are_not(database: Database) {
+    let fixture = Fixture::new(database).await;
+    busy(&fixture).await;
+    let engine = &fixture.engine;
+    let request = |id: &str, params: &str, table| AccessReportRequest {
+        id: id.to_owned(),
+        params: decode(params),
+        strict: true,
+        table,
+    };
+    let report = async |id: &str, params: &str, access: &Access| {
+        let text = engine
+            .access_report(&request(id, params, false), access)
+            .await?;
+        Ok::<_, rotunda::engine::Error>(events(&doc(&text)))
+    };
+    let all = found(&fixture, "AuditEvent?patient=p1&_count=1000").await;
+    assert!(all.len() > 3);
+    let patient = granted("*", &["p1"], "Patient/p1");
+    let officer = granted("AuditEvent", &[], "Practitioner/privacy");
+    let doctor = granted("*", &["p1"], "Practitioner/1");
+    let other = granted("*", &["p2"], "Patient/p2");
+    let clerk = granted("Patient", &[], "Practitioner/2");
+    let own = report("p1", "_count=1000", &patient).await.unwrap();
+    let ids = |events: &[Value]| {
+        let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+        events.iter().map(id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&own), ids(&all));
+    // What others searched for may be about others.
+    assert!(own.iter().all(|event| !line(event).contains('?')));
+    // Reading the report is in the report.
+    let again = report("p1", "_count=1000", &officer).await.unwrap();
+    assert_eq!(again.len(), all.len() + 1);
+    assert_eq!(
+        line(&again[0]),
+        "operation E 0 Patient/p1 Patient/p1 Patient/p1/$access-report?_count=1000"
+    );
+    let day = report("p1", "date=2026-11-20", &officer).await.unwrap();
+    assert_eq!(
+        day,
+        found(&fixture, "AuditEvent?patient=p1&date=2026-11-20").await
+    );
+    for (id, access, expected) in [
+        ("p1", &other, ErrorKind::NotFound),
+        ("p2", &patient, ErrorKind::NotFound),
+        ("p2", &doctor, ErrorKind::NotFound),
+        ("p1", &clerk, ErrorKind::Forbidden),
+    ] {
+        let error = report(id, "", access).await.unwrap_err();
+        assert_eq!(error.kind, expected, "{error}");
+    }
+    assert!(!report("p1", "", &doctor).await.unwrap().is_empty());
+    report("p1", "nonsense=1", &patient).await.unwrap_err();
+
+    let request_two = request("p1", "_count=2", false);
+    let first = engine.access_report(&request_two, &patient).await.unwrap();
+    let first: Value = serde_json::from_str(&first).unwrap();
+    let links = first["link"].as_array().unwrap();
+    let next = links
+        .iter()
+        .find(|link| link["relation"] == "next")
+        .unwrap();
+    let next = next["url"].as_str().unwrap();
+    let query = next
+        .strip_prefix("http://h/fhir/Patient/p1/$access-report?")
+        .unwrap();
+    let second = report("p1", query, &patient).await.unwrap();
+    assert_eq!(second.len(), 2);
+
+    let request = request("p1", "date=le2026-11-20T23:00:00Z", true);
+    let table = engine.access_report(&request, &patient).await.unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[0].starts_with("date,user,fhirUser,roles,client,"),
+        "{table}"
+    );
+    let last = lines[lines.len() - 1];
+    assert!(
+        last.starts_with(
+            "2026-11-20T00:00:00.000Z,user0,Practitioner/0,nurse,app-1,192.0.2.7,read,Patient,\
+             Patient/p1,BTG,unconscious,Success,r0,"
+        ),
+        "{table}"
+    );
+}
