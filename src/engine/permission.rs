@@ -468,7 +468,10 @@ impl Known {
 /// cares.
 impl Others for Known {
     fn target(&self, _: ResourceType, ids: &[&str], inner: &Clause) -> bool {
-        ids.iter().any(|id| self.is_cared(inner, id))
+        match inner {
+            Clause::Not(care) => ids.iter().any(|id| !self.is_cared(care, id)),
+            care => ids.iter().any(|id| self.is_cared(care, id)),
+        }
     }
 
     fn named(&self, _: ResourceType, _: Canonical, _: &[&[u8]], _: &Clause) -> bool {

@@ -1,14 +1,14 @@
 //! Who is in whose care.
 
 use resources::{
-    index::{Registry, key},
+    index::{ParamId, Registry, key},
     model::ResourceType,
     primitive::Reference,
 };
 
 use super::{
-    granted::any,
-    patients::Standing,
+    granted::{all, any},
+    patients::{Standing, of_several},
     plan::{Clause, KeyRange},
 };
 
@@ -41,21 +41,39 @@ pub(super) fn care(carer: &str, registry: &Registry) -> Clause {
     Clause::Decided(Box::new(any(CARE.into_iter().filter_map(by))))
 }
 
-/// True for what is about a Patient who satisfies `care`.
-pub(super) fn is_in_care(care: &Clause, standing: &Standing) -> Clause {
+/// True for what is about a Patient who satisfies `care` and, of types that may be about several,
+/// names none who does not.
+pub(super) fn is_in_care(
+    care: &Clause,
+    kind: ResourceType,
+    standing: &Standing,
+    registry: &Registry,
+) -> Clause {
     match standing {
         _ if care.is_never() => care.clone(),
         Standing::Itself => care.clone(),
-        Standing::Of(params) => any(params.iter().map(|param| {
-            Clause::Decided(Box::new(Clause::Refers {
-                param: *param,
-                target: ResourceType::PATIENT,
-                canonical: None,
-                inner: Box::new(care.clone()),
-            }))
-        })),
+        Standing::Of(params) => {
+            let another = Clause::Not(Box::new(care.clone()));
+            let naming = of_several(kind, registry);
+            let names_another = any(naming.into_iter().map(|param| patient(param, &another)));
+            let about = any(params.iter().map(|param| patient(*param, care)));
+            match names_another.is_never() {
+                true => about,
+                false => all([about, Clause::Not(Box::new(names_another))]),
+            }
+        }
         _ => Clause::Any(Vec::new()),
     }
+}
+
+/// True for what refers to a Patient who satisfies `inner`, seen or not.
+fn patient(param: ParamId, inner: &Clause) -> Clause {
+    Clause::Decided(Box::new(Clause::Refers {
+        param,
+        target: ResourceType::PATIENT,
+        canonical: None,
+        inner: Box::new(inner.clone()),
+    }))
 }
 
 #[cfg(test)]

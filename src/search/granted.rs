@@ -145,7 +145,8 @@ fn place(rule: &Rule, kind: ResourceType, standing: &Standing, registry: &Regist
         parts.push(membership_of_all(&rule.patients, kind, standing, registry));
     }
     if let Some(carer) = rule.carer.as_ref().filter(|_| applies) {
-        parts.push(is_in_care(&care(carer, registry), standing));
+        let care = care(carer, registry);
+        parts.push(is_in_care(&care, kind, standing, registry));
     }
     all(parts)
 }

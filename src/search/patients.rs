@@ -31,7 +31,7 @@ pub(super) enum Standing {
 
 /// Types outside of the Patient compartment that say nothing about any patient: SMART scopes of
 /// a patient that name them let them be read.
-const SHARED: [&str; 36] = [
+const SHARED: [&str; 35] = [
     "ActivityDefinition",
     "CapabilityStatement",
     "ChargeItemDefinition",
@@ -39,7 +39,6 @@ const SHARED: [&str; 36] = [
     "CompartmentDefinition",
     "ConceptMap",
     "DeviceDefinition",
-    "Endpoint",
     "EventDefinition",
     "GraphDefinition",
     "HealthcareService",
@@ -121,19 +120,29 @@ pub(super) fn membership_of_all(
     };
     let each = |id: &String| refer_to(params, [id.as_str()].into_iter());
     let mut parts: Vec<Clause> = patients.iter().map(each).collect();
-    if OF_SEVERAL.contains(&kind.name()) {
+    let naming = of_several(kind, registry);
+    if !naming.is_empty() {
         let others = between(patients);
-        let could = registry.of(kind).filter(|param| {
-            param.kind == Kind::Reference
-                && (param.targets.is_empty() || param.targets.contains(&ResourceType::PATIENT))
-        });
-        let names_another = any(could.map(|param| Clause::Keys {
-            param: param.id,
+        let names_another = any(naming.into_iter().map(|param| Clause::Keys {
+            param,
             ranges: others.clone(),
         }));
         parts.push(Clause::Not(Box::new(names_another)));
     }
     all(parts)
+}
+
+/// The parameters by which resources of the type name patients, if they may be about several at
+/// once; none for other types.
+pub(super) fn of_several(kind: ResourceType, registry: &Registry) -> Vec<ParamId> {
+    if !OF_SEVERAL.contains(&kind.name()) {
+        return Vec::new();
+    }
+    let could = registry.of(kind).filter(|param| {
+        param.kind == Kind::Reference
+            && (param.targets.is_empty() || param.targets.contains(&ResourceType::PATIENT))
+    });
+    could.map(|param| param.id).collect()
 }
 
 /// True for what belongs to one of the patients.

@@ -460,7 +460,6 @@ async fn the_tables_find_a_leak_where_there_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a care relation with one of the patients opens what is about several"]
 async fn a_doctor_of_one_patient_is_not_shown_what_names_another() {
     let world = World::new(DATABASES[0]).await;
     let doctor = world.doctor("user/*.rs").await;

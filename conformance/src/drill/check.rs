@@ -8,6 +8,9 @@ use crate::client::{Base, Connection, entries};
 /// Of what was checked before, so many are checked again.
 const AGAIN: usize = 10;
 
+/// Of all that a writer owns, for so many the audit is looked through.
+const AUDITED: usize = 8;
+
 impl Writer {
     /// Compares what the server has with what it must have; settles what was in doubt. Gives
     /// what must not be.
@@ -23,8 +26,9 @@ impl Writer {
             if known && !everything && self.rng.below(self.owned.len()) >= AGAIN {
                 continue;
             }
+            let audited = everything && self.rng.below(self.owned.len()) < AUDITED;
             let mut one = self.owned[at].clone();
-            found.extend(check_owned(&mut connection, &mut one, everything).await?);
+            found.extend(check_owned(&mut connection, &mut one, audited).await?);
             self.owned[at] = one;
         }
         for at in 0..self.bundles.len() {
@@ -75,7 +79,7 @@ impl Writer {
 async fn check_owned(
     connection: &mut Connection,
     one: &mut Owned,
-    everything: bool,
+    audited: bool,
 ) -> Result<Option<String>, String> {
     let path = format!("/Patient/{}", one.id);
     let reply = connection.send("GET", &path, None, &[]).await?;
@@ -126,10 +130,10 @@ async fn check_owned(
     }
     one.doubt = None;
     one.fresh = false;
-    if wrong.is_none() && everything {
-        let audited = check_audit(connection, one).await?;
-        if audited.is_some() {
-            return Ok(audited);
+    if wrong.is_none() && audited {
+        let missed = check_audit(connection, one).await?;
+        if missed.is_some() {
+            return Ok(missed);
         }
     }
     if wrong.is_some() || one.deleted {

@@ -60,7 +60,7 @@ a/*.rs user/Binary.rs                                             | Binary      
 @d/*.rs                                                           | Observation  | lab-a vital-a by-a
 @d/Observation.rs?category=lab                                    | Observation  | lab-a
 @d/*.rs                                                           | Encounter    | ea
-@d/*.rs                                                           | Group        | a ab
+@d/*.rs                                                           | Group        | a
 @d/*.rs                                                           | Organization | o
 a/Organization.r                                                  | Organization | o                                | 403
 a/*.rs                                                            | Binary       | a lab                            |
