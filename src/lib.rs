@@ -10,6 +10,7 @@ pub mod engine;
 pub mod fetch;
 pub mod http;
 pub mod import;
+pub mod key_file;
 pub mod limits;
 pub mod mail;
 pub mod network;

@@ -10,7 +10,8 @@ use std::{
 /// Modules of the server, and which others each may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("access", &[]),
-    ("audit", &["access", "clock", "store"]),
+    ("audit", &["access", "clock", "key_file", "store"]),
+    ("key_file", &[]),
     ("clock", &[]),
     ("limits", &[]),
     ("fetch", &[]),
@@ -26,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "auth",
         &[
-            "access", "audit", "clock", "engine", "fetch", "limits", "network", "store",
+            "access", "audit", "clock", "engine", "fetch", "key_file", "limits", "network", "store",
         ],
     ),
     (

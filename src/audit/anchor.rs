@@ -21,7 +21,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use resources::primitive::format_instant;
 use serde::Deserialize;
 
-use crate::store::{AuditSeal, StoreError};
+use crate::{
+    key_file,
+    store::{AuditSeal, StoreError},
+};
 
 /// Why there is no anchor, or none can be read.
 #[derive(Debug, thiserror::Error)]
@@ -87,16 +90,14 @@ impl AnchorSigner {
             Ok(key) => Self::from_pkcs8(&key),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let (kept, signer) = Self::generate()?;
-                let mut file = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(refused)?;
-                file.write_all(&kept)
-                    .and_then(|()| file.sync_all())
-                    .map_err(refused)?;
-                Ok(signer)
+                match key_file::make(path, &kept) {
+                    Ok(()) => Ok(signer),
+                    // Another process that starts made it meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        Self::from_pkcs8(&std::fs::read(path).map_err(refused)?)
+                    }
+                    Err(error) => Err(refused(error)),
+                }
             }
             Err(error) => Err(refused(error)),
         }
@@ -288,6 +289,24 @@ mod tests {
             hash: vec![number as u8; 32],
             filter: vec![],
         }
+    }
+
+    #[test]
+    fn of_several_who_start_at_once_one_makes_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.key");
+        let keys: Vec<String> = std::thread::scope(|scope| {
+            let one = || {
+                AnchorSigner::from_file(&path)
+                    .unwrap()
+                    .public_key()
+                    .unwrap()
+            };
+            let all: Vec<_> = (0..16).map(|_| scope.spawn(one)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     client::{Client, Proof},
     error::AuthError,
     jws::Unproven,
-    records::{Changes, Found, Kept},
+    records::{Changes, Decides, Found, Kept},
     refusal::Refusal,
     secret,
 };
@@ -37,6 +37,7 @@ struct Jti {
 impl Kept for Jti {
     const KIND: i64 = 23;
     const NAME: &'static str = "used assertion";
+    const DECIDES: Decides = Decides::Never;
 
     fn expires(&self) -> Option<i64> {
         Some(self.expires)

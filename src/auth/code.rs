@@ -12,7 +12,7 @@ use super::{
     decide,
     error::AuthError,
     grant::Context,
-    records::{Changes, Found, Kept},
+    records::{Changes, Decides, Found, Kept},
     refusal::OAuthError,
     request::{Pending, redirect},
     scope::{Level, Scope, Scopes},
@@ -63,6 +63,7 @@ pub struct Code {
 impl Kept for Code {
     const KIND: i64 = 21;
     const NAME: &'static str = "authorization code";
+    const DECIDES: Decides = Decides::Never;
 
     fn owner(&self) -> &str {
         &self.user

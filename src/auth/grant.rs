@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     error::AuthError,
-    records::{Changes, Found, Kept, Records},
+    records::{Changes, Decides, Found, Kept, Records},
     secret,
 };
 
@@ -75,6 +75,7 @@ pub struct Grant {
 impl Kept for Grant {
     const KIND: i64 = 8;
     const NAME: &'static str = "grant";
+    const DECIDES: Decides = Decides::OnceThere;
 
     /// The user, for the list of apps that they let in; else the client.
     fn owner(&self) -> &str {
@@ -104,6 +105,7 @@ pub struct AccessToken {
 impl Kept for AccessToken {
     const KIND: i64 = 9;
     const NAME: &'static str = "access token";
+    const DECIDES: Decides = Decides::OnceThere;
 
     fn owner(&self) -> &str {
         &self.grant
@@ -131,6 +133,7 @@ pub struct RefreshToken {
 impl Kept for RefreshToken {
     const KIND: i64 = 10;
     const NAME: &'static str = "refresh token";
+    const DECIDES: Decides = Decides::Never;
 
     fn owner(&self) -> &str {
         &self.grant

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Auth, AuthError,
     password::{self, Checked, HashError},
-    records::{Changes, Found, Kept},
+    records::{Changes, Decides, Found, Kept},
     secret,
     session::{Arrival, Session},
     throttle::{self, Subject},
@@ -72,6 +72,7 @@ pub enum Need {
 impl Kept for Begun {
     const KIND: i64 = 30;
     const NAME: &'static str = "log-in";
+    const DECIDES: Decides = Decides::Never;
 
     fn owner(&self) -> &str {
         &self.user

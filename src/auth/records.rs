@@ -17,6 +17,9 @@ pub trait Kept: Serialize + DeserializeOwned + Send + Sync {
     /// What it is called.
     const NAME: &'static str;
 
+    /// Whether access decisions are made from it.
+    const DECIDES: Decides = Decides::Always;
+
     /// What it goes with: a session's user, a token's grant.
     fn owner(&self) -> &str {
         ""
@@ -25,6 +28,27 @@ pub trait Kept: Serialize + DeserializeOwned + Send + Sync {
     /// Milliseconds since 1970 from which on it is not valid.
     fn expires(&self) -> Option<i64> {
         None
+    }
+}
+
+/// Which changes of a kind of record make the access decisions that are kept old.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decides {
+    /// Any: that there is none means something too.
+    Always,
+    /// Those of one that is there: its name is random, nobody asked for it before.
+    OnceThere,
+    /// None.
+    Never,
+}
+
+impl Decides {
+    fn by(self, expect: Expect) -> bool {
+        match self {
+            Self::Always => true,
+            Self::OnceThere => expect != Expect::Absent,
+            Self::Never => false,
+        }
     }
 }
 
@@ -48,7 +72,11 @@ pub struct Records {
 
 /// A set of changes, made all or not at all.
 #[derive(Debug, Default)]
-pub struct Changes(Vec<RecordChange>);
+pub struct Changes {
+    all: Vec<RecordChange>,
+    /// A decision that is kept may be another after it.
+    decides: bool,
+}
 
 impl Changes {
     /// None yet.
@@ -67,7 +95,8 @@ impl Changes {
             expires: value.expires(),
             body,
         };
-        self.0.push(RecordChange::Put(record, expect));
+        self.all.push(RecordChange::Put(record, expect));
+        self.decides |= T::DECIDES.by(expect);
         Ok(self)
     }
 
@@ -100,7 +129,8 @@ impl Changes {
     pub fn take<T: Kept>(mut self, found: &Found<T>) -> Self {
         let expect = Expect::Version(found.version);
         let change = RecordChange::Remove(T::KIND, found.id.clone(), expect);
-        self.0.push(change);
+        self.all.push(change);
+        self.decides |= T::DECIDES.by(Expect::Any);
         self
     }
 
@@ -108,7 +138,8 @@ impl Changes {
     #[must_use]
     pub fn remove<T: Kept>(mut self, id: &str) -> Self {
         let change = RecordChange::Remove(T::KIND, id.to_owned(), Expect::Any);
-        self.0.push(change);
+        self.all.push(change);
+        self.decides |= T::DECIDES.by(Expect::Any);
         self
     }
 
@@ -116,14 +147,16 @@ impl Changes {
     #[must_use]
     pub fn remove_owned<T: Kept>(mut self, owner: &str) -> Self {
         let change = RecordChange::RemoveOwned(T::KIND, owner.to_owned());
-        self.0.push(change);
+        self.all.push(change);
+        self.decides |= T::DECIDES.by(Expect::Any);
         self
     }
 
     /// Those of another set too.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
+        self.all.extend(others.all);
+        self.decides |= others.decides;
         self
     }
 }
@@ -142,7 +175,8 @@ impl Records {
         &self.store
     }
 
-    /// A number that is another after each change that this process made.
+    /// A number that is another after each change that this process made of what access decisions
+    /// are made from.
     pub fn epoch(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
@@ -216,9 +250,12 @@ impl Records {
     /// # Errors
     /// [`AuthError::Conflict`] if an expectation does not hold; the store refuses.
     pub async fn commit(&self, changes: Changes) -> Result<(), AuthError> {
-        let done = self.store.change_records(changes.0).await;
-        // Raised for a failure too: whether that happened is not known.
-        self.changes.fetch_add(1, Ordering::AcqRel);
+        let decides = changes.decides;
+        let done = self.store.change_records(changes.all).await;
+        if decides {
+            // For a failure too: whether that happened is not known.
+            self.changes.fetch_add(1, Ordering::AcqRel);
+        }
         match done {
             Err(StoreError::Conflict(_)) => Err(AuthError::Conflict),
             other => Ok(other?),

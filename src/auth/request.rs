@@ -9,7 +9,7 @@ use super::{
     client::Client,
     error::AuthError,
     grant::Context,
-    records::{Changes, Found, Kept},
+    records::{Changes, Decides, Found, Kept},
     refusal::OAuthError,
     scope::Scopes,
     secret,
@@ -53,6 +53,7 @@ pub struct Pending {
 impl Kept for Pending {
     const KIND: i64 = 20;
     const NAME: &'static str = "authorization request";
+    const DECIDES: Decides = Decides::Never;
 
     fn owner(&self) -> &str {
         &self.client

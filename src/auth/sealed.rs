@@ -1,17 +1,13 @@
 //! The master key, which is never in the database, and what is sealed under it: signing keys,
 //! seeds of second factors, secrets that must be read again.
 
-use std::{
-    fmt, fs,
-    io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
-};
+use std::{fmt, fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::{error::AuthError, secret};
+use crate::key_file;
 
 /// A key for AES-256-GCM.
 pub struct MasterKey(RandomizedNonceKey);
@@ -60,7 +56,7 @@ impl MasterKey {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
                 let text = BASE64_STANDARD.encode(secret::random::<32>()?);
-                match write_new(path, &text) {
+                match key_file::make(path, format!("{text}\n").as_bytes()) {
                     Ok(()) => Self::parse(&text),
                     // Another process that starts made it meanwhile.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -120,25 +116,6 @@ impl MasterKey {
             .map_err(|_| refuse())?;
         Ok(plain.to_vec())
     }
-}
-
-/// Makes the file with all that is in it, or not at all: nobody reads half a key.
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let whole = Path::new(&name);
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(whole)?;
-    let written = writeln!(file, "{text}")
-        .and_then(|()| file.sync_all())
-        // Unlike a rename, this replaces nothing.
-        .and_then(|()| fs::hard_link(whole, path));
-    fs::remove_file(whole)?;
-    written
 }
 
 #[cfg(test)]

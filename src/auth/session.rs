@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Auth, AuthError, grant,
-    records::{Changes, Found, Kept},
+    records::{Changes, Decides, Found, Kept},
     secret,
     user::User,
 };
@@ -41,6 +41,7 @@ pub struct Session {
 impl Kept for Session {
     const KIND: i64 = 7;
     const NAME: &'static str = "session";
+    const DECIDES: Decides = Decides::OnceThere;
 
     fn owner(&self) -> &str {
         &self.user

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AuthError,
-    records::{Changes, Found, Kept, Records},
+    records::{Changes, Decides, Found, Kept, Records},
     secret,
 };
 
@@ -92,6 +92,7 @@ struct Attempts {
 impl Kept for Attempts {
     const KIND: i64 = 31;
     const NAME: &'static str = "attempts";
+    const DECIDES: Decides = Decides::Never;
 
     fn expires(&self) -> Option<i64> {
         Some(self.expires)
