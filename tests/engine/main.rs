@@ -29,7 +29,6 @@ macro_rules! on_both_databases {
 }
 
 mod access;
-mod access_report;
 mod answers;
 mod audit;
 mod audit_chain;

@@ -82,20 +82,7 @@ async fn choice(visit: &Visit<'_>, asked: &Asked, form: &Form) -> Result<Reply, 
         form method="post" action="/auth/encounter" {
             (csrf(token))
             input type="hidden" name="request" value=(asked.name);
-            ul.plain {
-                @for encounter in &found.shown {
-                    li {
-                        div.what {
-                            strong { (encounter.name) }
-                            p.soft { (encounter.details) }
-                        }
-                        button.small type="submit" name="encounter" value=(encounter.id)
-                            aria-label={ "Choose " (encounter.name) ", " (encounter.details) } {
-                            "Choose"
-                        }
-                    }
-                }
-            }
+            (record::choices("encounter", &found.shown))
             div.actions {
                 @if let Some(next) = &found.next {
                     button.second type="submit" name="page" value=(next) { "More" }

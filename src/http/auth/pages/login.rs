@@ -347,16 +347,18 @@ pub fn mismatch(form: &Form) -> Option<&'static str> {
     (form.get("new") != form.get("again")).then_some("The two passwords are not the same.")
 }
 
+/// The app's request that the log-in with this cookie began for.
+async fn request_of(visit: &Visit<'_>, cookie: &str) -> Result<Option<String>, Failure> {
+    let begun = visit.auth.begun(cookie).await?;
+    Ok(begun.and_then(|(_, request)| request))
+}
+
 /// `POST /auth/code`
 pub async fn take_code(visit: &Visit<'_>, form: &Form) -> Result<Reply, Failure> {
     let Some(cookie) = form::bound(visit, form) else {
         return Ok(form::refused(visit));
     };
-    let request = visit
-        .auth
-        .begun(cookie)
-        .await?
-        .and_then(|(_, request)| request);
+    let request = request_of(visit, cookie).await?;
     let visitor = form::visitor(visit);
     let outcome = visit
         .auth
@@ -374,11 +376,7 @@ pub async fn take_password(visit: &Visit<'_>, form: &Form) -> Result<Reply, Fail
     let Some(cookie) = form::bound(visit, form) else {
         return Ok(form::refused(visit));
     };
-    let request = visit
-        .auth
-        .begun(cookie)
-        .await?
-        .and_then(|(_, request)| request);
+    let request = request_of(visit, cookie).await?;
     let visitor = form::visitor(visit);
     let outcome = match mismatch(form) {
         Some(why) => Outcome::Unacceptable(why),

@@ -204,20 +204,7 @@ fn list(asked: &Asked, patients: &[Shown]) -> Markup {
         @if !patients.is_empty() {
             form method="post" action="/auth/patient" {
                 (hidden(asked))
-                ul.plain {
-                    @for patient in patients {
-                        li {
-                            div.what {
-                                strong { (patient.name) }
-                                p.soft { (patient.details) }
-                            }
-                            button.small type="submit" name="patient" value=(patient.id)
-                                aria-label={ "Choose " (patient.name) ", " (patient.details) } {
-                                "Choose"
-                            }
-                        }
-                    }
-                }
+                (record::choices("patient", patients))
             }
         }
     }

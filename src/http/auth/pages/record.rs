@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use maud::{Markup, html};
 use resources::model::ResourceType;
 use serde_json::Value;
 
@@ -25,6 +26,26 @@ pub struct Shown {
     pub name: String,
     /// What tells it from others of the name.
     pub details: String,
+}
+
+/// A list of which one is chosen: the button with the name of `field` sends its id.
+pub fn choices(field: &str, shown: &[Shown]) -> Markup {
+    html! {
+        ul.plain {
+            @for one in shown {
+                li {
+                    div.what {
+                        strong { (one.name) }
+                        p.soft { (one.details) }
+                    }
+                    button.small type="submit" name=(field) value=(one.id)
+                        aria-label={ "Choose " (one.name) ", " (one.details) } {
+                        "Choose"
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// A page of a list.
