@@ -14,6 +14,7 @@ pub mod key_file;
 pub mod limits;
 pub mod mail;
 pub mod network;
+pub mod scheduling;
 pub mod search;
 pub mod server;
 pub mod store;

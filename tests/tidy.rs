@@ -19,10 +19,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("network", &[]),
     ("config", &["auth", "fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
-    ("store", &["access", "clock", "limits", "search"]),
+    ("scheduling", &[]),
+    (
+        "store",
+        &["access", "clock", "limits", "scheduling", "search"],
+    ),
     (
         "engine",
-        &["access", "audit", "clock", "limits", "search", "store"],
+        &[
+            "access",
+            "audit",
+            "clock",
+            "limits",
+            "scheduling",
+            "search",
+            "store",
+        ],
     ),
     (
         "auth",
