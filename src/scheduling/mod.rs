@@ -6,4 +6,9 @@
 
 pub mod bookable;
 pub mod claim;
+mod element;
+mod facets;
+mod opening;
+pub mod policy;
+pub mod rules;
 pub mod span;
