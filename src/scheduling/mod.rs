@@ -6,4 +6,9 @@
 
 pub mod bookable;
 pub mod claim;
+pub mod calendar;
+pub mod proposal;
 pub mod span;
+
+#[cfg(test)]
+mod samples;
