@@ -5,10 +5,15 @@
 //! rules ([`bookable`]) minus claims.
 
 pub mod bookable;
+pub mod calendar;
 pub mod claim;
 mod element;
 mod facets;
 mod opening;
 pub mod policy;
+pub mod proposal;
 pub mod rules;
 pub mod span;
+
+#[cfg(test)]
+mod samples;
