@@ -6,4 +6,6 @@
 
 pub mod bookable;
 pub mod claim;
+pub mod hours;
 pub mod span;
+mod wall;
