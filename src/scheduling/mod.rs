@@ -5,10 +5,12 @@
 //! rules ([`bookable`]) minus claims.
 
 pub mod bookable;
-pub mod claim;
 pub mod calendar;
+pub mod claim;
+pub mod hours;
 pub mod proposal;
 pub mod span;
+mod wall;
 
 #[cfg(test)]
 mod samples;
