@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod claim;
 pub mod hours;
 pub mod proposal;
+pub mod slots;
 pub mod span;
 mod wall;
 
