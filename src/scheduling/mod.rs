@@ -9,11 +9,14 @@ pub mod calendar;
 pub mod claim;
 mod element;
 mod facets;
+pub mod hours;
 mod opening;
 pub mod policy;
 pub mod proposal;
 pub mod rules;
+pub mod slots;
 pub mod span;
+mod wall;
 
 #[cfg(test)]
 mod samples;
