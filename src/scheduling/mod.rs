@@ -4,6 +4,7 @@
 //! The one truth of busy time is the set of claims ([`claim`]); free time is never stored, it is
 //! rules ([`bookable`]) minus claims.
 
+pub mod appointment;
 pub mod bookable;
 pub mod claim;
 mod element;
@@ -12,3 +13,4 @@ mod opening;
 pub mod policy;
 pub mod rules;
 pub mod span;
+pub mod status;
