@@ -9,6 +9,7 @@ pub mod bookable;
 pub mod claim;
 mod element;
 mod facets;
+pub mod ics;
 mod opening;
 pub mod policy;
 pub mod rules;
