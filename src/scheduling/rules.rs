@@ -10,6 +10,7 @@ use resources::{
 };
 
 use super::{
+    appointment,
     bookable::{Actor, Bookable, Hours, Visit},
     claim::Number,
     element::{self, Ends, Extension, code, each, extensions, kind_of, text},
@@ -585,6 +586,9 @@ pub fn check(doc: &Doc) -> Vec<Issue> {
         "Location" => {
             opening::operation(root, kind, &mut issues);
         }
+        "Appointment" => appointment::check(root, &mut issues),
+        "Slot" => appointment::check_slot(root, &mut issues),
+        "AppointmentResponse" => appointment::check_response(root, &mut issues),
         _ => {}
     }
     match kind {
@@ -627,5 +631,7 @@ fn schedule(root: Value<'_>, issues: &mut Vec<Issue>) {
     }
 }
 
+#[cfg(test)]
+mod check_tests;
 #[cfg(test)]
 mod tests;
