@@ -24,6 +24,7 @@ macro_rules! on_both_databases {
 }
 
 mod behaviour;
+mod claims;
 mod durability;
 mod fixture;
 mod guards;
