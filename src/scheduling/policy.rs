@@ -63,7 +63,7 @@ pub(super) struct Policy {
 }
 
 /// The sub-extensions, for whoever wrote one that is none.
-const KNOWN: &str = "serviceType, appointmentType, duration, interval, bufferBefore, bufferAfter, \
+pub(super) const KNOWN: &str = "serviceType, appointmentType, duration, interval, bufferBefore, bufferAfter, \
      bufferPolicy, minimumNotice, horizon, holdFor, capacity, overbook, limit, \
      patientsMayOverlap, needsApproval, availableTime, notAvailable";
 

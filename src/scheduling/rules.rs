@@ -634,4 +634,6 @@ fn schedule(root: Value<'_>, issues: &mut Vec<Issue>) {
 #[cfg(test)]
 mod check_tests;
 #[cfg(test)]
+mod doc_tests;
+#[cfg(test)]
 mod tests;

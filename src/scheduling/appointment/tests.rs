@@ -87,6 +87,9 @@ fn a_slot_is_read() {
     );
 }
 
+/// A severity, where, and a part of the sentence.
+type Expected = (&'static str, &'static str, &'static str);
+
 #[test]
 fn invariants() {
     let visit = |status: &str, more: &str| {
@@ -98,7 +101,7 @@ fn invariants() {
     let with = |more: &str| visit("booked", &format!("{time}{more}"));
     let reason = r#","cancelationReason":{"text":"ill"}"#;
     let (start, end) = time.split_at(time.find(r#","end""#).unwrap());
-    let cases: Vec<(String, &[(&str, &str, &str)])> = vec![
+    let cases: Vec<(String, &[Expected])> = vec![
         (with(""), &[]),
         (visit("booked", start), &[("error", "Appointment.end", "app-2")]),
         (visit("booked", end), &[("error", "Appointment.start", "app-2")]),
