@@ -7,5 +7,6 @@
 pub mod bookable;
 pub mod claim;
 pub mod hours;
+pub mod recurrence;
 pub mod span;
 mod wall;
