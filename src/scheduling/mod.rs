@@ -7,6 +7,7 @@
 pub mod bookable;
 pub mod calendar;
 pub mod claim;
+pub mod find;
 pub mod hours;
 pub mod proposal;
 pub mod slots;
