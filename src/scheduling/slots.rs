@@ -111,16 +111,25 @@ pub fn for_patient(visit: &Visit) -> Visit {
 /// What can be booked of a stored Slot that is free: all of it, at once.
 pub fn of_opening(opening: &Claim) -> Visit {
     Visit {
+        buffers: opening.buffers,
+        capacity: opening.capacity,
+        ..without_rules(opening.core.seconds())
+    }
+}
+
+/// The visit of a Schedule that says nothing of visits.
+pub fn without_rules(duration: i64) -> Visit {
+    Visit {
         service_types: Vec::new(),
         appointment_types: Vec::new(),
-        duration: opening.core.seconds(),
-        interval: opening.core.seconds(),
+        duration,
+        interval: duration,
         before: 0,
         after: 0,
-        buffers: opening.buffers,
+        buffers: BufferPolicy::Stack,
         notice: 0,
         horizon: i64::MAX,
-        capacity: opening.capacity,
+        capacity: 1,
         overbook: 0,
         quotas: Vec::new(),
         patients_may_overlap: false,
