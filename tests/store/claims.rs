@@ -1,8 +1,8 @@
-//! Claims on the time of actors: nobody gets what somebody has, however many ask at once, and
-//! whatever is refused has not happened.
+//! Claims on the time of actors: who is admitted beside whom, and that what is refused has not
+//! happened.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
@@ -13,25 +13,22 @@ use rotunda::{
         claim::{BufferPolicy, Claim, ClaimKind, ClaimSet, NewClaim, Number, Quota, Refusal},
         span::Span,
     },
-    store::{
-        Commit, Committed, LogFilter, NewAuditRow, NewReceipt, Options, Store, StoreError, Write,
-    },
+    store::{Commit, Committed, LogFilter, NewAuditRow, NewReceipt, Store, StoreError, Write},
 };
-use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinSet;
 
-use crate::fixture::{ALL, Fixture, create, put_one, update};
+use crate::{
+    bookings::overlaps,
+    fixture::{ALL, Fixture, create, put_one, update},
+};
 
-const APPOINTMENT: ResourceType = ResourceType::APPOINTMENT;
-const DOCTOR: Number = Number(-77);
+pub const APPOINTMENT: ResourceType = ResourceType::APPOINTMENT;
+pub const DOCTOR: Number = Number(-77);
 const DAY: i64 = 24 * 60 * 60;
 /// What the tests take for the present.
-const NOW: i64 = 1_000;
+pub const NOW: i64 = 1_000;
 
 on_both_databases!(
-    of_many_who_race_for_the_same_spans_one_gets_each,
-    bookings_of_several_actors_in_any_order_all_end,
-    very_many_actors_at_once_are_claimed_like_few,
     a_group_has_as_many_seats_as_its_strictest_member_lets_it,
     buffers_keep_their_time,
     a_quota_holds_among_many_at_once,
@@ -40,12 +37,10 @@ on_both_databases!(
     what_is_moved_in_one_commit_is_free_for_others_in_it,
     sets_of_one_commit_see_each_other,
     a_claim_of_any_length_is_found_from_within,
-    of_many_with_the_same_receipt_one_happens,
     a_receipt_that_is_over_is_replaced,
     what_is_refused_leaves_nothing,
     what_was_computed_from_an_old_version_is_a_conflict_first,
     a_walk_sees_all_claims_of_each_owner,
-    who_follows_changes_misses_nothing_that_was_acknowledged,
 );
 
 pub fn owner(id: &str) -> Number {
@@ -79,7 +74,7 @@ fn with(of: NewClaim, change: impl FnOnce(&mut NewClaim)) -> NewClaim {
     of
 }
 
-fn set(id: &str, claims: Vec<NewClaim>) -> ClaimSet {
+pub fn set(id: &str, claims: Vec<NewClaim>) -> ClaimSet {
     ClaimSet {
         owner: owner(id),
         claims,
@@ -87,7 +82,7 @@ fn set(id: &str, claims: Vec<NewClaim>) -> ClaimSet {
     }
 }
 
-fn commit(writes: Vec<Write>, claims: Vec<ClaimSet>) -> Commit {
+pub fn commit(writes: Vec<Write>, claims: Vec<ClaimSet>) -> Commit {
     Commit {
         writes,
         claims,
@@ -97,7 +92,7 @@ fn commit(writes: Vec<Write>, claims: Vec<ClaimSet>) -> Commit {
 }
 
 /// A new Appointment with its claims.
-async fn book(store: &Store, id: &str, claims: Vec<NewClaim>) -> Result<Committed, StoreError> {
+pub async fn book(store: &Store, id: &str, claims: Vec<NewClaim>) -> Result<Committed, StoreError> {
     let commit = commit(vec![create(APPOINTMENT, id, vec![])], vec![set(id, claims)]);
     store.commit(commit, &ALL).await
 }
@@ -113,201 +108,12 @@ fn by(done: Result<Committed, StoreError>) -> Number {
     }
 }
 
-/// All claims of actors, each with the others: how many pairs have the same seat at a time.
-async fn overlaps(store: &Store, actors: &[Number]) -> (usize, usize) {
-    let found = store.claims_of(actors, 0).await.unwrap();
-    let pairs = found.iter().enumerate().map(|(at, one)| {
-        let rest = found[at + 1..].iter();
-        let same = rest.filter(|other| {
-            other.actor == one.actor
-                && other.seat == one.seat
-                && other.exclusive().overlaps(one.exclusive())
-        });
-        same.count()
-    });
-    (found.len(), pairs.sum())
-}
-
-async fn appointments(store: &Store) -> usize {
+pub async fn appointments(store: &Store) -> usize {
     let filter = LogFilter {
         kind: Some(APPOINTMENT),
         ..LogFilter::default()
     };
     store.log(&filter, 100_000, &ALL).await.unwrap().len()
-}
-
-/// Everybody walks over the same spans: how many bookings there are in the end.
-async fn race(stores: &[Arc<Store>], tasks: usize, spans: i64) -> usize {
-    let mut racing = JoinSet::new();
-    for task in 0..tasks {
-        let store = Arc::clone(&stores[task % stores.len()]);
-        racing.spawn(async move {
-            let mut won = 0;
-            for span in 0..spans {
-                let start = 10_000 + span * 900;
-                let patient = Number(task as i64 + 1);
-                let claims = vec![
-                    booking(patient, start, start + 900),
-                    booking(DOCTOR, start, start + 900),
-                ];
-                match book(&store, &format!("a{task}-{span}"), claims).await {
-                    Ok(_) => won += 1,
-                    Err(StoreError::Refused { set: 0, .. }) => {}
-                    // Only without locks: the constraint was faster.
-                    Err(StoreError::Conflict(0)) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            won
-        });
-    }
-    racing.join_all().await.into_iter().sum()
-}
-
-async fn of_many_who_race_for_the_same_spans_one_gets_each(Fixture { store, .. }: &Fixture) {
-    assert_eq!(race(&[Arc::clone(store)], 64, 200).await, 200);
-    assert_eq!(overlaps(store, &[DOCTOR]).await, (200, 0));
-    assert_eq!(appointments(store).await, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_nodes_on_one_database_race_as_one() {
-    let first = Fixture::postgres().await;
-    let second = Store::open(&first.url, &Options::default()).await.unwrap();
-    let stores = [Arc::clone(&first.store), Arc::new(second)];
-    assert_eq!(race(&stores, 32, 100).await, 100);
-    assert_eq!(overlaps(&first.store, &[DOCTOR]).await, (100, 0));
-    assert_eq!(appointments(&first.store).await, 100);
-}
-
-/// Somebody else has the doctor's time locked: of those who wait for it, one has a connection.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_an_actor_holds_no_connection() {
-    let url = crate::support::postgres::database().await;
-    let options = Options {
-        connections: 2,
-        ..Options::default()
-    };
-    let store = Arc::new(Store::open(&url, &options).await.unwrap());
-    let mut direct = PgConnection::connect(&url).await.unwrap();
-    let lock = format!("SELECT pg_advisory_lock({})", DOCTOR.0);
-    direct.execute(sqlx::AssertSqlSafe(lock)).await.unwrap();
-    let mut tasks = JoinSet::new();
-    for task in 0..8 {
-        let store = Arc::clone(&store);
-        let claims = vec![booking(DOCTOR, 0, 10)];
-        tasks.spawn(async move { book(&store, &format!("a{task}"), claims).await.is_ok() });
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    let other = vec![booking(Number(1), 0, 10)];
-    book(&store, "other", other).await.unwrap();
-    assert_eq!(store.claims_of(&[DOCTOR], 0).await.unwrap(), []);
-    direct.close().await.unwrap();
-    let won = tasks.join_all().await.into_iter().filter(|won| *won);
-    assert_eq!(won.count(), 1);
-}
-
-async fn without_locks(url: &str) -> Arc<Store> {
-    let options = Options {
-        without_claim_locks: true,
-        ..Options::default()
-    };
-    Arc::new(Store::open(url, &options).await.unwrap())
-}
-
-/// The proof that the race above can fail.
-#[tokio::test(flavor = "multi_thread")]
-async fn without_locks_the_race_overlaps_on_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = without_locks(&format!("sqlite:{}/a.db", folder.path().display())).await;
-    let won = race(&[Arc::clone(&store)], 64, 50).await;
-    let (claims, pairs) = overlaps(&store, &[DOCTOR]).await;
-    assert_eq!(won, claims);
-    assert!(pairs > 0, "{claims} claims of 50 spans");
-}
-
-/// The same on PostgreSQL: with the constraint nobody overlaps all the same, though commits get in
-/// each other's way; without it they do.
-#[tokio::test(flavor = "multi_thread")]
-async fn without_locks_the_constraint_holds_on_postgres_and_without_it_the_race_overlaps() {
-    let url = crate::support::postgres::database().await;
-    let store = without_locks(&url).await;
-    let won = race(&[Arc::clone(&store)], 16, 20).await;
-    assert_eq!(overlaps(&store, &[DOCTOR]).await, (won, 0));
-    assert!(won <= 20);
-
-    let url = crate::support::postgres::database().await;
-    let store = without_locks(&url).await;
-    let mut direct = PgConnection::connect(&url).await.unwrap();
-    direct
-        .execute("ALTER TABLE claim DROP CONSTRAINT claim_once")
-        .await
-        .unwrap();
-    let won = race(&[Arc::clone(&store)], 16, 50).await;
-    let (claims, pairs) = overlaps(&store, &[DOCTOR]).await;
-    assert_eq!(won, claims);
-    assert!(pairs > 0, "{claims} claims of 50 spans");
-}
-
-async fn bookings_of_several_actors_in_any_order_all_end(Fixture { store, .. }: &Fixture) {
-    let actors: Vec<Number> = (1..=5).map(Number).collect();
-    let mut tasks = JoinSet::new();
-    for task in 0..24 {
-        let (store, mut actors) = (Arc::clone(store), actors.clone());
-        tasks.spawn(async move {
-            actors.rotate_left(task % 5);
-            if task % 2 == 0 {
-                actors.reverse();
-            }
-            let mut won = 0;
-            for span in 0..20 {
-                let claims = actors[..3]
-                    .iter()
-                    .map(|actor| booking(*actor, span * 10, span * 10 + 10));
-                match book(&store, &format!("a{task}-{span}"), claims.collect()).await {
-                    Ok(_) => won += 1,
-                    Err(StoreError::Refused { .. }) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            won
-        });
-    }
-    let won: usize = tasks.join_all().await.into_iter().sum();
-    assert_eq!(overlaps(store, &actors).await, (won * 3, 0));
-    assert_eq!(won, 20, "three of five leave too few for another");
-}
-
-/// On PostgreSQL these wait for everybody instead of locking each actor.
-async fn very_many_actors_at_once_are_claimed_like_few(Fixture { store, .. }: &Fixture) {
-    let actors: Vec<Number> = (1..=200).map(Number).collect();
-    let mut tasks = JoinSet::new();
-    for task in 0..12 {
-        let (store, actors) = (Arc::clone(store), actors.clone());
-        tasks.spawn(async move {
-            let few = if task % 3 == 0 { 200 } else { 1 };
-            let (mut won, mut claimed) = (0, 0);
-            for span in 0..15 {
-                let from = if few == 1 { task * 7 } else { 0 };
-                let claims = actors[from..from + few]
-                    .iter()
-                    .map(|actor| booking(*actor, span * 10, span * 10 + 10));
-                match book(&store, &format!("a{task}-{span}"), claims.collect()).await {
-                    Ok(_) => {
-                        won += 1;
-                        claimed += few;
-                    }
-                    Err(StoreError::Refused { .. }) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            }
-            (won, claimed)
-        });
-    }
-    let done = tasks.join_all().await;
-    let claimed: usize = done.iter().map(|done| done.1).sum();
-    assert_eq!(overlaps(store, &actors).await, (claimed, 0));
-    assert!(done.iter().map(|done| done.0).sum::<i32>() >= 15);
 }
 
 async fn a_group_has_as_many_seats_as_its_strictest_member_lets_it(
@@ -546,57 +352,13 @@ async fn a_claim_of_any_length_is_found_from_within(Fixture { store, .. }: &Fixt
     }
 }
 
-fn receipt(key: u8, expires: i64) -> NewReceipt {
+pub fn receipt(key: u8, expires: i64) -> NewReceipt {
     NewReceipt {
         key: [key; 32],
         request: [key + 1; 32],
         expires,
         answer: vec![key; 5],
     }
-}
-
-async fn of_many_with_the_same_receipt_one_happens(Fixture { store, .. }: &Fixture) {
-    let mut tasks = JoinSet::new();
-    for task in 0..32 {
-        let store = Arc::clone(store);
-        let id = format!("a{task}");
-        // Half of them claim nothing, half claim the same.
-        let claims = match task % 2 {
-            0 => vec![set(&id, vec![booking(DOCTOR, 0, 10)])],
-            _ => vec![],
-        };
-        let commit = Commit {
-            receipt: Some(receipt(7, NOW * 1_000 + 1)),
-            ..commit(vec![create(APPOINTMENT, &id, vec![])], claims)
-        };
-        tasks.spawn(async move { store.commit(commit, &ALL).await });
-    }
-    let mut won = 0;
-    for done in tasks.join_all().await {
-        match done {
-            Ok(_) => won += 1,
-            Err(StoreError::Repeated) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
-    assert_eq!(won, 1);
-    assert_eq!(appointments(store).await, 1);
-    let kept = store.receipt(&[7; 32]).await.unwrap().unwrap();
-    assert_eq!((kept.request, kept.answer), ([8; 32], vec![7; 5]));
-    assert_eq!(store.receipt(&[8; 32]).await.unwrap(), None);
-    // What is repeated is told so, even if it could not happen any more.
-    let again = Commit {
-        receipt: Some(receipt(7, NOW * 1_000 + 1)),
-        ..commit(
-            vec![
-                create(APPOINTMENT, "a0", vec![]),
-                create(APPOINTMENT, "a1", vec![]),
-            ],
-            vec![],
-        )
-    };
-    let again = store.commit(again, &ALL).await;
-    assert!(matches!(again, Err(StoreError::Repeated)), "{again:?}");
 }
 
 async fn a_receipt_that_is_over_is_replaced(Fixture { store, .. }: &Fixture) {
@@ -712,47 +474,4 @@ async fn a_walk_sees_all_claims_of_each_owner(Fixture { store, .. }: &Fixture) {
         .map(|claim| (claim.actor.0, claim.core.start))
         .collect();
     assert_eq!(starts, [(0, 80), (0, 90), (2, 80), (2, 90)]);
-}
-
-async fn who_follows_changes_misses_nothing_that_was_acknowledged(Fixture { store, .. }: &Fixture) {
-    let slot = ResourceType::SLOT;
-    put_one(store, create(APPOINTMENT, "before", vec![])).await;
-    let kinds = vec![APPOINTMENT, slot];
-    let seen = store.start_seen(kinds.clone()).await.unwrap();
-    let all = store
-        .changed(&mut rotunda::store::Seen::new(kinds))
-        .await
-        .unwrap();
-    assert_eq!(all, [(APPOINTMENT, "before".to_owned())]);
-    let seen = Arc::new(tokio::sync::Mutex::new((seen, HashSet::new())));
-    let mut tasks = JoinSet::new();
-    for task in 0..12 {
-        let (store, seen) = (Arc::clone(store), Arc::clone(&seen));
-        tasks.spawn(async move {
-            for at in 0..40 {
-                let kind = [APPOINTMENT, slot, ResourceType::PATIENT][at % 3];
-                let id = format!("r{task}-{at}");
-                // One of three makes several at once, which takes longer.
-                let more = (0..at % 3 * 7).map(|n| create(kind, &format!("{id}-{n}"), vec![]));
-                let writes = more.chain([create(kind, &id, vec![])]).collect();
-                store.commit(commit(writes, vec![]), &ALL).await.unwrap();
-                let (seen, names) = &mut *seen.lock().await;
-                names.extend(store.changed(seen).await.unwrap());
-                let is_named = names.contains(&(kind, id.clone()));
-                assert_eq!(is_named, kind != ResourceType::PATIENT, "{id}");
-            }
-        });
-    }
-    tasks.join_all().await;
-    let (seen, names) = &mut *seen.lock().await;
-    assert!(!names.contains(&(APPOINTMENT, "before".to_owned())));
-    assert_eq!(store.changed(seen).await.unwrap(), []);
-    let head = store
-        .current(&[(APPOINTMENT, "before")], &ALL)
-        .await
-        .unwrap();
-    let head = head[0].as_ref().unwrap().head.clone();
-    put_one(store, crate::fixture::delete(&head, vec![])).await;
-    let changed = store.changed(seen).await.unwrap();
-    assert_eq!(changed, [(APPOINTMENT, "before".to_owned())]);
 }
