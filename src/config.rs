@@ -48,6 +48,32 @@ pub struct Config {
     pub limits: Limits,
     /// Requests that the server itself sends.
     pub fetch: FetchSettings,
+    /// Booking.
+    pub scheduling: Scheduling,
+}
+
+/// Booking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scheduling {
+    /// The IANA name of the zone whose clock counts where Schedule, Location, PractitionerRole
+    /// and HealthcareService name none: `Europe/Berlin`.
+    pub time_zone: String,
+}
+
+impl Default for Scheduling {
+    fn default() -> Self {
+        Self {
+            time_zone: "UTC".to_owned(),
+        }
+    }
+}
+
+impl Scheduling {
+    /// The zone; `None` if there is none of this name.
+    pub fn zone(&self) -> Option<jiff::tz::TimeZone> {
+        jiff::tz::TimeZone::get(&self.time_zone).ok()
+    }
 }
 
 /// Where the resources are kept.

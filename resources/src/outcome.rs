@@ -39,6 +39,24 @@ pub struct Issue {
     pub expression: Option<String>,
     /// A sentence that says what is wrong and what to do. Never stored data of anyone else.
     pub diagnostics: String,
+    /// What a program needs beside it, where `code` is too coarse.
+    pub detail: Option<Box<Detail>>,
+}
+
+/// What a program can read of an issue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// A code of [`Detail::SYSTEM`], for `details.coding`.
+    pub code: &'static str,
+    /// A time that could be had instead: start and end, as instants.
+    pub alternative: Option<(String, String)>,
+}
+
+impl Detail {
+    /// The system of the codes.
+    pub const SYSTEM: &str = "urn:rotunda:outcome";
+    /// The extension of an issue that has an alternative, a Period.
+    pub const ALTERNATIVE: &str = "urn:rotunda:StructureDefinition:alternative";
 }
 
 impl Issue {
@@ -49,7 +67,18 @@ impl Issue {
             code,
             expression: None,
             diagnostics: diagnostics.into(),
+            detail: None,
         }
+    }
+
+    /// The same issue, with a code of [`Detail::SYSTEM`].
+    #[must_use]
+    pub fn because(mut self, code: &'static str) -> Self {
+        self.detail = Some(Box::new(Detail {
+            code,
+            alternative: None,
+        }));
+        self
     }
 
     /// A warning with a code and a sentence.
@@ -75,11 +104,26 @@ pub fn operation_outcome(issues: &[Issue]) -> String {
         if i > 0 {
             out.push(',');
         }
-        out.push_str(r#"{"severity":""#);
+        out.push('{');
+        if let Some((start, end)) = issue.detail.as_ref().and_then(|d| d.alternative.as_ref()) {
+            out.push_str(&format!(
+                r#""extension":[{{"url":"{}","valuePeriod":{{"start":"{start}","end":"{end}"}}}}],"#,
+                Detail::ALTERNATIVE
+            ));
+        }
+        out.push_str(r#""severity":""#);
         out.push_str(issue.severity.code());
         out.push_str(r#"","code":""#);
         out.push_str(issue.code);
-        out.push_str(r#"","diagnostics":"#);
+        if let Some(detail) = &issue.detail {
+            out.push_str(&format!(
+                r#"","details":{{"coding":[{{"system":"{}","code":"{}"}}]}},"diagnostics":"#,
+                Detail::SYSTEM,
+                detail.code
+            ));
+        } else {
+            out.push_str(r#"","diagnostics":"#);
+        }
         write_json_string(&mut out, &issue.diagnostics);
         if let Some(expression) = &issue.expression {
             out.push_str(r#","expression":["#);

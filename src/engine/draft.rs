@@ -50,6 +50,8 @@ pub struct Draft<'a> {
     pub if_none_match_any: bool,
     /// The answer shall have the text of the new version.
     pub wants_text: bool,
+    /// The id of what a create makes; the server makes one if there is none.
+    pub given_id: Option<String>,
 }
 
 impl<'a> From<&'a Operation> for Draft<'a> {
@@ -115,6 +117,7 @@ impl<'a> From<&'a Operation> for Draft<'a> {
             if_match,
             if_none_match_any,
             wants_text: true,
+            given_id: None,
         }
     }
 }

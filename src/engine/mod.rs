@@ -6,6 +6,7 @@
 //! Reads are answered with stored texts as they are.
 
 mod audit;
+mod booking;
 mod bundle;
 mod bundle_text;
 mod computed;
@@ -49,6 +50,7 @@ use computed::Computed;
 use parameters::Parameters;
 use race::Queues;
 
+pub use booking::{BookingCall, BookingReply};
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{
@@ -73,6 +75,7 @@ pub struct Engine {
     computed: Arc<Computed>,
     parameters: Parameters,
     queues: Queues,
+    board: booking::Board,
     recorder: Arc<Recorder>,
     /// How often Consents were written here: they decide about access.
     consent_changes: AtomicU64,
@@ -104,6 +107,7 @@ impl Engine {
             computed: Arc::new(Computed::new(vec![Box::new(definitions::Definitions)])),
             parameters: Parameters::default(),
             queues: Queues::default(),
+            board: booking::Board::default(),
             recorder,
             consent_changes: AtomicU64::new(0),
             me: me.clone(),

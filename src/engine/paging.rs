@@ -39,6 +39,11 @@ impl Tokens {
         }
     }
 
+    /// The key, for what else the server signs.
+    pub fn key(&self) -> &hmac::Key {
+        &self.key
+    }
+
     /// A token that continues `request` (its canonical text) at `cursor`.
     pub fn seal(&self, request: &str, cursor: &[u8]) -> String {
         let mut bytes = self.sign(request, cursor).as_ref()[..SIGNATURE].to_vec();

@@ -87,6 +87,7 @@ impl Planner<'_> {
                 writes: Vec::new(),
                 guard: None,
                 audited: Vec::new(),
+                claims: Vec::new(),
                 done: Done {
                     status: DoneStatus::Unchanged,
                     resource: Some(resource(stored)),
@@ -260,6 +261,7 @@ impl Planner<'_> {
                     writes: vec![write],
                     guard: None,
                     audited: Vec::new(),
+                claims: Vec::new(),
                     done,
                 })
             }
@@ -280,6 +282,7 @@ impl Planner<'_> {
             writes,
             guard: None,
             audited: Vec::new(),
+            claims: Vec::new(),
         })
     }
 
@@ -312,7 +315,7 @@ impl Planner<'_> {
     }
 
     /// A new version with the content of `doc`.
-    fn put(
+    pub(super) fn put(
         &self,
         draft: &Draft<'_>,
         id: &str,
@@ -331,6 +334,7 @@ impl Planner<'_> {
                 writes: Vec::new(),
                 guard: None,
                 audited: Vec::new(),
+                claims: Vec::new(),
                 done: Done {
                     status: DoneStatus::Unchanged,
                     resource: Some(resource(stored)),
@@ -398,6 +402,7 @@ impl Planner<'_> {
             writes: vec![write],
             guard: None,
             audited: Vec::new(),
+            claims: Vec::new(),
             done,
         })
     }
@@ -510,6 +515,7 @@ fn nothing_to_delete(resource: Option<Resource>) -> Planned {
         writes: Vec::new(),
         guard: None,
         audited: Vec::new(),
+        claims: Vec::new(),
         done: Done {
             status: DoneStatus::NothingToDelete,
             resource,

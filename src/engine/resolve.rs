@@ -225,7 +225,10 @@ impl Engine {
                 .check()
                 .and_then(|()| self.permit_write(draft, access));
             let plain = permitted.map(|()| match &draft.target {
-                None => Resolved::Fresh(self.new_id(), None),
+                None => {
+                    let id = draft.given_id.clone().unwrap_or_else(|| self.new_id());
+                    Resolved::Fresh(id, None)
+                }
                 Some(Target::Id(id)) => Resolved::Id(id.clone(), None),
                 Some(Target::Search(_)) => {
                     open.push(at);

@@ -1,5 +1,7 @@
 //! What an operator decides about the engine.
 
+use jiff::tz::TimeZone;
+
 use crate::limits::Limits;
 
 /// The engine's settings and bounds.
@@ -17,6 +19,8 @@ pub struct Settings {
     pub skip_unchanged_updates: bool,
     /// How much one request may cost.
     pub limits: Limits,
+    /// The zone of Schedules that name none.
+    pub time_zone: TimeZone,
 }
 
 impl Default for Settings {
@@ -27,6 +31,7 @@ impl Default for Settings {
             conditional_delete_multiple: false,
             skip_unchanged_updates: false,
             limits: Limits::default(),
+            time_zone: TimeZone::UTC,
         }
     }
 }

@@ -11,6 +11,7 @@ use resources::{
 
 use super::{
     Engine,
+    booking::{Claimed, Once, claims_time},
     bundle::check_plain,
     draft::{Draft, Verb},
     error::{Error, ErrorKind},
@@ -38,6 +39,8 @@ pub struct Planned {
     pub done: Done,
     /// What the audit is told of it.
     pub audited: Vec<Item<'static>>,
+    /// The time that Appointments and Slots claim.
+    pub claims: Vec<Claimed>,
 }
 
 /// How an attempt to commit ended.
@@ -46,6 +49,8 @@ pub enum Attempt {
     Done(Vec<Done>, Changes),
     /// Somebody else was faster; the key is what to wait for before the next attempt.
     Lost(String),
+    /// The same request had come before, and was carried out then.
+    Repeated,
 }
 
 /// Gives the document of a draft, references resolved.
@@ -89,12 +94,44 @@ impl Engine {
         self.submit_drafts(&drafts, access).await
     }
 
+    /// As [`Engine::submit`], with an `Idempotency-Key`: the same again gets the same answer.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`]; the key was used for something else.
+    pub async fn submit_with_key(
+        &self,
+        operations: Vec<Operation>,
+        key: &str,
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
+        let drafts: Vec<Draft<'_>> = operations.iter().map(Draft::from).collect();
+        for draft in &drafts {
+            check_plain(draft, &HashSet::new())?;
+        }
+        let asked = format!("{operations:?}");
+        let once = Once::new(key, &["write", &asked], access)?;
+        if let Some(done) = self.replayed(&once).await? {
+            return Ok(done);
+        }
+        self.submit_drafts_once(&drafts, Some(&once), access).await
+    }
+
     pub(super) async fn submit_drafts(
         &self,
         drafts: &[Draft<'_>],
         access: &Access,
     ) -> Result<Vec<Done>, Error> {
-        let done = self.carry_out_drafts(drafts, access).await;
+        self.submit_drafts_once(drafts, None, access).await
+    }
+
+    /// As [`Engine::submit_drafts`]; what came with the same key before is answered as then.
+    pub(super) async fn submit_drafts_once(
+        &self,
+        drafts: &[Draft<'_>],
+        once: Option<&Once>,
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
+        let done = self.carry_out_drafts(drafts, once, access).await;
         if let Err(error) = &done {
             self.record_refused(access, drafts, error).await?;
         }
@@ -104,6 +141,7 @@ impl Engine {
     async fn carry_out_drafts(
         &self,
         drafts: &[Draft<'_>],
+        once: Option<&Once>,
         access: &Access,
     ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
@@ -112,13 +150,21 @@ impl Engine {
             let resolved = all(self.resolve(drafts, &Unseen::default(), access).await)?;
             let documents = |at: usize| drafts[at].doc();
             let planned = self.plan(drafts, &resolved, &documents, access).await?;
-            let attempt = self.attempt(drafts, all(planned)?, generation, access);
+            let attempt = self.attempt(drafts, all(planned)?, (generation, once), access);
             match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
                     return Ok(done);
                 }
                 Attempt::Lost(key) => race.lost(&key).await?,
+                Attempt::Repeated => {
+                    if let Some(once) = once
+                        && let Some(done) = self.replayed(once).await?
+                    {
+                        return Ok(done);
+                    }
+                    race.lost("Idempotency-Key").await?;
+                }
             }
         }
     }
@@ -146,6 +192,7 @@ impl Engine {
         .into_iter();
         let (registry, now) = (self.registry(), self.clock.now());
         let mut planned = Vec::with_capacity(drafts.len());
+        let mut before = Vec::with_capacity(drafts.len());
         let mut identities = HashSet::with_capacity(drafts.len());
         for (at, (draft, resolved)) in drafts.iter().zip(resolved).enumerate() {
             let found = match resolved {
@@ -153,6 +200,7 @@ impl Engine {
                 Resolved::Found(stored, _) => Some((**stored).clone()),
                 _ => None,
             };
+            before.push(found.clone().filter(|_| claims_time(draft.kind)));
             let access = &access.to(draft.verb.right());
             let newest = match found {
                 None => Newest::Missing,
@@ -178,6 +226,7 @@ impl Engine {
                 .and_then(|planned| unique(&mut identities, planned));
             planned.push(one);
         }
+        self.with_claims(&mut planned, &before, access).await?;
         Ok(planned)
     }
 
@@ -211,7 +260,7 @@ impl Engine {
         &self,
         drafts: &[Draft<'_>],
         planned: Vec<Planned>,
-        generation: i64,
+        (generation, once): (i64, Option<&Once>),
         access: &Access,
     ) -> Result<Attempt, Error> {
         let mut commit = Commit {
@@ -222,6 +271,7 @@ impl Engine {
         let mut guarded = Vec::new();
         let mut done = Vec::with_capacity(planned.len());
         let mut audited = Vec::new();
+        let mut claims = Vec::new();
         for (at, one) in planned.into_iter().enumerate() {
             owners.extend(one.writes.iter().map(|_| at));
             commit.writes.extend(one.writes);
@@ -230,6 +280,7 @@ impl Engine {
                 guarded.push(at);
             }
             audited.extend(one.audited);
+            claims.extend(one.claims);
             done.push(one.done);
         }
         if commit.writes.is_empty() {
@@ -237,6 +288,9 @@ impl Engine {
             return Ok(Attempt::Done(done, Changes::new()));
         }
         commit.audit = self.audit_row(access, audited);
+        commit.claims = claims.iter().map(|claimed| claimed.set.clone()).collect();
+        commit.now = self.clock.now() / 1_000;
+        commit.receipt = once.map(|once| once.receipt(&done, self.clock.now()));
         let parameters = self.parameter_changes(&commit)?;
         let keys: Vec<String> = commit
             .writes
@@ -270,6 +324,11 @@ impl Engine {
                     format!("{}?{:?}", draft.kind, draft.target)
                 })))
             }
+            Err(StoreError::Refused { set, refusal }) => match claims.get(set) {
+                Some(claimed) => Err(self.refused_by_store(claimed, &refusal).await),
+                None => Err(StoreError::Refused { set, refusal }.into()),
+            },
+            Err(StoreError::Repeated) => Ok(Attempt::Repeated),
             Err(StoreError::Outdated) => {
                 self.read_parameters().await?;
                 Ok(Attempt::Lost("search parameters".to_owned()))

@@ -40,6 +40,7 @@ pub use compartment::access_clause;
 pub use date::during;
 pub use encode::{condition, decode, encode};
 pub use granted::{About, Condition, Granted, granted};
+pub use near::circle;
 pub use parse::parse;
 pub use query::{Include, Need, Query, Request, Resolved, Scope, SearchLimits, Summary};
 pub use words::words;

@@ -1,6 +1,9 @@
 //! `near`: a circle on the globe as ranges of cells.
 
-use resources::index::key::{self, FACE_BITS, FACES, PLACE_BITS, Vector, space};
+use resources::{
+    index::key::{self, FACE_BITS, FACES, PLACE_BITS, Vector, space},
+    outcome::Issue,
+};
 
 use super::{
     fault::Fault,
@@ -29,8 +32,26 @@ pub(super) fn near(text: &str) -> Result<Vec<KeyRange>, Fault> {
     Ok(Circle::parse(text)?.cover())
 }
 
+/// What `near` is asked for: latitude and longitude in degrees, and the distance in kilometres.
+///
+/// # Errors
+/// The text is not of the form, as an issue of the parameter `near`.
+pub fn circle(text: &str) -> Result<(f64, f64, f64), Issue> {
+    Circle::read(text).map_err(|fault| fault.issue("near"))
+}
+
 impl Circle {
     fn parse(text: &str) -> Result<Self, Fault> {
+        let (latitude, longitude, km) = Self::read(text)?;
+        let centre = key::vector(latitude, longitude);
+        Ok(Self {
+            centre,
+            code: key::place(centre),
+            angle: km / EARTH_KM,
+        })
+    }
+
+    fn read(text: &str) -> Result<(f64, f64, f64), Fault> {
         let parts: Vec<_> = split(text, b'|').map(unescape).collect();
         if !(2..=4).contains(&parts.len()) {
             return Err(Fault::invalid(format!(
@@ -64,16 +85,10 @@ impl Circle {
                 )));
             }
         };
-        let centre = key::vector(
-            number(0, "latitude", -90.0, 90.0)?,
-            number(1, "longitude", -180.0, 180.0)?,
-        );
+        let latitude = number(0, "latitude", -90.0, 90.0)?;
+        let longitude = number(1, "longitude", -180.0, 180.0)?;
         let km = if given(2) { distance * unit } else { distance };
-        Ok(Self {
-            centre,
-            code: key::place(centre),
-            angle: km / EARTH_KM,
-        })
+        Ok((latitude, longitude, km))
     }
 
     /// Halves cells until the next level would need too many ranges. Of the cells that the

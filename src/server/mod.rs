@@ -144,6 +144,8 @@ async fn open_at(
         conditional_delete_multiple: config.rest.conditional_delete_multiple,
         skip_unchanged_updates: purpose == Purpose::Import,
         limits: config.limits.clone(),
+        // An unknown name was refused when the configuration was read.
+        time_zone: config.scheduling.zone().unwrap_or(jiff::tz::TimeZone::UTC),
     };
     let clock = Arc::new(SystemClock::default());
     let engine = Engine::open(Arc::clone(&store), settings, clock).await?;

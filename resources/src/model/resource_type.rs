@@ -189,6 +189,12 @@ impl ResourceType {
     pub const PATIENT: Self = Self(103);
     /// `Practitioner`
     pub const PRACTITIONER: Self = Self(108);
+    /// `PractitionerRole`
+    pub const PRACTITIONER_ROLE: Self = Self(109);
+    /// `HealthcareService`
+    pub const HEALTHCARE_SERVICE: Self = Self(60);
+    /// `Organization`
+    pub const ORGANIZATION: Self = Self(100);
     /// `RelatedPerson`
     pub const RELATED_PERSON: Self = Self(114);
     /// `Device`

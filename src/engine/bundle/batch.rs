@@ -80,6 +80,7 @@ impl Engine {
         }
         let draft = Draft {
             wants_text: options.prefer == Return::Representation,
+            given_id: None,
             ..entry.draft()?
         };
         check_plain(&draft, full_urls)?;

@@ -247,6 +247,7 @@ impl<'d> Entry<'d> {
             if_match: self.if_match,
             if_none_match_any: self.if_none_match.as_deref() == Some("*"),
             wants_text: false,
+            given_id: None,
         })
     }
 

@@ -123,13 +123,14 @@ impl Engine {
             let coming = Coming::new(planned.iter().flat_map(|one| &one.writes));
             let check = |entry| self.check_there(entry, &coming, access);
             checked(reads, check).await?;
-            let attempt = self.attempt(&writes.drafts, planned, generation, access);
+            let attempt = self.attempt(&writes.drafts, planned, (generation, None), access);
             match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
                     return Ok(done);
                 }
                 Attempt::Lost(key) => race.lost(&key).await?,
+                Attempt::Repeated => race.lost("Idempotency-Key").await?,
             }
         }
     }
@@ -169,6 +170,7 @@ impl<'e> Writes<'e> {
             .map(|entry| {
                 let draft = entry.draft().map(|draft| Draft {
                     wants_text: prefer == Return::Representation,
+                    given_id: None,
                     ..draft
                 });
                 draft.map_err(|error| error.inside(&place(entry.at)))

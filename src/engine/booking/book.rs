@@ -1,0 +1,668 @@
+//! `$hold`, `$book`, `$release`, `$confirm`, `$cancel`, `$reschedule`: each is one write, or one
+//! set of writes, that goes the way of all writes.
+
+use resources::{Doc, model::ResourceType, outcome::Issue};
+
+use super::{
+    BookingCall, Engine, Error, ErrorKind,
+    asked::{Asked, Named},
+    claims::LONGEST_HOLD,
+    members::{Members, quoted},
+    need::instant,
+    number,
+    once::Once,
+    proposed::{Proposed, Stage},
+    rule::instant as instant_text,
+};
+use crate::{
+    access::{Access, Right},
+    engine::{
+        draft::{Body, Draft, Verb, parse},
+        operation::{Done, DoneStatus, IfMatch, Resource, Target},
+        submit::parse_stored,
+    },
+    scheduling::{
+        appointment::{Appointment, HOLD_EXPIRES, OVERBOOKED},
+        status::Status,
+    },
+    store::Stored,
+};
+
+const APPOINTMENT: ResourceType = ResourceType::APPOINTMENT;
+/// Attempts to change an Appointment that others change at the same time.
+const ATTEMPTS: usize = 5;
+
+/// What a booking operation answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BookingReply {
+    /// The Appointments as they are now, the first is what was asked about.
+    pub appointments: Vec<Resource>,
+    /// The first is new (201).
+    pub is_created: bool,
+    /// When the hold ends, in seconds since 1970.
+    pub expires: Option<i64>,
+}
+
+/// Which Appointment, and what is wanted of it.
+enum Subject {
+    /// A proposal of `$find`.
+    Proposed(Proposed),
+    /// One that is there.
+    Stored(String),
+    /// One that came with the call.
+    Given(Doc),
+}
+
+/// One write of an operation.
+struct Written {
+    /// The id of the Appointment that is there; none is a new one.
+    id: Option<String>,
+    version: Option<i64>,
+    doc: Doc,
+}
+
+impl Engine {
+    /// `Appointment/$hold`: the time is nobody else's until the hold ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] if it is taken, [`ErrorKind::Unprocessable`] against a rule.
+    pub async fn hold_appointment(
+        &self,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let asked = self.parameters_of(call)?;
+        let (once, done) = self.once(call, "hold", access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let now = self.clock.now() / 1_000;
+        let seconds = asked.number("hold-for")?.map(i64::from);
+        if seconds.is_some_and(|seconds| !(1..=LONGEST_HOLD).contains(&seconds)) {
+            return Err(Error::invalid(format!(
+                "hold-for must be from 1 to {LONGEST_HOLD} seconds"
+            )));
+        }
+        let written = match self.subject(&asked, call).await? {
+            Subject::Proposed(mut proposed) => {
+                add_patients(&asked, &mut proposed.patients)?;
+                let visit = proposed.parts[0].visit().map_or(600, |visit| visit.hold);
+                let until = now + seconds.unwrap_or(visit).min(LONGEST_HOLD);
+                let text = proposed.text(None, Stage::Held(until), asked.text("comment"));
+                Written::new(parse(text)?)
+            }
+            Subject::Stored(id) => {
+                let (stored, doc) = self.changeable(&id, access).await?;
+                let mut members = Members::of(&doc);
+                self.held(&mut members, now + seconds.unwrap_or(600))?;
+                Written::of(&stored, &members)?
+            }
+            Subject::Given(doc) => {
+                let mut members = Members::of(&doc);
+                members.remove("id").remove("meta");
+                self.held(&mut members, now + seconds.unwrap_or(600))?;
+                Written::new(parse(members.text())?)
+            }
+        };
+        let done = self.write_all(vec![written], once, access).await?;
+        Ok(self.replied(done))
+    }
+
+    /// `Appointment/$book`: a new booking, a change of one (status booked), or a cancellation
+    /// (status cancelled), as IHE has it.
+    ///
+    /// # Errors
+    /// As [`Engine::hold_appointment`].
+    pub async fn book_appointment(
+        &self,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let asked = self.parameters_of(call)?;
+        let (once, done) = self.once(call, "book", access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let mut writes = Vec::new();
+        match self.subject(&asked, call).await? {
+            Subject::Proposed(mut proposed) => {
+                add_patients(&asked, &mut proposed.patients)?;
+                let needs_approval = proposed.parts.iter().any(|part| {
+                    part.visit().is_some_and(|visit| visit.needs_approval)
+                });
+                let stage = if needs_approval { Stage::Requested } else { Stage::Booked };
+                let text = proposed.text(None, stage, asked.text("comment"));
+                if super::timing::recurrence(&asked)?.is_some() {
+                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                }
+                writes.push(Written::new(parse(self.overbooked(text, &asked)?)?));
+            }
+            Subject::Stored(id) => {
+                writes.push(self.book_held(&id, &asked, access).await?);
+            }
+            Subject::Given(doc) => {
+                let text = self.given_to_book(&doc, &asked)?;
+                if super::timing::recurrence(&asked)?.is_some() {
+                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                }
+                writes.push(self.book_given(&doc, text, access).await?);
+            }
+        }
+        for named in asked.named("cancelled-appt-id", "Appointment")? {
+            let id = local_id(named)?;
+            writes.push(self.cancelled(&id, &asked, access).await?);
+        }
+        let done = self.write_all(writes, once, access).await?;
+        Ok(self.replied(done))
+    }
+
+    /// `Appointment/[id]/$release`: ends a hold.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unprocessable`] if it is not pending.
+    pub async fn release_appointment(
+        &self,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        self.changed(call, "release", access, |doc, members| {
+            expect_status(doc, &[Status::Pending], "released")?;
+            members.set_text("status", "cancelled");
+            set_participants(doc, members, "declined");
+            Ok(())
+        })
+        .await
+    }
+
+    /// `Appointment/[id]/$confirm`: what waited for approval or payment is booked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unprocessable`] if it is not pending; [`ErrorKind::Conflict`] if its hold is
+    /// over and somebody else has the time.
+    pub async fn confirm_appointment(
+        &self,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        self.changed(call, "confirm", access, |doc, members| {
+            expect_status(doc, &[Status::Pending, Status::Proposed, Status::Waitlist], "confirmed")?;
+            book(doc, members);
+            Ok(())
+        })
+        .await
+    }
+
+    /// `Appointment/[id]/$cancel`, with `scope` this, following or all for a series.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unprocessable`] if it has taken place.
+    pub async fn cancel_appointment(
+        &self,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let asked = self.parameters_of(call)?;
+        let (once, done) = self.once(call, "cancel", access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let id = instance(&asked, call)?;
+        let ids = self.in_scope(&id, asked.text("scope"), access).await?;
+        let mut writes = Vec::new();
+        for id in &ids {
+            writes.push(self.cancelled(id, &asked, access).await?);
+        }
+        let done = self.write_all(writes, once, access).await?;
+        Ok(self.replied(done))
+    }
+
+    /// `Appointment/[id]/$reschedule`: the new time is taken and the old one freed, or neither.
+    ///
+    /// # Errors
+    /// As [`Engine::hold_appointment`].
+    pub async fn reschedule_appointment(
+        &self,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let asked = self.parameters_of(call)?;
+        let (once, done) = self.once(call, "reschedule", access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let id = call.id.clone().ok_or_else(|| {
+            Error::invalid("$reschedule is called on one Appointment: Appointment/1/$reschedule")
+        })?;
+        let (stored, doc) = self.changeable(&id, access).await?;
+        expect_status(&doc, &[Status::Booked, Status::Pending], "moved")?;
+        let mut members = Members::of(&doc);
+        let names = asked.named("appointment-reference", "Appointment")?;
+        if let Some(named) = names.into_iter().next() {
+            let new = local_id(named)?;
+            let proposed = self.proposed(&new).await?;
+            let proposed = proposed.ok_or_else(|| no_proposal(&new))?;
+            self.move_to(&doc, &mut members, &proposed)?;
+        } else {
+            let zone = &self.settings.time_zone;
+            let start = instant(&asked, "start", zone, false)?.ok_or_else(|| {
+                Error::invalid("$reschedule needs appointment-reference, or start")
+            })?;
+            let before = Appointment::read(&doc, &self.settings.base_url);
+            let length = before.and_then(|one| one.span).map_or(0, |span| span.seconds());
+            let end = instant(&asked, "end", zone, false)?.unwrap_or(start + length);
+            members.set_text("start", &instant_text(start, zone));
+            members.set_text("end", &instant_text(end, zone));
+            members.remove("minutesDuration").remove("slot");
+        }
+        let written = Written::of(&stored, &members)?;
+        let done = self.write_all(vec![written], once, access).await?;
+        Ok(self.replied(done))
+    }
+
+    fn parameters_of(&self, call: &BookingCall) -> Result<Asked, Error> {
+        Asked::read(&call.pairs, call.body.as_ref(), &self.settings.base_url)
+    }
+
+    /// What a call of `$hold` or `$book` is about.
+    async fn subject(&self, asked: &Asked, call: &BookingCall) -> Result<Subject, Error> {
+        let mut named = asked.named("appointment-reference", "Appointment")?;
+        named.extend(call.id.iter().map(|id| Named::Local(format!("Appointment/{id}"))));
+        let mut given = asked.complex("appointment-resource")?;
+        match (named.pop(), given.pop()) {
+            (Some(named), None) => {
+                let id = local_id(named)?;
+                match self.proposed(&id).await? {
+                    Some(proposed) => Ok(Subject::Proposed(proposed)),
+                    None => Ok(Subject::Stored(id)),
+                }
+            }
+            (None, Some(doc)) => {
+                // A proposal that comes back whole is what its id says.
+                let id = doc.root().get("id").and_then(|id| id.as_str()).unwrap_or_default();
+                let status = doc.root().get("status").and_then(|status| status.as_str());
+                if status.as_deref() == Some("proposed")
+                    && let Some(proposed) = self.proposed(&id).await?
+                {
+                    let patients = Appointment::read(&doc, &self.settings.base_url);
+                    let mut proposed = proposed;
+                    for patient in patients.iter().flat_map(Appointment::patients) {
+                        if !proposed.patients.iter().any(|one| one == patient) {
+                            proposed.patients.push(patient.to_owned());
+                        }
+                    }
+                    return Ok(Subject::Proposed(proposed));
+                }
+                Ok(Subject::Given(doc))
+            }
+            _ => Err(Error::new(
+                ErrorKind::Invalid,
+                "required",
+                "give appointment-reference or appointment-resource, and one of the two only",
+            )),
+        }
+    }
+
+    /// An Appointment that the caller may see and change.
+    pub(super) async fn changeable(
+        &self,
+        id: &str,
+        access: &Access,
+    ) -> Result<(Stored, Doc), Error> {
+        let shown = access.to_any(crate::engine::permission::shown());
+        self.permit(APPOINTMENT, &access.to(Right::Update))?;
+        let found = self.seen(APPOINTMENT, id, &shown).await?;
+        let stored = found.ok_or_else(|| Error::not_found(APPOINTMENT, id))?;
+        if stored.head.deleted {
+            return Err(Error::gone(APPOINTMENT, id));
+        }
+        let doc = parse_stored(&stored)?;
+        Ok((stored, doc))
+    }
+
+    /// Makes it pending and held.
+    fn held(&self, members: &mut Members, until: i64) -> Result<(), Error> {
+        let until = until.min(self.clock.now() / 1_000 + LONGEST_HOLD);
+        let until = instant_text(until, &jiff::tz::TimeZone::UTC);
+        set_extension(
+            members,
+            HOLD_EXPIRES,
+            Some(&format!(r#"{{"url":"{HOLD_EXPIRES}","valueInstant":"{until}"}}"#)),
+        )?;
+        members.set_text("status", "pending");
+        Ok(())
+    }
+
+    /// A held Appointment, booked.
+    async fn book_held(&self, id: &str, asked: &Asked, access: &Access) -> Result<Written, Error> {
+        let (stored, doc) = self.changeable(id, access).await?;
+        let appointment = Appointment::read(&doc, &self.settings.base_url);
+        let now = self.clock.now() / 1_000;
+        if let Some(one) = &appointment
+            && one.status == Status::Pending
+            && one.hold_expires.is_some_and(|expires| expires <= now)
+            && !asked.is_set("if-still-free")
+        {
+            let issue = Issue::error("expired", "the hold is over; find a time again, or book with if-still-free=true");
+            return Err(Error::with(ErrorKind::Conflict, vec![issue.because("hold-expired")]));
+        }
+        let mut members = Members::of(&doc);
+        book(&doc, &mut members);
+        let mut patients = Vec::new();
+        add_patients(asked, &mut patients)?;
+        for patient in patients {
+            let is_there = appointment.iter().flat_map(Appointment::patients).any(|one| one == patient);
+            if !is_there {
+                let patient = quoted(&patient);
+                members.push(
+                    "participant",
+                    &format!(r#"{{"actor":{{"reference":{patient}}},"required":"required","status":"accepted"}}"#),
+                );
+            }
+        }
+        if let Some(comment) = asked.text("comment") {
+            members.set_text("comment", comment);
+        }
+        Written::of(&stored, &members)
+    }
+
+    /// The text of an Appointment that came with `$book`.
+    fn given_to_book(&self, doc: &Doc, asked: &Asked) -> Result<String, Error> {
+        let mut members = Members::of(doc);
+        let status = members.get("status").unwrap_or_default().trim_matches('"').to_owned();
+        match status.as_str() {
+            "proposed" | "pending" => book(doc, &mut members),
+            "booked" | "cancelled" => {}
+            other => {
+                let text = format!(
+                    "$book takes Appointments that are pending or proposed (to book), booked (to \
+                     change) or cancelled (to cancel), and not '{other}'"
+                );
+                let issue = Issue::error("business-rule", text).at("Appointment.status");
+                return Err(Error::with(ErrorKind::Unprocessable, vec![issue]));
+            }
+        }
+        if let Some(comment) = asked.text("comment") {
+            members.set_text("comment", comment);
+        }
+        self.overbooked(members.text(), asked)
+    }
+
+    async fn book_given(&self, doc: &Doc, text: String, access: &Access) -> Result<Written, Error> {
+        let id = doc.root().get("id").and_then(|id| id.as_str());
+        let Some(id) = id else {
+            return Ok(Written::new(parse(text)?));
+        };
+        let stored = match self.changeable(&id, access).await {
+            Ok((stored, _)) => stored,
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                let mut members = Members::of(&parse(text)?);
+                members.remove("id").remove("meta");
+                return Ok(Written::new(parse(members.text())?));
+            }
+            Err(error) => return Err(error),
+        };
+        Written::of(&stored, &Members::of(&parse(text)?))
+    }
+
+    /// Marks an Appointment that shall be booked over others.
+    fn overbooked(&self, text: String, asked: &Asked) -> Result<String, Error> {
+        if !asked.is_set("overbook") {
+            return Ok(text);
+        }
+        let mut members = Members::of(&parse(text)?);
+        let mark = format!(r#"{{"url":"{OVERBOOKED}","valueBoolean":true}}"#);
+        set_extension(&mut members, OVERBOOKED, Some(&mark))?;
+        Ok(members.text())
+    }
+
+    /// An Appointment, cancelled.
+    async fn cancelled(&self, id: &str, asked: &Asked, access: &Access) -> Result<Written, Error> {
+        let (stored, doc) = self.changeable(id, access).await?;
+        let mut members = Members::of(&doc);
+        members.set_text("status", "cancelled");
+        if let Some(reason) = asked.texts("reason").first() {
+            let coding = match reason.split_once('|') {
+                Some((system, code)) => {
+                    format!(r#"{{"coding":[{{"system":{},"code":{}}}]}}"#, quoted(system), quoted(code))
+                }
+                None => format!(r#"{{"text":{}}}"#, quoted(reason)),
+            };
+            members.set("cancelationReason", coding);
+        }
+        Written::of(&stored, &members)
+    }
+
+    /// Gives an Appointment the time, the actors and the Slots of a proposal.
+    fn move_to(&self, doc: &Doc, members: &mut Members, proposed: &Proposed) -> Result<(), Error> {
+        let new = parse(proposed.text(None, Stage::Booked, None))?;
+        let new_members = Members::of(&new);
+        for name in ["start", "end", "minutesDuration", "slot"] {
+            match new_members.get(name) {
+                Some(json) => members.set(name, json),
+                None => members.remove(name),
+            };
+        }
+        // Whoever is no actor of a Schedule stays: patients, companions.
+        let before = doc.root().get("participant");
+        let stays = before.iter().flat_map(resources::Value::items).filter(|one| {
+            let actor = one.get("actor").and_then(|actor| actor.get("reference"));
+            let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
+            let state = self.board.read();
+            state.of_actor(number(&reference)).is_empty() && !reference.starts_with("PractitionerRole/")
+        });
+        let mut participants: Vec<String> = stays.map(|one| one.raw().to_owned()).collect();
+        let added = new.root().get("participant");
+        let added = added.iter().flat_map(resources::Value::items).filter(|one| {
+            let actor = one.get("actor").and_then(|actor| actor.get("reference"));
+            let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
+            !reference.starts_with("Patient/")
+        });
+        participants.extend(added.map(|one| one.raw().to_owned()));
+        members.set("participant", format!("[{}]", participants.join(",")));
+        Ok(())
+    }
+
+    /// An operation that changes one Appointment.
+    async fn changed(
+        &self,
+        call: &BookingCall,
+        name: &str,
+        access: &Access,
+        change: impl Fn(&Doc, &mut Members) -> Result<(), Error> + Send + Sync,
+    ) -> Result<BookingReply, Error> {
+        let asked = self.parameters_of(call)?;
+        let (once, done) = self.once(call, name, access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let id = instance(&asked, call)?;
+        for attempt in 1..=ATTEMPTS {
+            let (stored, doc) = self.changeable(&id, access).await?;
+            let mut members = Members::of(&doc);
+            change(&doc, &mut members)?;
+            let written = Written::of(&stored, &members)?;
+            match self.write_all(vec![written], once.clone(), access).await {
+                Err(error) if error.kind == ErrorKind::PreconditionFailed && attempt < ATTEMPTS => {}
+                done => return Ok(self.replied(done?)),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "conflict", "others change the Appointment; try again"))
+    }
+
+    /// Writes all, or nothing.
+    async fn write_all(
+        &self,
+        writes: Vec<Written>,
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
+        let drafts: Vec<Draft<'_>> = writes
+            .iter()
+            .map(|written| Draft {
+                kind: APPOINTMENT,
+                verb: match written.id {
+                    Some(_) => Verb::Update,
+                    None => Verb::Create,
+                },
+                target: written.id.clone().map(Target::Id),
+                body: Body::Own(&written.doc),
+                if_match: written.version.map(IfMatch::Version),
+                if_none_match_any: false,
+                wants_text: true,
+                given_id: None,
+            })
+            .collect();
+        self.submit_drafts_once(&drafts, once.as_ref(), access).await
+    }
+
+    pub(super) fn replied(&self, done: Vec<Done>) -> BookingReply {
+        let is_created = done.first().is_some_and(|one| one.status == DoneStatus::Created);
+        let appointments: Vec<Resource> = done.into_iter().filter_map(|one| one.resource).collect();
+        let first = appointments.first();
+        let first = first.and_then(|one| Doc::parse_bytes(&one.body, &Default::default()).ok());
+        let held = first.and_then(|doc| Appointment::read(&doc, &self.settings.base_url));
+        let held = held.filter(|one| one.status == Status::Pending);
+        BookingReply {
+            is_created,
+            expires: held.and_then(|one| one.hold_expires),
+            appointments,
+        }
+    }
+}
+
+impl Written {
+    fn new(doc: Doc) -> Self {
+        Self {
+            id: None,
+            version: None,
+            doc,
+        }
+    }
+
+    fn of(stored: &Stored, members: &Members) -> Result<Self, Error> {
+        Ok(Self {
+            id: Some(stored.head.id.clone()),
+            version: Some(stored.head.version),
+            doc: parse(members.text())?,
+        })
+    }
+}
+
+/// The Appointment of the URL, or of a parameter.
+fn instance(asked: &Asked, call: &BookingCall) -> Result<String, Error> {
+    if let Some(id) = &call.id {
+        return Ok(id.clone());
+    }
+    let named = asked.named("appointment-reference", "Appointment")?;
+    let named = named.into_iter().next().ok_or_else(|| {
+        Error::invalid("this is called on one Appointment, or needs appointment-reference")
+    })?;
+    local_id(named)
+}
+
+fn local_id(named: Named) -> Result<String, Error> {
+    match named {
+        Named::Local(reference) => match reference.strip_prefix("Appointment/") {
+            Some(id) => Ok(id.to_owned()),
+            None => Err(Error::invalid(format!("{reference} is no Appointment"))),
+        },
+        Named::Identifier(..) => Err(Error::invalid(
+            "appointment-reference must name an Appointment of this server, as in Appointment/1",
+        )),
+    }
+}
+
+fn no_proposal(id: &str) -> Error {
+    let text = format!("Appointment/{id} is no proposal of $find");
+    Error::new(ErrorKind::NotFound, "not-found", text)
+}
+
+/// Adds the patients of a call.
+fn add_patients(asked: &Asked, patients: &mut Vec<String>) -> Result<(), Error> {
+    for named in asked.named("patient-reference", "Patient")? {
+        let Named::Local(reference) = named else {
+            return Err(Error::invalid("patient-reference must name a Patient of this server"));
+        };
+        if !patients.contains(&reference) {
+            patients.push(reference);
+        }
+    }
+    for doc in asked.complex("patient-resource")? {
+        let id = doc.root().get("id").and_then(|id| id.as_str());
+        let Some(id) = id else {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "required",
+                "the patient-resource needs the id of a Patient of this server: create the Patient first",
+            ));
+        };
+        let reference = format!("Patient/{id}");
+        if !patients.contains(&reference) {
+            patients.push(reference);
+        }
+    }
+    Ok(())
+}
+
+fn expect_status(doc: &Doc, wanted: &[Status], done: &str) -> Result<(), Error> {
+    let status = doc.root().get("status").and_then(|status| status.as_str());
+    let status = status.as_deref().and_then(Status::parse);
+    if status.is_some_and(|status| wanted.contains(&status)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = wanted.iter().map(|status| status.code()).collect();
+    let text = format!(
+        "only an Appointment that is {} can be {done}; this is {}",
+        names.join(" or "),
+        status.map_or("something else", Status::code)
+    );
+    let issue = Issue::error("business-rule", text).because("illegal-transition");
+    Err(Error::with(
+        ErrorKind::Unprocessable,
+        vec![issue.at("Appointment.status")],
+    ))
+}
+
+/// Makes it booked: the hold goes, whoever was only tentative has accepted.
+fn book(doc: &Doc, members: &mut Members) {
+    members.set_text("status", "booked");
+    // What is no list of extensions was refused when it was written.
+    let _ = set_extension(members, HOLD_EXPIRES, None);
+    set_participants(doc, members, "accepted");
+}
+
+/// Sets the status of all participants who have not declined.
+fn set_participants(doc: &Doc, members: &mut Members, status: &str) {
+    let participants = doc.root().get("participant");
+    let participants = participants.iter().flat_map(resources::Value::items).map(|one| {
+        let mut own = Members::of_value(one);
+        if own.get("status") != Some("\"declined\"") {
+            own.set_text("status", status);
+        }
+        own.text()
+    });
+    let participants: Vec<String> = participants.collect();
+    if !participants.is_empty() {
+        members.set("participant", format!("[{}]", participants.join(",")));
+    }
+}
+
+/// Replaces the extension with this URL, or takes it away.
+fn set_extension(members: &mut Members, url: &str, new: Option<&str>) -> Result<(), Error> {
+    let mut kept = Vec::new();
+    if let Some(list) = members.get("extension") {
+        let doc = parse(format!(r#"{{"extension":{list}}}"#))?;
+        let extensions = doc.root().get("extension");
+        let others = extensions.iter().flat_map(resources::Value::items).filter(|one| {
+            one.get("url").and_then(|own| own.as_str()).as_deref() != Some(url)
+        });
+        kept.extend(others.map(|one| one.raw().to_owned()));
+    }
+    kept.extend(new.map(str::to_owned));
+    if kept.is_empty() {
+        members.remove("extension");
+    } else {
+        members.set("extension", format!("[{}]", kept.join(",")));
+    }
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! What a write of an Appointment claims, and whether the rules allow it.
+
+use std::sync::Arc;
+
+use resources::{
+    Doc,
+    model::ResourceType,
+    outcome::{Issue, Severity},
+};
+
+use super::{
+    Engine, Error, ErrorKind, number,
+    parties::{NamedSlot, Party},
+    refusal::schedule_number,
+    rule::Rule,
+};
+use crate::{
+    access::Access,
+    engine::{
+        draft::parse,
+        submit::{Planned, parse_stored},
+    },
+    scheduling::{
+        appointment::Appointment,
+        claim::{ClaimSet, Number},
+        rules,
+        span::Span,
+        status::{SlotStatus, Status, check_change},
+    },
+    store::{Change, Stored, Write},
+};
+
+/// Seconds that a hold lasts at most.
+pub(super) const LONGEST_HOLD: i64 = 30 * 60;
+
+/// A set of claims, and what to tell whoever is refused.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// What is claimed.
+    pub set: ClaimSet,
+    /// For a refusal.
+    pub about: Arc<About>,
+}
+
+/// What a set of claims is about.
+#[derive(Debug)]
+pub struct About {
+    /// `Appointment` or `Slot`.
+    pub kind: ResourceType,
+    /// When.
+    pub span: Span,
+    /// Whose time.
+    pub parties: Vec<Party>,
+    /// The Appointment, to look for alternatives.
+    pub appointment: Option<Appointment>,
+}
+
+/// An Appointment as it is and as it shall be.
+struct Booking {
+    before: Option<Appointment>,
+    after: Option<Appointment>,
+}
+
+impl Engine {
+    /// Adds to the planned writes of Appointments and Slots what they claim, and the changes of
+    /// stored Slots that follow; refuses what no rule allows.
+    pub(in crate::engine) async fn with_claims(
+        &self,
+        planned: &mut [Result<Planned, Error>],
+        before: &[Option<Stored>],
+        access: &Access,
+    ) -> Result<(), Error> {
+        let writes = planned.iter().flatten().flat_map(|one| &one.writes);
+        let coming: Vec<Write> = writes.filter(|write| is_of_interest(write.kind)).cloned().collect();
+        if coming.is_empty() {
+            return Ok(());
+        }
+        self.update_board().await?;
+        for (one, before) in planned.iter_mut().zip(before) {
+            let Ok(plan) = one else { continue };
+            if plan.writes.iter().any(|write| is_of_interest(write.kind))
+                && let Err(error) = self.claim(plan, before.as_ref(), &coming, access).await
+            {
+                *one = Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim(
+        &self,
+        plan: &mut Planned,
+        before: Option<&Stored>,
+        coming: &[Write],
+        access: &Access,
+    ) -> Result<(), Error> {
+        let mut claims = Vec::new();
+        let mut flipped = Vec::new();
+        for write in &plan.writes {
+            let before = before.filter(|stored| stored.head.id == write.id && !stored.head.deleted);
+            match write.kind {
+                ResourceType::APPOINTMENT => {
+                    let (claimed, slots) =
+                        self.claim_appointment(write, before, coming, access).await?;
+                    claims.push(claimed);
+                    flipped.extend(slots);
+                }
+                ResourceType::SLOT => claims.push(self.claim_slot(write, coming).await?),
+                _ if write.change != Change::Delete => {
+                    checked(write)?;
+                }
+                _ => {}
+            }
+        }
+        plan.writes.extend(flipped);
+        plan.claims = claims;
+        Ok(())
+    }
+
+    async fn claim_appointment(
+        &self,
+        write: &Write,
+        before: Option<&Stored>,
+        coming: &[Write],
+        access: &Access,
+    ) -> Result<(Claimed, Vec<Write>), Error> {
+        let base_url = &self.settings.base_url;
+        let read = |doc: &Doc| Appointment::read(doc, base_url);
+        let booking = Booking {
+            // What came in before there were rules may not be readable.
+            before: match before {
+                Some(stored) => read(&parse_stored(stored)?),
+                None => None,
+            },
+            after: match write.change {
+                Change::Delete => None,
+                _ => read(&checked(write)?),
+            },
+        };
+        booking.check_status()?;
+        let owner = number(&format!("Appointment/{}", write.id));
+        let claimed = match booking.claiming() {
+            Some((after, span)) => {
+                self.claimed(owner, &booking, (after, span), coming, access).await?
+            }
+            None => Claimed::nothing(owner),
+        };
+        let flipped = self
+            .flipped_slots(owner, booking.before.as_ref(), &claimed, coming)
+            .await?;
+        Ok((claimed, flipped))
+    }
+
+    async fn claimed(
+        &self,
+        owner: Number,
+        booking: &Booking,
+        (after, span): (&Appointment, Span),
+        coming: &[Write],
+        access: &Access,
+    ) -> Result<Claimed, Error> {
+        let found = self.named_by(after, coming).await?;
+        let (slots, parties) = {
+            let state = self.board.read();
+            let slots = self.named_slots(after, &found, &state);
+            let parties = self.parties(after, span, &slots, &found, &state);
+            (slots, parties)
+        };
+        self.load_calendars(&actors_of(&parties)).await?;
+        let now = self.clock.now() / 1_000;
+        let expires = hold(after, now)?;
+        let is_checked = booking.is_new_time() && is_ahead(after.status);
+        let is_overbooked = after.is_overbooked && may_overbook(access);
+        let mut claims = Vec::with_capacity(parties.len());
+        {
+            let state = self.board.read();
+            let may_overlap = parties.iter().any(|party| {
+                let rule = Rule::of(party, after, &slots, &state);
+                rule.lets_patients_overlap()
+            });
+            for party in &parties {
+                let rule = Rule::of(party, after, &slots, &state);
+                if is_checked && !party.is_patient {
+                    rule.check(party, now)?;
+                }
+                if !(party.is_patient && may_overlap) {
+                    claims.push(rule.claim(owner, party, expires, is_overbooked));
+                }
+            }
+        }
+        let beside = slots.iter().filter(|slot| slot.may_be_booked());
+        let set = ClaimSet {
+            owner,
+            claims,
+            beside: beside.map(|slot| number(&format!("Slot/{}", slot.id))).collect(),
+        };
+        let about = About {
+            kind: ResourceType::APPOINTMENT,
+            span,
+            parties,
+            appointment: Some(after.clone()),
+        };
+        self.refuse_early(&set, &about, now)?;
+        Ok(Claimed {
+            set,
+            about: Arc::new(about),
+        })
+    }
+}
+
+impl Claimed {
+    /// Nothing is claimed, what was claimed is free.
+    pub(super) fn nothing(owner: Number) -> Self {
+        Self {
+            set: ClaimSet {
+                owner,
+                claims: Vec::new(),
+                beside: Vec::new(),
+            },
+            about: Arc::new(About {
+                kind: ResourceType::APPOINTMENT,
+                span: Span::new(0, 0),
+                parties: Vec::new(),
+                appointment: None,
+            }),
+        }
+    }
+}
+
+impl Booking {
+    /// The Appointment that is to be, if it claims time, and its time.
+    fn claiming(&self) -> Option<(&Appointment, Span)> {
+        let after = self.after.as_ref().filter(|after| after.status.claims())?;
+        Some((after, after.span?))
+    }
+
+    /// True if time is claimed that was not claimed before.
+    fn is_new_time(&self) -> bool {
+        let Some(after) = &self.after else {
+            return false;
+        };
+        let same = |before: &Appointment| {
+            before.status.claims()
+                && before.span == after.span
+                && before.participants == after.participants
+        };
+        !self.before.as_ref().is_some_and(same)
+    }
+
+    fn check_status(&self) -> Result<(), Error> {
+        let Some(after) = &self.after else {
+            return Ok(());
+        };
+        let from = self.before.as_ref().map(|before| before.status);
+        let is_moved = self.before.as_ref().is_some_and(|before| before.span != after.span);
+        check_change(from, after.status, is_moved).map_err(|illegal| {
+            let issue = Issue::error("business-rule", illegal.to_string());
+            let issue = issue.because("illegal-transition").at("Appointment.status");
+            Error::with(ErrorKind::Unprocessable, vec![issue])
+        })
+    }
+}
+
+/// When a pending Appointment's hold ends.
+fn hold(after: &Appointment, now: i64) -> Result<Option<i64>, Error> {
+    let expires = after.hold_expires.filter(|_| after.status == Status::Pending);
+    if expires.is_some_and(|expires| expires > now + LONGEST_HOLD) {
+        let text = format!("a hold lasts {} minutes at most", LONGEST_HOLD / 60);
+        return Err(super::rule::against_rule("hold-too-long", text));
+    }
+    Ok(expires)
+}
+
+/// Patients do not overbook.
+fn may_overbook(access: &Access) -> bool {
+    let caller = access.caller();
+    caller.is_none_or(|caller| caller.identity.patient.is_none())
+}
+
+/// The actors of parties, and their Schedules.
+pub(super) fn actors_of(parties: &[Party]) -> Vec<Number> {
+    let actors = parties.iter().filter(|party| !party.is_patient);
+    let mut numbers: Vec<Number> = actors.map(|party| party.number).collect();
+    let schedules = parties.iter().flat_map(|party| &party.bookables);
+    numbers.extend(schedules.map(|schedule| schedule_number(&schedule.id)));
+    numbers
+}
+
+/// The document, unless it has hours and rules that cannot be understood, or times that cannot
+/// be.
+pub(super) fn checked(write: &Write) -> Result<Doc, Error> {
+    let doc = parse(write.body.clone())?;
+    let issues = rules::check(&doc);
+    if issues.iter().any(|issue| issue.severity >= Severity::Error) {
+        return Err(Error::with(ErrorKind::Unprocessable, issues));
+    }
+    Ok(doc)
+}
+
+/// True while it is not yet known whether anybody came.
+fn is_ahead(status: Status) -> bool {
+    matches!(status, Status::Pending | Status::Booked)
+}
+
+pub(super) fn is_of_interest(kind: ResourceType) -> bool {
+    matches!(
+        kind,
+        ResourceType::APPOINTMENT
+            | ResourceType::SLOT
+            | ResourceType::SCHEDULE
+            | ResourceType::PRACTITIONER_ROLE
+            | ResourceType::HEALTHCARE_SERVICE
+            | ResourceType::LOCATION
+    )
+}
+
+impl NamedSlot {
+    /// True unless it is closed: its own claims do not stand in the way of who books it.
+    fn may_be_booked(&self) -> bool {
+        let closed = SlotStatus::BusyUnavailable;
+        self.stored.as_ref().is_some_and(|slot| slot.status != closed)
+    }
+}
