@@ -261,7 +261,7 @@ impl Planner<'_> {
                     writes: vec![write],
                     guard: None,
                     audited: Vec::new(),
-                claims: Vec::new(),
+                    claims: Vec::new(),
                     done,
                 })
             }

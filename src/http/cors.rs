@@ -82,7 +82,7 @@ impl Origins {
         answer.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
-                "etag, location, content-location, last-modified, retry-after, x-request-id",
+                "etag, location, content-location, last-modified, expires, retry-after, x-request-id",
             ),
         );
         if request
@@ -96,8 +96,8 @@ impl Origins {
             answer.insert(
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
                 HeaderValue::from_static(
-                    "accept, authorization, content-type, if-match, if-modified-since, \
-                     if-none-exist, if-none-match, prefer, x-request-id",
+                    "accept, authorization, content-type, idempotency-key, if-match, \
+                     if-modified-since, if-none-exist, if-none-match, prefer, x-request-id",
                 ),
             );
             answer.insert(

@@ -18,7 +18,9 @@ use resources::{
     model::ResourceType,
 };
 
-use super::{Reply, call::Call, failure::Failure, headers::value, operation::KNOWN, query, read};
+use super::{
+    Reply, booking, call::Call, failure::Failure, headers::value, operation::KNOWN, query, read,
+};
 use crate::{
     auth::Auth,
     engine::{Resource, Settings},
@@ -247,6 +249,9 @@ fn write_resource(
     }
     if kind == ResourceType::PATIENT {
         operations.push("access-report");
+    }
+    if kind == ResourceType::APPOINTMENT {
+        operations.extend(booking::NAMES);
     }
     write_operations(out, &operations, Some(kind));
     out.push_str("]}");

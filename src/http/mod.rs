@@ -9,6 +9,7 @@ mod auth;
 mod authenticate;
 mod binary;
 mod body;
+mod booking;
 mod bundle;
 mod call;
 mod client;

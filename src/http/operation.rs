@@ -8,7 +8,7 @@ use axum::{
 use resources::{Doc, Value, doc::Kind, model::ResourceType, outcome::operation_outcome};
 
 use super::{
-    Reply, body,
+    Reply, body, booking,
     call::Call,
     failure::Failure,
     negotiate::{BodyType, Format, quoted},
@@ -42,7 +42,7 @@ impl Known {
 }
 
 /// All operations, as they stand in the CapabilityStatement too.
-pub const KNOWN: [Known; 7] = [
+pub const KNOWN: [Known; 14] = [
     Known {
         name: "versions",
         writes: false,
@@ -78,6 +78,41 @@ pub const KNOWN: [Known; 7] = [
         writes: false,
         definition: "urn:rotunda:OperationDefinition:Patient-access-report",
     },
+    Known {
+        name: "find",
+        writes: false,
+        definition: "https://profiles.ihe.net/ITI/Scheduling/OperationDefinition/appointment-find",
+    },
+    Known {
+        name: "hold",
+        writes: true,
+        definition: "https://profiles.ihe.net/ITI/Scheduling/OperationDefinition/appointment-hold",
+    },
+    Known {
+        name: "book",
+        writes: true,
+        definition: "https://profiles.ihe.net/ITI/Scheduling/OperationDefinition/appointment-book",
+    },
+    Known {
+        name: "release",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-release",
+    },
+    Known {
+        name: "confirm",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-confirm",
+    },
+    Known {
+        name: "cancel",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-cancel",
+    },
+    Known {
+        name: "reschedule",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-reschedule",
+    },
 ];
 
 /// The methods that call an operation.
@@ -98,6 +133,9 @@ pub async fn call(
 ) -> Result<Reply, Failure> {
     if !post && KNOWN.iter().any(|known| known.name == name && known.writes) {
         return Err(Failure::method(methods(name)));
+    }
+    if booking::is_booking(name, &level) {
+        return booking::call(call, level, name, post, body).await;
     }
     match (name, level) {
         ("versions", Level::System) => Ok(versions(&call)),
@@ -134,6 +172,9 @@ fn unknown(name: &str) -> Failure {
         "everything" => "$everything is called on Patient, on one Patient or on one Encounter: \
                          /Patient/1/$everything."
             .to_owned(),
+        "find" | "hold" | "book" | "release" | "confirm" | "cancel" | "reschedule" => {
+            format!("${name} is called on Appointment: /Appointment/${name}.")
+        }
         "access-report" => {
             "$access-report is called on one Patient: /Patient/1/$access-report.".to_owned()
         }

@@ -11,7 +11,7 @@ use resources::{
 };
 
 use super::{
-    Reply, binary, body,
+    Reply, binary, body, booking,
     call::Call,
     failure::Failure,
     headers::{IF_NONE_EXIST, Match, etag, http_date, if_match, value},
@@ -91,8 +91,13 @@ pub async fn delete(call: &Call<'_>, kind: ResourceType, target: Target) -> Resu
 }
 
 async fn submit(call: &Call<'_>, operation: Operation) -> Result<Done, Failure> {
-    let done = call
-        .to_the_end(|engine, access| async move { engine.submit(vec![operation], &access).await });
+    let key = booking::key(call)?;
+    let done = call.to_the_end(|engine, access| async move {
+        match key {
+            Some(key) => engine.submit_with_key(vec![operation], &key, &access).await,
+            None => engine.submit(vec![operation], &access).await,
+        }
+    });
     done.await?.pop().ok_or_else(Failure::fault)
 }
 

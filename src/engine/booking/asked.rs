@@ -172,7 +172,11 @@ impl Asked {
         let mut out = Vec::new();
         for given in self.all(name) {
             if let Given::Text(text) = given {
-                out.extend(text.split(',').filter(|one| !one.is_empty()).map(str::to_owned));
+                out.extend(
+                    text.split(',')
+                        .filter(|one| !one.is_empty())
+                        .map(str::to_owned),
+                );
             }
         }
         out
@@ -210,9 +214,9 @@ impl Asked {
             return Ok(None);
         };
         let number = text.parse();
-        number.map(Some).map_err(|_| {
-            Error::invalid(format!("{name} must be a whole number, and not '{text}'"))
-        })
+        number
+            .map(Some)
+            .map_err(|_| Error::invalid(format!("{name} must be a whole number, and not '{text}'")))
     }
 
     /// Whom a parameter names: as Reference, or as text in a query or in valueUri.

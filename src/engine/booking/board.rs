@@ -170,7 +170,12 @@ impl State {
             let claims = by_owner.remove(owner).unwrap_or_default();
             let mut actors = self.claimed.remove(owner).unwrap_or_default();
             let now: HashSet<Number> = claims.iter().map(|claim| claim.actor).collect();
-            actors.extend(now.iter().copied().filter(|actor| !actors.contains(actor)).collect::<Vec<_>>());
+            actors.extend(
+                now.iter()
+                    .copied()
+                    .filter(|actor| !actors.contains(actor))
+                    .collect::<Vec<_>>(),
+            );
             for actor in actors {
                 if let Some(calendar) = self.calendars.get_mut(&actor) {
                     let own = claims.iter().filter(|claim| claim.actor == actor);

@@ -127,10 +127,15 @@ impl Engine {
         match self.subject(&asked, call).await? {
             Subject::Proposed(mut proposed) => {
                 add_patients(&asked, &mut proposed.patients)?;
-                let needs_approval = proposed.parts.iter().any(|part| {
-                    part.visit().is_some_and(|visit| visit.needs_approval)
-                });
-                let stage = if needs_approval { Stage::Requested } else { Stage::Booked };
+                let needs_approval = proposed
+                    .parts
+                    .iter()
+                    .any(|part| part.visit().is_some_and(|visit| visit.needs_approval));
+                let stage = if needs_approval {
+                    Stage::Requested
+                } else {
+                    Stage::Booked
+                };
                 let text = proposed.text(None, stage, asked.text("comment"));
                 if super::timing::recurrence(&asked)?.is_some() {
                     return Box::pin(self.book_series(&asked, &text, once, access)).await;
@@ -185,7 +190,11 @@ impl Engine {
         access: &Access,
     ) -> Result<BookingReply, Error> {
         self.changed(call, "confirm", access, |doc, members| {
-            expect_status(doc, &[Status::Pending, Status::Proposed, Status::Waitlist], "confirmed")?;
+            expect_status(
+                doc,
+                &[Status::Pending, Status::Proposed, Status::Waitlist],
+                "confirmed",
+            )?;
             book(doc, members);
             Ok(())
         })
@@ -248,7 +257,9 @@ impl Engine {
                 Error::invalid("$reschedule needs appointment-reference, or start")
             })?;
             let before = Appointment::read(&doc, &self.settings.base_url);
-            let length = before.and_then(|one| one.span).map_or(0, |span| span.seconds());
+            let length = before
+                .and_then(|one| one.span)
+                .map_or(0, |span| span.seconds());
             let end = instant(&asked, "end", zone, false)?.unwrap_or(start + length);
             members.set_text("start", &instant_text(start, zone));
             members.set_text("end", &instant_text(end, zone));
@@ -266,7 +277,11 @@ impl Engine {
     /// What a call of `$hold` or `$book` is about.
     async fn subject(&self, asked: &Asked, call: &BookingCall) -> Result<Subject, Error> {
         let mut named = asked.named("appointment-reference", "Appointment")?;
-        named.extend(call.id.iter().map(|id| Named::Local(format!("Appointment/{id}"))));
+        named.extend(
+            call.id
+                .iter()
+                .map(|id| Named::Local(format!("Appointment/{id}"))),
+        );
         let mut given = asked.complex("appointment-resource")?;
         match (named.pop(), given.pop()) {
             (Some(named), None) => {
@@ -278,7 +293,11 @@ impl Engine {
             }
             (None, Some(doc)) => {
                 // A proposal that comes back whole is what its id says.
-                let id = doc.root().get("id").and_then(|id| id.as_str()).unwrap_or_default();
+                let id = doc
+                    .root()
+                    .get("id")
+                    .and_then(|id| id.as_str())
+                    .unwrap_or_default();
                 let status = doc.root().get("status").and_then(|status| status.as_str());
                 if status.as_deref() == Some("proposed")
                     && let Some(proposed) = self.proposed(&id).await?
@@ -326,7 +345,9 @@ impl Engine {
         set_extension(
             members,
             HOLD_EXPIRES,
-            Some(&format!(r#"{{"url":"{HOLD_EXPIRES}","valueInstant":"{until}"}}"#)),
+            Some(&format!(
+                r#"{{"url":"{HOLD_EXPIRES}","valueInstant":"{until}"}}"#
+            )),
         )?;
         members.set_text("status", "pending");
         Ok(())
@@ -342,15 +363,24 @@ impl Engine {
             && one.hold_expires.is_some_and(|expires| expires <= now)
             && !asked.is_set("if-still-free")
         {
-            let issue = Issue::error("expired", "the hold is over; find a time again, or book with if-still-free=true");
-            return Err(Error::with(ErrorKind::Conflict, vec![issue.because("hold-expired")]));
+            let issue = Issue::error(
+                "expired",
+                "the hold is over; find a time again, or book with if-still-free=true",
+            );
+            return Err(Error::with(
+                ErrorKind::Conflict,
+                vec![issue.because("hold-expired")],
+            ));
         }
         let mut members = Members::of(&doc);
         book(&doc, &mut members);
         let mut patients = Vec::new();
         add_patients(asked, &mut patients)?;
         for patient in patients {
-            let is_there = appointment.iter().flat_map(Appointment::patients).any(|one| one == patient);
+            let is_there = appointment
+                .iter()
+                .flat_map(Appointment::patients)
+                .any(|one| one == patient);
             if !is_there {
                 let patient = quoted(&patient);
                 members.push(
@@ -368,7 +398,11 @@ impl Engine {
     /// The text of an Appointment that came with `$book`.
     fn given_to_book(&self, doc: &Doc, asked: &Asked) -> Result<String, Error> {
         let mut members = Members::of(doc);
-        let status = members.get("status").unwrap_or_default().trim_matches('"').to_owned();
+        let status = members
+            .get("status")
+            .unwrap_or_default()
+            .trim_matches('"')
+            .to_owned();
         match status.as_str() {
             "proposed" | "pending" => book(doc, &mut members),
             "booked" | "cancelled" => {}
@@ -423,7 +457,11 @@ impl Engine {
         if let Some(reason) = asked.texts("reason").first() {
             let coding = match reason.split_once('|') {
                 Some((system, code)) => {
-                    format!(r#"{{"coding":[{{"system":{},"code":{}}}]}}"#, quoted(system), quoted(code))
+                    format!(
+                        r#"{{"coding":[{{"system":{},"code":{}}}]}}"#,
+                        quoted(system),
+                        quoted(code)
+                    )
                 }
                 None => format!(r#"{{"text":{}}}"#, quoted(reason)),
             };
@@ -436,7 +474,7 @@ impl Engine {
     fn move_to(&self, doc: &Doc, members: &mut Members, proposed: &Proposed) -> Result<(), Error> {
         let new = parse(proposed.text(None, Stage::Booked, None))?;
         let new_members = Members::of(&new);
-        for name in ["start", "end", "minutesDuration", "slot"] {
+        for name in ["start", "end", "minutesDuration", "slot", "requestedPeriod"] {
             match new_members.get(name) {
                 Some(json) => members.set(name, json),
                 None => members.remove(name),
@@ -444,19 +482,26 @@ impl Engine {
         }
         // Whoever is no actor of a Schedule stays: patients, companions.
         let before = doc.root().get("participant");
-        let stays = before.iter().flat_map(resources::Value::items).filter(|one| {
-            let actor = one.get("actor").and_then(|actor| actor.get("reference"));
-            let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
-            let state = self.board.read();
-            state.of_actor(number(&reference)).is_empty() && !reference.starts_with("PractitionerRole/")
-        });
+        let stays = before
+            .iter()
+            .flat_map(resources::Value::items)
+            .filter(|one| {
+                let actor = one.get("actor").and_then(|actor| actor.get("reference"));
+                let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
+                let state = self.board.read();
+                state.of_actor(number(&reference)).is_empty()
+                    && !reference.starts_with("PractitionerRole/")
+            });
         let mut participants: Vec<String> = stays.map(|one| one.raw().to_owned()).collect();
         let added = new.root().get("participant");
-        let added = added.iter().flat_map(resources::Value::items).filter(|one| {
-            let actor = one.get("actor").and_then(|actor| actor.get("reference"));
-            let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
-            !reference.starts_with("Patient/")
-        });
+        let added = added
+            .iter()
+            .flat_map(resources::Value::items)
+            .filter(|one| {
+                let actor = one.get("actor").and_then(|actor| actor.get("reference"));
+                let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
+                !reference.starts_with("Patient/")
+            });
         participants.extend(added.map(|one| one.raw().to_owned()));
         members.set("participant", format!("[{}]", participants.join(",")));
         Ok(())
@@ -482,11 +527,16 @@ impl Engine {
             change(&doc, &mut members)?;
             let written = Written::of(&stored, &members)?;
             match self.write_all(vec![written], once.clone(), access).await {
-                Err(error) if error.kind == ErrorKind::PreconditionFailed && attempt < ATTEMPTS => {}
+                Err(error) if error.kind == ErrorKind::PreconditionFailed && attempt < ATTEMPTS => {
+                }
                 done => return Ok(self.replied(done?)),
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "conflict", "others change the Appointment; try again"))
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "conflict",
+            "others change the Appointment; try again",
+        ))
     }
 
     /// Writes all, or nothing.
@@ -512,11 +562,14 @@ impl Engine {
                 given_id: None,
             })
             .collect();
-        self.submit_drafts_once(&drafts, once.as_ref(), access).await
+        self.submit_drafts_once(&drafts, once.as_ref(), access)
+            .await
     }
 
     pub(super) fn replied(&self, done: Vec<Done>) -> BookingReply {
-        let is_created = done.first().is_some_and(|one| one.status == DoneStatus::Created);
+        let is_created = done
+            .first()
+            .is_some_and(|one| one.status == DoneStatus::Created);
         let appointments: Vec<Resource> = done.into_iter().filter_map(|one| one.resource).collect();
         let first = appointments.first();
         let first = first.and_then(|one| Doc::parse_bytes(&one.body, &Default::default()).ok());
@@ -581,7 +634,9 @@ fn no_proposal(id: &str) -> Error {
 fn add_patients(asked: &Asked, patients: &mut Vec<String>) -> Result<(), Error> {
     for named in asked.named("patient-reference", "Patient")? {
         let Named::Local(reference) = named else {
-            return Err(Error::invalid("patient-reference must name a Patient of this server"));
+            return Err(Error::invalid(
+                "patient-reference must name a Patient of this server",
+            ));
         };
         if !patients.contains(&reference) {
             patients.push(reference);
@@ -634,13 +689,16 @@ fn book(doc: &Doc, members: &mut Members) {
 /// Sets the status of all participants who have not declined.
 fn set_participants(doc: &Doc, members: &mut Members, status: &str) {
     let participants = doc.root().get("participant");
-    let participants = participants.iter().flat_map(resources::Value::items).map(|one| {
-        let mut own = Members::of_value(one);
-        if own.get("status") != Some("\"declined\"") {
-            own.set_text("status", status);
-        }
-        own.text()
-    });
+    let participants = participants
+        .iter()
+        .flat_map(resources::Value::items)
+        .map(|one| {
+            let mut own = Members::of_value(one);
+            if own.get("status") != Some("\"declined\"") {
+                own.set_text("status", status);
+            }
+            own.text()
+        });
     let participants: Vec<String> = participants.collect();
     if !participants.is_empty() {
         members.set("participant", format!("[{}]", participants.join(",")));
@@ -653,9 +711,10 @@ fn set_extension(members: &mut Members, url: &str, new: Option<&str>) -> Result<
     if let Some(list) = members.get("extension") {
         let doc = parse(format!(r#"{{"extension":{list}}}"#))?;
         let extensions = doc.root().get("extension");
-        let others = extensions.iter().flat_map(resources::Value::items).filter(|one| {
-            one.get("url").and_then(|own| own.as_str()).as_deref() != Some(url)
-        });
+        let others = extensions
+            .iter()
+            .flat_map(resources::Value::items)
+            .filter(|one| one.get("url").and_then(|own| own.as_str()).as_deref() != Some(url));
         kept.extend(others.map(|one| one.raw().to_owned()));
     }
     kept.extend(new.map(str::to_owned));

@@ -71,7 +71,10 @@ impl Engine {
         access: &Access,
     ) -> Result<(), Error> {
         let writes = planned.iter().flatten().flat_map(|one| &one.writes);
-        let coming: Vec<Write> = writes.filter(|write| is_of_interest(write.kind)).cloned().collect();
+        let coming: Vec<Write> = writes
+            .filter(|write| is_of_interest(write.kind))
+            .cloned()
+            .collect();
         if coming.is_empty() {
             return Ok(());
         }
@@ -100,8 +103,9 @@ impl Engine {
             let before = before.filter(|stored| stored.head.id == write.id && !stored.head.deleted);
             match write.kind {
                 ResourceType::APPOINTMENT => {
-                    let (claimed, slots) =
-                        self.claim_appointment(write, before, coming, access).await?;
+                    let (claimed, slots) = self
+                        .claim_appointment(write, before, coming, access)
+                        .await?;
                     claims.push(claimed);
                     flipped.extend(slots);
                 }
@@ -141,7 +145,8 @@ impl Engine {
         let owner = number(&format!("Appointment/{}", write.id));
         let claimed = match booking.claiming() {
             Some((after, span)) => {
-                self.claimed(owner, &booking, (after, span), coming, access).await?
+                self.claimed(owner, &booking, (after, span), coming, access)
+                    .await?
             }
             None => Claimed::nothing(owner),
         };
@@ -192,7 +197,9 @@ impl Engine {
         let set = ClaimSet {
             owner,
             claims,
-            beside: beside.map(|slot| number(&format!("Slot/{}", slot.id))).collect(),
+            beside: beside
+                .map(|slot| number(&format!("Slot/{}", slot.id)))
+                .collect(),
         };
         let about = About {
             kind: ResourceType::APPOINTMENT,
@@ -252,7 +259,10 @@ impl Booking {
             return Ok(());
         };
         let from = self.before.as_ref().map(|before| before.status);
-        let is_moved = self.before.as_ref().is_some_and(|before| before.span != after.span);
+        let is_moved = self
+            .before
+            .as_ref()
+            .is_some_and(|before| before.span != after.span);
         check_change(from, after.status, is_moved).map_err(|illegal| {
             let issue = Issue::error("business-rule", illegal.to_string());
             let issue = issue.because("illegal-transition").at("Appointment.status");
@@ -263,7 +273,9 @@ impl Booking {
 
 /// When a pending Appointment's hold ends.
 fn hold(after: &Appointment, now: i64) -> Result<Option<i64>, Error> {
-    let expires = after.hold_expires.filter(|_| after.status == Status::Pending);
+    let expires = after
+        .hold_expires
+        .filter(|_| after.status == Status::Pending);
     if expires.is_some_and(|expires| expires > now + LONGEST_HOLD) {
         let text = format!("a hold lasts {} minutes at most", LONGEST_HOLD / 60);
         return Err(super::rule::against_rule("hold-too-long", text));
@@ -318,6 +330,8 @@ impl NamedSlot {
     /// True unless it is closed: its own claims do not stand in the way of who books it.
     fn may_be_booked(&self) -> bool {
         let closed = SlotStatus::BusyUnavailable;
-        self.stored.as_ref().is_some_and(|slot| slot.status != closed)
+        self.stored
+            .as_ref()
+            .is_some_and(|slot| slot.status != closed)
     }
 }

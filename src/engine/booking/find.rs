@@ -8,12 +8,11 @@ use resources::{
 };
 
 use super::{
-    Engine, Error,
+    BookingCall, Engine, Error,
     asked::Asked,
     need::Wanted,
     proposed::{Proposed, ProposedPart, Stage},
     refusal::schedule_number,
-    BookingCall,
 };
 use crate::{
     access::{Access, Right},
@@ -76,7 +75,8 @@ impl Engine {
         self.update_board().await?;
         let bookables = Arc::clone(self.board.read().bookables());
         let mut actors: Vec<Number> = need.patients.clone();
-        let filters = std::iter::once(&need.filter).chain(need.roles.iter().map(|role| &role.filter));
+        let filters =
+            std::iter::once(&need.filter).chain(need.roles.iter().map(|role| &role.filter));
         for filter in filters {
             for bookable in bookables.iter() {
                 if !filter.fits(bookable, need.duration).is_empty() {
@@ -101,8 +101,14 @@ impl Engine {
         for reference in patients {
             let id = reference.trim_start_matches("Patient/");
             let access = access.to_any(crate::engine::permission::shown());
-            let found = self.store.current(&[(ResourceType::PATIENT, id)], &access).await?;
-            let found = found.into_iter().flatten().find(|stored| !stored.head.deleted);
+            let found = self
+                .store
+                .current(&[(ResourceType::PATIENT, id)], &access)
+                .await?;
+            let found = found
+                .into_iter()
+                .flatten()
+                .find(|stored| !stored.head.deleted);
             let found = found.ok_or_else(|| Error::not_found(ResourceType::PATIENT, id))?;
             first = first.or(Some(found.head.rid));
         }
@@ -138,7 +144,10 @@ impl Engine {
             bundle.hit(base_url, &resource, &text, Mode::Match);
         }
         if found.truncated {
-            let text = format!("there are at least {} free times; no more were counted", found.total);
+            let text = format!(
+                "there are at least {} free times; no more were counted",
+                found.total
+            );
             let mut issue = Issue::warning("informational", text);
             issue.severity = Severity::Information;
             bundle.outcome(&[issue]);

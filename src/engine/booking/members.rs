@@ -15,13 +15,19 @@ impl Members {
     /// Those of an object.
     pub fn of_value(value: Value<'_>) -> Self {
         let members = value.members();
-        Self(members.map(|one| (one.name().to_owned(), one.raw().to_owned())).collect())
+        Self(
+            members
+                .map(|one| (one.name().to_owned(), one.raw().to_owned()))
+                .collect(),
+        )
     }
 
     /// The JSON of a member.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut members = self.0.iter();
-        members.find(|(own, _)| own == name).map(|(_, json)| json.as_str())
+        members
+            .find(|(own, _)| own == name)
+            .map(|(_, json)| json.as_str())
     }
 
     /// Sets a member to a JSON value.
@@ -41,13 +47,17 @@ impl Members {
 
     /// Takes a member away, and what extends it.
     pub fn remove(&mut self, name: &str) -> &mut Self {
-        self.0.retain(|(own, _)| own != name && own.strip_prefix('_') != Some(name));
+        self.0
+            .retain(|(own, _)| own != name && own.strip_prefix('_') != Some(name));
         self
     }
 
     /// Adds to a member that is a list.
     pub fn push(&mut self, name: &str, json: &str) -> &mut Self {
-        let list = match self.get(name).and_then(|list| list.trim().strip_suffix(']')) {
+        let list = match self
+            .get(name)
+            .and_then(|list| list.trim().strip_suffix(']'))
+        {
             Some(list) if list.trim() != "[" => format!("{list},{json}]"),
             _ => format!("[{json}]"),
         };

@@ -29,14 +29,39 @@ const MOST: usize = 1_000;
 
 /// Names that only concern the answer, or that steer nothing here.
 const IGNORED: &[&str] = &[
-    "_format", "_pretty", "reason", "referral-identifier", "patient-resource", "comment",
+    "_format",
+    "_pretty",
+    "reason",
+    "referral-identifier",
+    "patient-resource",
+    "comment",
 ];
 const KNOWN: &[&str] = &[
-    "start", "end", "specialty", "visit-type", "practitioner", "organization",
-    "location-reference", "location-string", "patient-reference", "timing",
-    "insurance-reference", "_count", "duration", "schedule", "service-type-reference", "role",
-    "near", "ignore-appointment", "sort", "per-practitioner", "appointment-type",
-    "service-category", "occurrence-count", "recurrence", "zone",
+    "start",
+    "end",
+    "specialty",
+    "visit-type",
+    "practitioner",
+    "organization",
+    "location-reference",
+    "location-string",
+    "patient-reference",
+    "timing",
+    "insurance-reference",
+    "_count",
+    "duration",
+    "schedule",
+    "service-type-reference",
+    "role",
+    "near",
+    "ignore-appointment",
+    "sort",
+    "per-practitioner",
+    "appointment-type",
+    "service-category",
+    "occurrence-count",
+    "recurrence",
+    "zone",
 ];
 
 /// A need, and for whom.
@@ -52,7 +77,9 @@ impl Wanted {
     /// # Errors
     /// What makes no sense, with the parameter's name.
     pub fn read(asked: &Asked, now: i64, zone: &TimeZone, strict: bool) -> Result<Self, Error> {
-        let unknown = asked.names().find(|name| !KNOWN.contains(name) && !IGNORED.contains(name));
+        let unknown = asked
+            .names()
+            .find(|name| !KNOWN.contains(name) && !IGNORED.contains(name));
         if let Some(unknown) = unknown.filter(|_| strict) {
             return Err(Error::invalid(format!(
                 "$find has no parameter '{unknown}'; it has {}",
@@ -62,7 +89,10 @@ impl Wanted {
         let mut need = Need::new(window(asked, now, zone)?);
         need.duration = duration(asked)?;
         need.filter = filter(asked)?;
-        need.roles = asked.all_texts("role").map(|text| role(&text)).collect::<Result<_, _>>()?;
+        need.roles = asked
+            .all_texts("role")
+            .map(|text| role(&text))
+            .collect::<Result<_, _>>()?;
         let local = |named: &Named| match named {
             Named::Local(reference) => Ok(reference.clone()),
             Named::Identifier(..) => Err(Error::invalid(
@@ -86,14 +116,19 @@ impl Wanted {
         need.timing = super::timing::timing(asked)?;
         need.series = super::timing::series(asked)?;
         need.per_practitioner = asked.number("per-practitioner")?.map(|most| most as usize);
-        need.count = asked.number("_count")?.map_or(COUNT, |count| count as usize).min(MOST);
+        need.count = asked
+            .number("_count")?
+            .map_or(COUNT, |count| count as usize)
+            .min(MOST);
         need.total = need.count.max(COUNTED);
         Ok(Self { need, patients })
     }
 }
 
 fn window(asked: &Asked, now: i64, zone: &TimeZone) -> Result<Span, Error> {
-    let start = instant(asked, "start", zone, false)?.unwrap_or(now).max(now);
+    let start = instant(asked, "start", zone, false)?
+        .unwrap_or(now)
+        .max(now);
     let end = instant(asked, "end", zone, true)?.unwrap_or(start + DEFAULT_WINDOW);
     if end <= start {
         return Err(Error::invalid(
@@ -116,7 +151,11 @@ pub fn instant(
     let wrong = || Error::invalid(format!("{name} must be a dateTime, and not '{text}'"));
     if !text.contains('T') {
         let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
-        let date = if is_end { date.tomorrow().map_err(|_| wrong())? } else { date };
+        let date = if is_end {
+            date.tomorrow().map_err(|_| wrong())?
+        } else {
+            date
+        };
         let local = date.to_zoned_datetime(zone.clone()).map_err(|_| wrong())?;
         return Ok(Some(local.timestamp().as_second()));
     }
@@ -133,7 +172,13 @@ fn duration(asked: &Asked) -> Result<Option<i64>, Error> {
 }
 
 fn filter(asked: &Asked) -> Result<Filter, Error> {
-    let codes = |name: &str| asked.texts(name).iter().map(|text| Code::parse(text)).collect();
+    let codes = |name: &str| {
+        asked
+            .texts(name)
+            .iter()
+            .map(|text| Code::parse(text))
+            .collect()
+    };
     let who = |name: &str, kind: &str| -> Result<Vec<Who>, Error> {
         Ok(asked.named(name, kind)?.into_iter().map(who).collect())
     };
@@ -159,7 +204,10 @@ fn filter(asked: &Asked) -> Result<Filter, Error> {
         insurances: insurances.collect(),
         schedules: schedules.collect(),
         actor_types: Vec::new(),
-        addresses: asked.all_texts("location-string").map(|text| normalise(&text)).collect(),
+        addresses: asked
+            .all_texts("location-string")
+            .map(|text| normalise(&text))
+            .collect(),
         near: near(asked)?,
     })
 }
@@ -175,8 +223,8 @@ fn near(asked: &Asked) -> Result<Option<Near>, Error> {
     let Some(text) = asked.text("near") else {
         return Ok(None);
     };
-    let (latitude, longitude, within) = circle(text)
-        .map_err(|issue| Error::with(super::ErrorKind::Invalid, vec![issue]))?;
+    let (latitude, longitude, within) =
+        circle(text).map_err(|issue| Error::with(super::ErrorKind::Invalid, vec![issue]))?;
     Ok(Some(Near {
         latitude,
         longitude,
@@ -188,7 +236,15 @@ fn near(asked: &Asked) -> Result<Option<Near>, Error> {
 /// by the type of actor; offset and length in minutes.
 fn role(text: &str) -> Result<Role, Error> {
     let (kind, query) = text.split_once('?').unwrap_or((text, ""));
-    if !["Practitioner", "PractitionerRole", "Location", "Device", "HealthcareService"].contains(&kind) {
+    if ![
+        "Practitioner",
+        "PractitionerRole",
+        "Location",
+        "Device",
+        "HealthcareService",
+    ]
+    .contains(&kind)
+    {
         return Err(Error::invalid(format!(
             "role must begin with Practitioner, PractitionerRole, Location, Device or \
              HealthcareService, and not '{kind}'"
@@ -199,7 +255,10 @@ fn role(text: &str) -> Result<Role, Error> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let minutes = || {
-            let minutes: i64 = value.parse().ok().filter(|minutes: &i64| minutes.abs() <= 1_440)?;
+            let minutes: i64 = value
+                .parse()
+                .ok()
+                .filter(|minutes: &i64| minutes.abs() <= 1_440)?;
             Some(minutes * 60)
         };
         let wrong = || Error::invalid(format!("role: '{pair}' is not understood"));
@@ -208,7 +267,10 @@ fn role(text: &str) -> Result<Role, Error> {
             "specialty" => role.filter.specialties.push(Code::parse(value)),
             "location" => role.filter.locations.push(Who::Reference(value.to_owned())),
             "schedule" => role.filter.schedules.push(value.to_owned()),
-            "actor" => role.filter.practitioners.push(Who::Reference(value.to_owned())),
+            "actor" => role
+                .filter
+                .practitioners
+                .push(Who::Reference(value.to_owned())),
             "offset" => role.offset = minutes().ok_or_else(wrong)?,
             "length" => role.length = Some(minutes().filter(|one| *one > 0).ok_or_else(wrong)?),
             "same-place" => role.same_place = value == "true",

@@ -88,7 +88,10 @@ impl Engine {
     ///
     /// # Errors
     /// The key was used for another request ([`ErrorKind::Unprocessable`]).
-    pub(in crate::engine) async fn replayed(&self, once: &Once) -> Result<Option<Vec<Done>>, Error> {
+    pub(in crate::engine) async fn replayed(
+        &self,
+        once: &Once,
+    ) -> Result<Option<Vec<Done>>, Error> {
         let Some(receipt) = self.store.receipt(&once.key).await? else {
             return Ok(None);
         };
@@ -141,7 +144,11 @@ impl Engine {
         let Some(key) = &call.key else {
             return Ok((None, None));
         };
-        let pairs: String = call.pairs.iter().map(|(name, value)| format!("{name}={value}&")).collect();
+        let pairs: String = call
+            .pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={value}&"))
+            .collect();
         let id = call.id.as_deref().unwrap_or_default();
         let body = call.body.as_ref().map_or("", Doc::text);
         let once = Once::new(key, &[name, id, &pairs, body], access)?;

@@ -99,7 +99,9 @@ impl Engine {
             let Some((kind, id)) = split(reference) else {
                 continue;
             };
-            let written = coming.iter().find(|write| write.kind == kind && write.id == id);
+            let written = coming
+                .iter()
+                .find(|write| write.kind == kind && write.id == id);
             if let Some(write) = written {
                 let doc = crate::engine::draft::parse(write.body.clone()).ok();
                 found.docs.insert(reference.clone(), doc);
@@ -175,7 +177,11 @@ impl Engine {
                 party(&mut parties, number(&name), &name, span);
             }
         }
-        for participant in appointment.participants.iter().filter(|one| one.takes_part()) {
+        for participant in appointment
+            .participants
+            .iter()
+            .filter(|one| one.takes_part())
+        {
             let (Some(reference), Some((kind, _))) = (
                 &participant.reference,
                 participant.reference.as_deref().and_then(split),
@@ -207,6 +213,8 @@ impl Engine {
                 party.bookables = state.of_actor(party.number).to_vec();
             }
         }
+        // That the time is taken is told before that the patient has none.
+        parties.sort_by_key(|party| party.is_patient);
         parties
     }
 }
@@ -233,7 +241,9 @@ pub(super) fn practitioner_of(reference: &str, found: &LookedUp) -> Option<Strin
         return None;
     }
     let practitioner = doc.root().get("practitioner")?.get("reference")?.as_str()?;
-    let (kind, id) = practitioner.rsplit_once("Practitioner/").map(|(_, id)| ("Practitioner", id))?;
+    let (kind, id) = practitioner
+        .rsplit_once("Practitioner/")
+        .map(|(_, id)| ("Practitioner", id))?;
     Some(format!("{kind}/{id}"))
 }
 
@@ -251,14 +261,18 @@ pub fn visit_of<'b>(bookable: &'b Bookable, appointment: &Appointment) -> Option
         let codes = |own: &[Coding], asked: &[Coding]| {
             own.is_empty()
                 || asked.is_empty()
-                || own.iter().any(|one| {
-                    asked.iter().any(|other| means(one, other))
-                })
+                || own
+                    .iter()
+                    .any(|one| asked.iter().any(|other| means(one, other)))
         };
         codes(&visit.service_types, &appointment.service_types)
             && codes(&visit.appointment_types, &appointment.appointment_types)
     };
-    bookable.visits.iter().find(fits).or(bookable.visits.first())
+    bookable
+        .visits
+        .iter()
+        .find(fits)
+        .or(bookable.visits.first())
 }
 
 /// True if a code that is asked for is this one: without a system it may be of any.

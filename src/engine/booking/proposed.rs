@@ -5,12 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::hmac;
 use resources::{doc::write_json_string, model::ResourceType};
 
-use super::{
-    Engine, Error, ErrorKind,
-    board::State,
-    members::quoted,
-    rule::instant,
-};
+use super::{Engine, Error, ErrorKind, board::State, members::quoted, rule::instant};
 use crate::{
     access::Access,
     scheduling::{
@@ -86,7 +81,6 @@ impl Stage {
     }
 }
 
-
 pub use crate::scheduling::appointment::HOLD_EXPIRES as HOLD;
 
 impl Proposed {
@@ -108,7 +102,10 @@ impl Proposed {
             concepts(&mut out, "serviceType", &visit.service_types);
         }
         concepts(&mut out, "specialty", &leader.bookable.facets.specialties);
-        if let Some(coding) = leader.visit().and_then(|visit| visit.appointment_types.first()) {
+        if let Some(coding) = leader
+            .visit()
+            .and_then(|visit| visit.appointment_types.first())
+        {
             out.push_str(",\"appointmentType\":");
             concept(&mut out, coding);
         }
@@ -165,7 +162,13 @@ impl Proposed {
                 if !written.is_empty() || !self.patients.is_empty() {
                     out.push(',');
                 }
-                participant(out, &actor.reference, actor.display.as_deref(), stage, period);
+                participant(
+                    out,
+                    &actor.reference,
+                    actor.display.as_deref(),
+                    stage,
+                    period,
+                );
                 written.push(actor);
             }
         }
@@ -308,7 +311,9 @@ impl State {
     fn bookable_with(&self, number: i64) -> Option<&Arc<Bookable>> {
         let rid = ResourceType::SCHEDULE.number() << 44 | number;
         let list = self.bookables();
-        let at = list.binary_search_by_key(&rid, |bookable| bookable.rid).ok()?;
+        let at = list
+            .binary_search_by_key(&rid, |bookable| bookable.rid)
+            .ok()?;
         list.get(at)
     }
 
@@ -318,7 +323,9 @@ impl State {
             ScheduleName::Id(id) => self.bookable(id),
             ScheduleName::Rid(rid) => {
                 let list = self.bookables();
-                let at = list.binary_search_by_key(rid, |bookable| bookable.rid).ok()?;
+                let at = list
+                    .binary_search_by_key(rid, |bookable| bookable.rid)
+                    .ok()?;
                 list.get(at)
             }
         }

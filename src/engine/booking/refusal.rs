@@ -92,7 +92,10 @@ impl Engine {
         };
         let party = about.parties.iter().find(|party| party.number == actor);
         let zone = about.zone();
-        let (from, to) = (instant(about.span.start, &zone), instant(about.span.end, &zone));
+        let (from, to) = (
+            instant(about.span.start, &zone),
+            instant(about.span.end, &zone),
+        );
         if let Some(patient) = party.filter(|party| party.is_patient) {
             let text = format!(
                 "{} has another appointment between {from} and {to}; \
@@ -113,7 +116,9 @@ impl Engine {
             ResourceType::SLOT => "Slot.start",
             _ => "Appointment.start",
         };
-        let issue = Issue::error("conflict", text).because("slot-taken").at(path);
+        let issue = Issue::error("conflict", text)
+            .because("slot-taken")
+            .at(path);
         let mut issues = vec![issue];
         issues.extend(alternatives(about, &state, owner, now));
         Error::with(ErrorKind::Conflict, issues)
@@ -156,7 +161,9 @@ fn free_times(about: &About, state: &State, owner: Number, now: i64) -> Vec<Span
             let open = visit.is_none_or(|visit| {
                 span.start >= now + visit.notice && span.start <= now + visit.horizon
             });
-            let planned = bookable.planning.is_none_or(|planning| planning.contains(span));
+            let planned = bookable
+                .planning
+                .is_none_or(|planning| planning.contains(span));
             let in_hours = Arc::ptr_eq(bookable, leader)
                 || visit.is_none()
                 || hours::covers(&hours::open(bookable, span.padded(DAY, DAY)), span);
@@ -177,7 +184,9 @@ fn free_times(about: &About, state: &State, owner: Number, now: i64) -> Vec<Span
             None => Vec::new(),
         };
         let openings = state.openings(leader);
-        let openings = openings.into_iter().flat_map(|calendar| calendar.near(within));
+        let openings = openings
+            .into_iter()
+            .flat_map(|calendar| calendar.near(within));
         candidates.extend(openings.map(|opening| opening.core.start));
         candidates.sort_unstable();
         candidates.dedup();

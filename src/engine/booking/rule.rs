@@ -14,8 +14,7 @@ use crate::scheduling::{
     bookable::{Bookable, Visit},
     calendar::Calendars,
     claim::{BufferPolicy, Claim, ClaimKind, NewClaim, Number},
-    hours,
-    slots,
+    hours, slots,
     span::Span,
 };
 
@@ -67,12 +66,15 @@ impl<'b> Rule<'b> {
         let rules: Vec<Self> = rules.collect();
         let best = (rules.iter().position(|rule| rule.is_open))
             .or_else(|| rules.iter().position(|rule| rule.has_hours));
-        rules.into_iter().nth(best.unwrap_or_default()).unwrap_or(Self {
-            bookable: None,
-            visit: None,
-            has_hours: false,
-            is_open: false,
-        })
+        rules
+            .into_iter()
+            .nth(best.unwrap_or_default())
+            .unwrap_or(Self {
+                bookable: None,
+                visit: None,
+                has_hours: false,
+                is_open: false,
+            })
     }
 
     /// Patients may be elsewhere at the same time.
@@ -86,7 +88,10 @@ impl<'b> Rule<'b> {
             return Ok(());
         };
         let core = party.core;
-        if bookable.planning.is_some_and(|planning| !planning.contains(core)) {
+        if bookable
+            .planning
+            .is_some_and(|planning| !planning.contains(core))
+        {
             let text = format!(
                 "Schedule/{} is planned for other dates: see its planningHorizon",
                 bookable.id
@@ -141,8 +146,8 @@ impl<'b> Rule<'b> {
             slots::limited(bookable).is_some_and(|actor| actor.number == party.number)
         };
         let limited = visit.zip(self.bookable.filter(is_limited));
-        let quotas = limited
-            .map(|(visit, bookable)| slots::quotas(bookable, visit, party.core.start));
+        let quotas =
+            limited.map(|(visit, bookable)| slots::quotas(bookable, visit, party.core.start));
         NewClaim {
             claim: Claim {
                 actor: party.number,
@@ -156,7 +161,9 @@ impl<'b> Rule<'b> {
                 expires,
             },
             is_forced: false,
-            overbook: visit.filter(|_| is_overbooked).map_or(0, |visit| visit.overbook),
+            overbook: visit
+                .filter(|_| is_overbooked)
+                .map_or(0, |visit| visit.overbook),
             quotas: quotas.unwrap_or_default(),
         }
     }
@@ -165,7 +172,10 @@ impl<'b> Rule<'b> {
 /// A refusal by a rule (422).
 pub fn against_rule(code: &'static str, text: impl Into<String>) -> Error {
     let issue = Issue::error("business-rule", text).because(code);
-    Error::with(ErrorKind::Unprocessable, vec![issue.at("Appointment.start")])
+    Error::with(
+        ErrorKind::Unprocessable,
+        vec![issue.at("Appointment.start")],
+    )
 }
 
 /// An instant as the clock at the place shows it.
@@ -202,5 +212,7 @@ fn duration(seconds: i64) -> String {
 /// The times that `visit` could begin within a range, by the hours alone.
 pub fn starts(bookable: &Bookable, visit: &Visit, within: Span) -> Vec<i64> {
     let windows = hours::open(bookable, within);
-    hours::starts(&windows, visit).filter(|start| within.start <= *start).collect()
+    hours::starts(&windows, visit)
+        .filter(|start| within.start <= *start)
+        .collect()
 }

@@ -1,7 +1,11 @@
 //! Series: an Appointment for each occurrence, told apart by their number and held together by
 //! the first ([R5's elements as extensions](http://hl7.org/fhir/uv/xver-r5.r4)).
 
-use resources::{Doc, model::ResourceType, outcome::{Issue, Severity}};
+use resources::{
+    Doc,
+    model::ResourceType,
+    outcome::{Issue, Severity},
+};
 
 use super::{
     BookingReply, Engine, Error, ErrorKind,
@@ -21,7 +25,8 @@ use crate::{
 };
 
 /// R5's elements on an R4 Appointment.
-const RECURRENCE_ID: &str = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.recurrenceId";
+const RECURRENCE_ID: &str =
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.recurrenceId";
 const ORIGINATING: &str =
     "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.originatingAppointment";
 /// The rule of a series, as RRULE has it, on its first Appointment.
@@ -44,14 +49,22 @@ impl Engine {
         };
         let first = parse(text)?;
         let appointment = Appointment::read(&first, &self.settings.base_url);
-        let span = appointment.as_ref().and_then(|one| one.span).ok_or_else(|| {
-            Error::invalid("a series needs the start and the end of its first Appointment")
-        })?;
-        let most = asked.number("occurrence-count")?.map_or(LONGEST_SERIES, |most| most as usize);
+        let span = appointment
+            .as_ref()
+            .and_then(|one| one.span)
+            .ok_or_else(|| {
+                Error::invalid("a series needs the start and the end of its first Appointment")
+            })?;
+        let most = asked
+            .number("occurrence-count")?
+            .map_or(LONGEST_SERIES, |most| most as usize);
         let most = most.clamp(1, LONGEST_SERIES);
         let zone = self.zone_of(&first).await?;
         let occurrences = recurrence.expand(span.start, &zone, most + 1);
-        if occurrences.len() > most && recurrence.is_endless() && asked.text("occurrence-count").is_none() {
+        if occurrences.len() > most
+            && recurrence.is_endless()
+            && asked.text("occurrence-count").is_none()
+        {
             return Err(Error::invalid(format!(
                 "the series has no end; give COUNT, UNTIL or occurrence-count, {LONGEST_SERIES} at most"
             )));
@@ -61,11 +74,24 @@ impl Engine {
         let head = self.new_id();
         for (at, occurrence) in occurrences.iter().take(most).enumerate() {
             let length = span.seconds();
-            docs.push(of_series(&first, &zone, occurrence, length, (at, &head), rule)?);
+            docs.push(of_series(
+                &first,
+                &zone,
+                occurrence,
+                length,
+                (at, &head),
+                rule,
+            )?);
         }
         if asked.text("all-or-nothing") != Some("false") {
-            let drafts: Vec<Draft<'_>> = docs.iter().enumerate().map(|(at, doc)| draft(doc, at, &head)).collect();
-            let done = self.submit_drafts_once(&drafts, once.as_ref(), access).await;
+            let drafts: Vec<Draft<'_>> = docs
+                .iter()
+                .enumerate()
+                .map(|(at, doc)| draft(doc, at, &head))
+                .collect();
+            let done = self
+                .submit_drafts_once(&drafts, once.as_ref(), access)
+                .await;
             return Ok(self.replied(done.map_err(|error| which(error, &occurrences, &zone))?));
         }
         self.book_what_can_be(&docs, &head, once, access).await
@@ -86,7 +112,9 @@ impl Engine {
             let once = once.as_ref().filter(|_| done.is_empty());
             match self.submit_drafts_once(&drafts, once, access).await {
                 Ok(one) => done.extend(one),
-                Err(error) if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Unprocessable) => {
+                Err(error)
+                    if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Unprocessable) =>
+                {
                     refused = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -104,14 +132,18 @@ impl Engine {
         let Some(appointment) = Appointment::read(doc, &self.settings.base_url) else {
             return Ok(default);
         };
-        let Some(span) = appointment.span else { return Ok(default) };
+        let Some(span) = appointment.span else {
+            return Ok(default);
+        };
         self.update_board().await?;
         let found = self.named_by(&appointment, &[]).await?;
         let state = self.board.read();
         let slots = self.named_slots(&appointment, &found, &state);
         let parties = self.parties(&appointment, span, &slots, &found, &state);
         let mut bookables = parties.iter().flat_map(|party| &party.bookables);
-        Ok(bookables.next().map_or(default, |bookable| bookable.zone.clone()))
+        Ok(bookables
+            .next()
+            .map_or(default, |bookable| bookable.zone.clone()))
     }
 
     /// The Appointments that a scope means: `this`, `following`, `all`; those that can still be
@@ -143,8 +175,13 @@ impl Engine {
         let mut ids = Vec::new();
         for stored in found.hits {
             let doc = crate::engine::submit::parse_stored(&stored)?;
-            let Some(one) = Appointment::read(&doc, &self.settings.base_url) else { continue };
-            let is_open = matches!(one.status, Status::Pending | Status::Booked | Status::Proposed);
+            let Some(one) = Appointment::read(&doc, &self.settings.base_url) else {
+                continue;
+            };
+            let is_open = matches!(
+                one.status,
+                Status::Pending | Status::Booked | Status::Proposed
+            );
             let is_meant = !is_following || one.span.is_some_and(|span| span.start >= start);
             if is_open && is_meant {
                 ids.push(stored.head.id);
@@ -187,17 +224,28 @@ fn of_series(
     members.set_text("end", &instant(occurrence.start + length, zone));
     members.remove("slot").remove("requestedPeriod");
     let number = occurrence.number;
-    members.push("extension", &format!(r#"{{"url":"{RECURRENCE_ID}","valuePositiveInt":{number}}}"#));
+    members.push(
+        "extension",
+        &format!(r#"{{"url":"{RECURRENCE_ID}","valuePositiveInt":{number}}}"#),
+    );
     if at == 0 {
         let rule = super::members::quoted(rule);
-        members.push("extension", &format!(r#"{{"url":"{RULE}","valueString":{rule}}}"#));
+        members.push(
+            "extension",
+            &format!(r#"{{"url":"{RULE}","valueString":{rule}}}"#),
+        );
     } else {
         members.push(
             "extension",
-            &format!(r#"{{"url":"{ORIGINATING}","valueReference":{{"reference":"Appointment/{head}"}}}}"#),
+            &format!(
+                r#"{{"url":"{ORIGINATING}","valueReference":{{"reference":"Appointment/{head}"}}}}"#
+            ),
         );
     }
-    members.push("identifier", &format!(r#"{{"system":"{SERIES}","value":"{head}"}}"#));
+    members.push(
+        "identifier",
+        &format!(r#"{{"system":"{SERIES}","value":"{head}"}}"#),
+    );
     parse(members.text())
 }
 
@@ -205,7 +253,10 @@ fn of_series(
 fn originating(doc: &Doc) -> Option<String> {
     let identifiers = doc.root().get("identifier")?;
     let own = identifiers.items().find(|one| {
-        one.get("system").and_then(|system| system.as_str()).as_deref() == Some(SERIES)
+        one.get("system")
+            .and_then(|system| system.as_str())
+            .as_deref()
+            == Some(SERIES)
     })?;
     Some(own.get("value")?.as_str()?.into_owned())
 }

@@ -133,9 +133,11 @@ impl Engine {
             return Ok(parties_of(bookable, slot.span));
         }
         let mut found = LookedUp::default();
-        self.add_docs([schedule.clone()].into(), coming, &mut found).await?;
+        self.add_docs([schedule.clone()].into(), coming, &mut found)
+            .await?;
         let references = found.get(&schedule).map(actors).unwrap_or_default();
-        self.add_docs(references.iter().cloned().collect(), coming, &mut found).await?;
+        self.add_docs(references.iter().cloned().collect(), coming, &mut found)
+            .await?;
         let parties = references.into_iter().map(|reference| {
             let name = practitioner_of(&reference, &found).unwrap_or(reference);
             Party {
@@ -152,14 +154,21 @@ impl Engine {
     /// The Appointments that name a Slot: they are what makes it busy.
     async fn takers(&self, slot: &str, coming: &[Write]) -> Result<Vec<Number>, Error> {
         let found = self
-            .find(ResourceType::APPOINTMENT, &format!("slot={slot}"), OVERLAPPED, &ALL)
+            .find(
+                ResourceType::APPOINTMENT,
+                &format!("slot={slot}"),
+                OVERLAPPED,
+                &ALL,
+            )
             .await?;
         let mut takers: Vec<Number> = found
             .hits
             .iter()
             .map(|stored| number(&format!("Appointment/{}", stored.head.id)))
             .collect();
-        let written = coming.iter().filter(|write| write.kind == ResourceType::APPOINTMENT);
+        let written = coming
+            .iter()
+            .filter(|write| write.kind == ResourceType::APPOINTMENT);
         takers.extend(written.map(|write| number(&format!("Appointment/{}", write.id))));
         Ok(takers)
     }
@@ -188,7 +197,11 @@ impl Engine {
                 for bookable in &party.bookables {
                     let openings = state.openings(bookable);
                     let has = openings.is_some_and(|one| one.near(party.core).next().is_some());
-                    if has && !wanted.iter().any(|(one, span)| one.id == bookable.id && *span == party.core) {
+                    if has
+                        && !wanted
+                            .iter()
+                            .any(|(one, span)| one.id == bookable.id && *span == party.core)
+                    {
                         wanted.push((Arc::clone(bookable), party.core));
                     }
                 }
@@ -197,7 +210,8 @@ impl Engine {
         let mut flipped: Vec<Write> = Vec::new();
         for (bookable, span) in wanted {
             for stored in self.overlapped(&bookable, span).await? {
-                let is_written = |write: &Write| write.kind == ResourceType::SLOT && write.id == stored.head.id;
+                let is_written =
+                    |write: &Write| write.kind == ResourceType::SLOT && write.id == stored.head.id;
                 if !coming.iter().any(is_written) && !flipped.iter().any(is_written) {
                     flipped.extend(self.flip(&stored, &bookable, owner, claimed)?);
                 }
@@ -215,13 +229,19 @@ impl Engine {
             at(span.start - LONGEST_SLOT),
             at(span.end)
         );
-        let found = self.find(ResourceType::SLOT, &query, OVERLAPPED, &ALL).await?;
+        let found = self
+            .find(ResourceType::SLOT, &query, OVERLAPPED, &ALL)
+            .await?;
         let overlaps = |stored: &Stored| {
             let doc = parse_stored(stored).ok()?;
             let slot = Slot::read(&doc, &self.settings.base_url)?;
             slot.span.overlaps(span).then_some(())
         };
-        Ok(found.hits.into_iter().filter(|stored| overlaps(stored).is_some()).collect())
+        Ok(found
+            .hits
+            .into_iter()
+            .filter(|stored| overlaps(stored).is_some())
+            .collect())
     }
 
     /// The new version of a stored Slot, if its state has changed.
@@ -246,8 +266,17 @@ impl Engine {
         let now = self.clock.now() / 1_000;
         let (is_full, has_seats) = {
             let state = self.board.read();
-            let full = is_full(&parties, slot.span, &state, now, (owner, &claimed.set.claims));
-            (full, claimed.set.claims.iter().any(|new| new.claim.capacity > 1))
+            let full = is_full(
+                &parties,
+                slot.span,
+                &state,
+                now,
+                (owner, &claimed.set.claims),
+            );
+            (
+                full,
+                claimed.set.claims.iter().any(|new| new.claim.capacity > 1),
+            )
         };
         // With several seats others may take the last one at the same moment: a new version in
         // any case makes the two commits meet.
@@ -283,7 +312,10 @@ impl Engine {
 fn parties_of(bookable: &Arc<Bookable>, core: Span) -> Vec<Party> {
     let parties = bookable.actors.iter().map(|actor| Party {
         number: actor.number,
-        name: actor.practitioner.clone().unwrap_or_else(|| actor.reference.clone()),
+        name: actor
+            .practitioner
+            .clone()
+            .unwrap_or_else(|| actor.reference.clone()),
         core,
         bookables: vec![Arc::clone(bookable)],
         is_patient: false,
@@ -302,7 +334,9 @@ fn is_full(
 ) -> bool {
     parties.iter().any(|party| {
         let calendar = state.of(party.number);
-        let kept = calendar.into_iter().flat_map(|calendar| calendar.near(span));
+        let kept = calendar
+            .into_iter()
+            .flat_map(|calendar| calendar.near(span));
         let kept = kept.filter(|claim| claim.owner != owner && claim.is_live(now));
         let new = new.iter().map(|new| &new.claim);
         let new = new.filter(|claim| claim.actor == party.number);
@@ -310,7 +344,10 @@ fn is_full(
             .chain(new)
             .filter(|claim| claim.kind == ClaimKind::Booking && claim.core.overlaps(span))
             .collect();
-        let seats = there.iter().map(|claim| usize::from(claim.capacity.max(1))).min();
+        let seats = there
+            .iter()
+            .map(|claim| usize::from(claim.capacity.max(1)))
+            .min();
         seats.is_some_and(|seats| there.len() >= seats)
     })
 }
@@ -345,7 +382,9 @@ fn with_status(doc: &Doc, is_busy: bool) -> String {
             edits.push((extensions.span(), format!("[{}]", all.join(","))));
         }
         (None, true) => {
-            let behind = root.get("resourceType").map_or(1, |member| member.member_span().end);
+            let behind = root
+                .get("resourceType")
+                .map_or(1, |member| member.member_span().end);
             edits.push((behind..behind, format!(",\"extension\":[{own}]")));
         }
         (None, false) => {}

@@ -25,13 +25,19 @@ pub fn timing(asked: &Asked) -> Result<Option<Timing>, Error> {
     let repeat = doc.root().get("repeat");
     let texts = |name: &str| -> Vec<String> {
         let list = repeat.and_then(|repeat| repeat.get(name));
-        let texts = list.iter().flat_map(Value::each).filter_map(|one| one.as_str());
+        let texts = list
+            .iter()
+            .flat_map(Value::each)
+            .filter_map(|one| one.as_str());
         texts.map(|text| text.into_owned()).collect()
     };
     for day in texts("dayOfWeek") {
         let at = DAYS.iter().position(|known| *known == day);
         let at = at.ok_or_else(|| {
-            Error::invalid(format!("timing: dayOfWeek '{day}' is not one of {}", DAYS.join(", ")))
+            Error::invalid(format!(
+                "timing: dayOfWeek '{day}' is not one of {}",
+                DAYS.join(", ")
+            ))
         })?;
         timing.days |= 1 << at;
     }
@@ -48,9 +54,15 @@ pub fn timing(asked: &Asked) -> Result<Option<Timing>, Error> {
             "AFT" => (12, 17),
             "EVE" => (17, 22),
             "NIGHT" => (22, 6),
-            _ => return Err(Error::invalid(format!("timing: '{when}' is not understood"))),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "timing: '{when}' is not understood"
+                )));
+            }
         };
-        timing.times.push((civil::time(from, 0, 0, 0), civil::time(to, 0, 0, 0)));
+        timing
+            .times
+            .push((civil::time(from, 0, 0, 0), civil::time(to, 0, 0, 0)));
     }
     timing.must = asked.is_set("timing-required");
     Ok(Some(timing))
@@ -74,7 +86,9 @@ pub fn series(asked: &Asked) -> Result<Option<Arc<Series>>, Error> {
     let Some(recurrence) = recurrence(asked)? else {
         return Ok(None);
     };
-    let most = asked.number("occurrence-count")?.map_or(LONGEST_SERIES, |most| most as usize);
+    let most = asked
+        .number("occurrence-count")?
+        .map_or(LONGEST_SERIES, |most| most as usize);
     let most = most.clamp(1, LONGEST_SERIES);
     Ok(Some(Arc::new(move |first: i64, zone: &TimeZone| {
         let all = recurrence.expand(first, zone, most);
