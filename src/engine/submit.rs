@@ -140,23 +140,22 @@ impl Engine {
         let mut heads = if keys.is_empty() {
             Vec::new()
         } else {
-            let all = Access::system("a write must see what it would replace, to refuse it");
-            self.store.current(&keys, &all).await?
+            self.at_hand(&keys, access).await?
         }
         .into_iter();
         let (registry, now) = (self.registry(), self.clock.now());
         let mut planned = Vec::with_capacity(drafts.len());
         let mut identities = HashSet::with_capacity(drafts.len());
         for (at, (draft, resolved)) in drafts.iter().zip(resolved).enumerate() {
-            let found = match resolved {
-                Resolved::Id(..) => heads.next().flatten(),
-                Resolved::Found(stored, _) => Some((**stored).clone()),
-                _ => None,
+            let at_hand = match resolved {
+                Resolved::Id(..) => heads.next().unwrap_or(Newest::Missing),
+                Resolved::Found(stored, _) => Newest::Seen((**stored).clone()),
+                _ => Newest::Missing,
             };
             let access = &access.to(draft.verb.right());
-            let newest = match found {
-                None => Newest::Missing,
-                Some(stored) => self.newest(stored, draft.verb, access).await?,
+            let newest = match at_hand {
+                Newest::Seen(stored) => self.newest(stored, draft.verb, access).await?,
+                other => other,
             };
             if let Resolved::Several(several) = resolved {
                 self.check_deletions(several, access).await?;
