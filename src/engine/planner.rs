@@ -223,9 +223,7 @@ impl Planner<'_> {
         let stored = self.living(draft, id, found)?;
         self.check_match(draft, id, Some(&stored))?;
         let before = parse_stored(&stored)?;
-        let patch = document()?;
-        let text = resources::patch::apply(&before, &patch).map_err(not_patched)?;
-        let after = parse(text)?;
+        let after = patched(&before, &*document()?)?;
         let same = |name: &str| {
             let (old, new) = (before.root().get(name), after.root().get(name));
             old.and_then(|value| value.as_str()) == new.and_then(|value| value.as_str())
@@ -496,6 +494,15 @@ fn computed(draft: &Draft<'_>, id: &str) -> Error {
             draft.kind
         ),
     )
+}
+
+/// What a patch makes of a resource.
+///
+/// # Errors
+/// It is no patch, or does not fit.
+pub fn patched(before: &Doc, patch: &Doc) -> Result<Doc, Error> {
+    let text = resources::patch::apply(before, patch).map_err(not_patched)?;
+    parse(text)
 }
 
 /// A patch that is none is the client's mistake in writing, one that does not fit the resource is

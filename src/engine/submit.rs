@@ -17,7 +17,7 @@ use super::{
     operation::{Done, IfMatch, Operation, Resource},
     parameters::Changes,
     permission::{Known, Subject},
-    planner::{Newest, Planner},
+    planner::{Newest, Planner, patched},
     race::Race,
     resolve::{Resolved, Unseen},
 };
@@ -161,7 +161,9 @@ impl Engine {
                 self.check_deletions(several, access).await?;
             }
             let document = || documents(at);
-            let known = self.known_of(draft, resolved, &document, access).await?;
+            let known = self
+                .known_of(draft, resolved, &newest, &document, access)
+                .await?;
             let planner = Planner {
                 engine: self,
                 registry: &registry,
@@ -180,11 +182,12 @@ impl Engine {
         Ok(planned)
     }
 
-    /// What a decision about the document of a draft depends on.
+    /// What a decision about what a draft makes depends on.
     async fn known_of<'d>(
         &self,
         draft: &Draft<'_>,
         resolved: &Resolved,
+        newest: &Newest,
         document: &(dyn Fn() -> Result<Cow<'d, Doc>, Error> + Sync),
         access: &Access,
     ) -> Result<Known, Error> {
@@ -193,7 +196,14 @@ impl Engine {
             return Ok(Known::default());
         };
         // What is wrong with it comes up when it is planned.
-        let Ok(doc) = document() else {
+        let made = match (draft.verb, newest) {
+            (Verb::Patch, Newest::Seen(stored)) if !stored.head.deleted => {
+                let before = parse_stored(stored)?;
+                document().and_then(|patch| Ok(Cow::Owned(patched(&before, &patch)?)))
+            }
+            _ => document(),
+        };
+        let Ok(doc) = made else {
             return Ok(Known::default());
         };
         let subject = Subject {

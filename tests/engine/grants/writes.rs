@@ -29,6 +29,8 @@ async fn rules_say_what_is_written(on: Database) {
     };
     let to_b = r#"[{"op":"replace","path":"/subject/reference","value":"Patient/b"}]"#;
     let to_a = r#"[{"op":"replace","path":"/subject/reference","value":"Patient/a"}]"#;
+    let performed_by_b =
+        r#"[{"op":"add","path":"/performer","value":[{"reference":"Patient/b"}]}]"#;
     let amended = r#"[{"op":"replace","path":"/status","value":"amended"}]"#;
     let binary_text = |id: &str, context: &str| {
         format!(
@@ -36,6 +38,14 @@ async fn rules_say_what_is_written(on: Database) {
         )
     };
     let binary = |id: &str, context: &str| put(&binary_text(id, context));
+    let patch_binary = |id: &str, context: &str| Operation::Patch {
+        kind: kind("Binary"),
+        target: Target::Id(id.to_owned()),
+        patch: doc(&format!(
+            r#"[{{"op":"replace","path":"/securityContext/reference","value":"{context}"}}]"#
+        )),
+        if_match: None,
+    };
     let post_binary = |context: &str| create(&binary_text("x", context), None);
     let encounter = |patient: &str| {
         create(
@@ -218,7 +228,10 @@ async fn rules_say_what_is_written(on: Database) {
             put_observation("vital-a", &about("Patient/a")),
             "ok",
         ),
+        ("@d/*.cruds", patch("vital-a", amended), "ok"),
         ("@d/*.cruds", patch("vital-a", to_b), "403"),
+        ("@d/*.cruds", patch("vital-a", performed_by_b), "403"),
+        ("@d/*.cruds", patch("lab-b", to_a), "404"),
         (
             "@d/*.cruds",
             put_observation("lab-b", &about("Patient/a")),
@@ -310,6 +323,9 @@ async fn rules_say_what_is_written(on: Database) {
         ("a/*.cruds", post_binary("Observation/by-a"), "403"),
         ("a/*.cruds", post_binary("urn:x"), "403"),
         ("a/*.cruds", binary("a", "Patient/a"), "ok"),
+        ("a/*.cruds", patch_binary("a", "Patient/a"), "ok"),
+        ("a/*.cruds", patch_binary("a", "Patient/b"), "403"),
+        ("a/*.cruds", patch_binary("b", "Patient/a"), "404"),
         ("a/*.cruds", binary("a2", "Patient/a"), "404"),
         ("a/*.cruds", binary("a", "Patient/b"), "403"),
         ("a/*.cruds", binary("b", "Patient/a"), "404"),
