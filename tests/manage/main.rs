@@ -2,6 +2,7 @@
 //! line, beside a running server, and the server's REST resources.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod clock;
 mod commands;
 mod demo;
 mod drills;
@@ -11,5 +12,11 @@ mod program;
 mod rest;
 mod validation;
 
+#[allow(
+    dead_code,
+    reason = "shared with the tests of the authorization server"
+)]
+#[path = "../auth/assertion.rs"]
+mod assertion;
 #[path = "../support/mod.rs"]
 mod support;
