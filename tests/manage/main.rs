@@ -4,6 +4,7 @@
 
 mod clock;
 mod commands;
+mod crowd;
 mod demo;
 mod drills;
 mod first;
