@@ -5,7 +5,10 @@ use std::{sync::Weak, time::Duration};
 use resources::primitive::format_instant;
 
 use super::{Auth, error::AuthError};
-use crate::store::Store;
+use crate::{
+    clock::{Clock as _, SystemClock},
+    store::Store,
+};
 
 /// The setting that holds the latest time that was seen.
 const LATEST: &str = "latest-time";
@@ -28,18 +31,43 @@ pub async fn latest_time(store: &Store) -> Result<i64, AuthError> {
     Ok(bytes.map_or(0, i64::from_be_bytes))
 }
 
+/// The clock of a server that begins: it shows no less than the one before it has shown. If the
+/// computer's clock was set back, how much more that was than what was kept is not known, so it is
+/// taken to be all that it can be: what expired just before the end stays expired.
+///
+/// # Errors
+/// The store refuses.
+pub async fn clock(store: &Store) -> Result<SystemClock, AuthError> {
+    let latest = latest_time(store).await?;
+    let unkept = i64::try_from(EVERY.as_millis()).unwrap_or(0);
+    let is_set_back = SystemClock::default().now() < latest - unkept;
+    Ok(SystemClock::not_before(match is_set_back {
+        true => latest + unkept,
+        false => latest,
+    }))
+}
+
 impl Auth {
+    /// Keeps the time that is shown now, if it is the latest.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn keep_time(&self) -> Result<(), AuthError> {
+        let (now, store) = (self.now(), self.records().store());
+        if latest_time(store).await? < now {
+            store.set_setting(LATEST, &now.to_be_bytes()).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps the time, removes what has long expired, and makes the next keys when it is time.
     ///
     /// # Errors
     /// The store refuses.
     pub async fn tend(&self) -> Result<(), AuthError> {
-        let now = self.now();
+        self.keep_time().await?;
         let store = self.records().store();
-        if latest_time(store).await? < now {
-            store.set_setting(LATEST, &now.to_be_bytes()).await?;
-        }
-        store.sweep_records(now - KEPT_MS).await?;
+        store.sweep_records(self.now() - KEPT_MS).await?;
         self.tend_keys().await
     }
 

@@ -19,6 +19,7 @@ use crate::{
         manage::{self, Made, Managed, Management, When, duration},
         password::Passwords,
         records::{Found, Records},
+        upkeep::latest_time,
     },
     clock::SystemClock,
     server::{self, Purpose},
@@ -48,12 +49,11 @@ impl Common {
         let config = self.settings.begin()?;
         let store = Arc::new(server::open_store(&config, Purpose::Manage).await?);
         let records = Records::new(Arc::clone(&store));
+        // No less than the server shows, whose tokens these are.
+        let latest = latest_time(&store).await?;
+        let clock = Arc::new(SystemClock::not_before(latest));
         Ok(Office {
-            desk: Management::new(
-                records,
-                Passwords::default(),
-                Arc::new(SystemClock::default()),
-            ),
+            desk: Management::new(records, Passwords::default(), clock),
             store,
             json: self.json,
         })

@@ -128,6 +128,20 @@ impl Engine {
         }
     }
 
+    /// True if nothing of the type is out of sight by whom it is about or what it says, so that
+    /// an id of the caller's choosing is a new one or one that the caller knows of. For all others
+    /// a PUT would tell by creating, or not, whether an id is taken. Who may replace them all knows
+    /// of them all, too.
+    pub(super) fn may_choose_ids(&self, kind: ResourceType, access: &Access) -> bool {
+        let Decision::Granted(grants) = access.decision() else {
+            return access.is_unrestricted();
+        };
+        let rights = shown().or(access.rights());
+        let granted = granted(grants, kind, rights);
+        let is_of_all = |rule: &Condition| rule.about == About::All && rule.clause.is_always();
+        granted.rules.iter().any(is_of_all)
+    }
+
     /// True if `access` hides some resources of the type, or of any.
     pub(super) fn hides(&self, kind: Option<ResourceType>, access: &Access) -> bool {
         match kind {
@@ -178,6 +192,44 @@ impl Engine {
         };
         let known = self.known(subject, access, write).await?;
         Ok(self.allows(subject, &known, access, write))
+    }
+
+    /// The newest versions of what is to be changed, in the order of `keys`, as far as any right of
+    /// `access` could be enough for it; what [`Engine::newest`] makes of them depends on the right.
+    ///
+    /// What it hides is not looked into, so that it costs as little as what is not there.
+    pub(super) async fn at_hand(
+        &self,
+        keys: &[(ResourceType, &str)],
+        access: &Access,
+    ) -> Result<Vec<Newest>, Error> {
+        let any = shown().or(Rights::of(&[Right::Update, Right::Delete]));
+        let access = &access.to_any(any);
+        let found = self.store.current(keys, access).await?;
+        let mut newest: Vec<Newest> = (found.into_iter())
+            .map(|found| found.map_or(Newest::Missing, Newest::Seen))
+            .collect();
+        let hidden: Vec<usize> = (0..newest.len())
+            .filter(|at| matches!(newest[*at], Newest::Missing))
+            .filter(|at| self.is_limited(keys[*at].0, access))
+            .collect();
+        if hidden.is_empty() {
+            return Ok(newest);
+        }
+        let keys: Vec<_> = hidden.iter().map(|at| keys[*at]).collect();
+        let all = Access::system("a write must know of what it would replace, to refuse it");
+        let found = self.store.current(&keys, &all).await?;
+        for ((at, (kind, _)), found) in hidden.into_iter().zip(keys).zip(found) {
+            newest[at] = match found {
+                None => Newest::Missing,
+                // What no index knows: the version before a deletion and a `securityContext`.
+                Some(stored) if stored.head.deleted || self.is_by_context(kind, access) => {
+                    Newest::Seen(stored)
+                }
+                Some(_) => Newest::Hidden,
+            };
+        }
+        Ok(newest)
     }
 
     /// What is to be done with the newest version, as far as `access`, which says how it would be

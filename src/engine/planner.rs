@@ -122,27 +122,31 @@ impl Planner<'_> {
         }
     }
 
-    /// Stands before all that looks at the newest version: with limited access there is one
-    /// answer for what is hidden and for what never was, so that no `test` of a patch, no
-    /// precondition and no deletion tells the two apart.
-    ///
-    /// A PUT that may create goes on, as if nothing were there, up to [`Self::put`]. So the one
-    /// thing that can be learned is that an id is taken, and only by a request that would have
-    /// made a resource inside the compartment had it been free; to refuse that, too, would take
-    /// PUT away from everybody with limited access.
+    /// Stands before all that looks at the newest version or the document: with limited access
+    /// there is one answer for what is hidden and for what never was, so that no `test` of a patch,
+    /// no precondition and no deletion tells the two apart. Nor does an update, which therefore
+    /// creates only for those from whom nothing is hidden.
     fn check_seen(
         &self,
         draft: &Draft<'_>,
         resolved: &Resolved,
         newest: &Newest,
     ) -> Result<(), Error> {
-        let may_create = draft.verb == Verb::Update && draft.if_match.is_none();
+        let (engine, kind) = (self.engine, draft.kind);
         match (resolved, newest) {
-            (one, Newest::Kept) => Err(kept(draft.kind, id_of(one)?, draft.verb)),
+            (one, Newest::Kept) => Err(kept(kind, id_of(one)?, draft.verb)),
             (Resolved::Id(id, _), Newest::Missing | Newest::Hidden)
-                if !may_create && self.engine.is_limited(draft.kind, self.access) =>
+                if engine.is_limited(kind, self.access) =>
             {
-                Err(Error::not_found(draft.kind, id))
+                match draft.verb {
+                    Verb::Update
+                        if draft.if_match.is_none() && engine.may_choose_ids(kind, self.access) =>
+                    {
+                        Ok(())
+                    }
+                    Verb::Update => Err(not_known(kind, id)),
+                    _ => Err(Error::not_found(kind, id)),
+                }
             }
             _ => Ok(()),
         }
@@ -220,9 +224,7 @@ impl Planner<'_> {
         let stored = self.living(draft, id, found)?;
         self.check_match(draft, id, Some(&stored))?;
         let before = parse_stored(&stored)?;
-        let patch = document()?;
-        let text = resources::patch::apply(&before, &patch).map_err(not_patched)?;
-        let after = parse(text)?;
+        let after = patched(&before, &*document()?)?;
         let same = |name: &str| {
             let (old, new) = (before.root().get(name), after.root().get(name));
             old.and_then(|value| value.as_str()) == new.and_then(|value| value.as_str())
@@ -356,7 +358,7 @@ impl Planner<'_> {
         );
         self.check_covered(kind, id, updated, doc)?;
         if hidden {
-            return Err(Error::not_found(kind, id));
+            return Err(not_known(kind, id));
         }
         let base_url = &self.engine.settings.base_url;
         let new = self.registry.rows(kind, doc, base_url);
@@ -475,6 +477,18 @@ fn id_of(resolved: &Resolved) -> Result<&str, Error> {
         .ok_or_else(|| Error::invalid("the request names no resource"))
 }
 
+/// What is not there, or hidden, and cannot be made under an id of the caller's choosing.
+fn not_known(kind: ResourceType, id: &str) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        "not-found",
+        format!(
+            "{kind}/{id} is not known to you; create a new resource with POST {kind}, \
+             which gives it an id"
+        ),
+    )
+}
+
 fn computed(draft: &Draft<'_>, id: &str) -> Error {
     Error::new(
         ErrorKind::NotAllowed,
@@ -485,6 +499,15 @@ fn computed(draft: &Draft<'_>, id: &str) -> Error {
             draft.kind
         ),
     )
+}
+
+/// What a patch makes of a resource.
+///
+/// # Errors
+/// It is no patch, or does not fit.
+pub fn patched(before: &Doc, patch: &Doc) -> Result<Doc, Error> {
+    let text = resources::patch::apply(before, patch).map_err(not_patched)?;
+    parse(text)
 }
 
 /// A patch that is none is the client's mistake in writing, one that does not fit the resource is

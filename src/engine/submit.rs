@@ -18,7 +18,7 @@ use super::{
     operation::{Done, IfMatch, Operation, Resource},
     parameters::Changes,
     permission::{Known, Subject},
-    planner::{Newest, Planner},
+    planner::{Newest, Planner, patched},
     race::Race,
     resolve::{Resolved, Unseen},
 };
@@ -186,8 +186,7 @@ impl Engine {
         let mut heads = if keys.is_empty() {
             Vec::new()
         } else {
-            let all = Access::system("a write must see what it would replace, to refuse it");
-            self.store.current(&keys, &all).await?
+            self.at_hand(&keys, access).await?
         }
         .into_iter();
         let (registry, now) = (self.registry(), self.clock.now());
@@ -195,22 +194,24 @@ impl Engine {
         let mut before = Vec::with_capacity(drafts.len());
         let mut identities = HashSet::with_capacity(drafts.len());
         for (at, (draft, resolved)) in drafts.iter().zip(resolved).enumerate() {
-            let found = match resolved {
-                Resolved::Id(..) => heads.next().flatten(),
-                Resolved::Found(stored, _) => Some((**stored).clone()),
-                _ => None,
+            let at_hand = match resolved {
+                Resolved::Id(..) => heads.next().unwrap_or(Newest::Missing),
+                Resolved::Found(stored, _) => Newest::Seen((**stored).clone()),
+                _ => Newest::Missing,
             };
             before.push(found.clone().filter(|_| claims_time(draft.kind)));
             let access = &access.to(draft.verb.right());
-            let newest = match found {
-                None => Newest::Missing,
-                Some(stored) => self.newest(stored, draft.verb, access).await?,
+            let newest = match at_hand {
+                Newest::Seen(stored) => self.newest(stored, draft.verb, access).await?,
+                other => other,
             };
             if let Resolved::Several(several) = resolved {
                 self.check_deletions(several, access).await?;
             }
             let document = || documents(at);
-            let known = self.known_of(draft, resolved, &document, access).await?;
+            let known = self
+                .known_of(draft, resolved, &newest, &document, access)
+                .await?;
             let planner = Planner {
                 engine: self,
                 registry: &registry,
@@ -230,11 +231,12 @@ impl Engine {
         Ok(planned)
     }
 
-    /// What a decision about the document of a draft depends on.
+    /// What a decision about what a draft makes depends on.
     async fn known_of<'d>(
         &self,
         draft: &Draft<'_>,
         resolved: &Resolved,
+        newest: &Newest,
         document: &(dyn Fn() -> Result<Cow<'d, Doc>, Error> + Sync),
         access: &Access,
     ) -> Result<Known, Error> {
@@ -243,7 +245,14 @@ impl Engine {
             return Ok(Known::default());
         };
         // What is wrong with it comes up when it is planned.
-        let Ok(doc) = document() else {
+        let made = match (draft.verb, newest) {
+            (Verb::Patch, Newest::Seen(stored)) if !stored.head.deleted => {
+                let before = parse_stored(stored)?;
+                document().and_then(|patch| Ok(Cow::Owned(patched(&before, &patch)?)))
+            }
+            _ => document(),
+        };
+        let Ok(doc) = made else {
             return Ok(Known::default());
         };
         let subject = Subject {

@@ -152,6 +152,7 @@ fn security(auth: Option<&Auth>, cors: bool) -> String {
             ],
         }],
         "cors": true,
+        "description": "PUT and PATCH change what the token lets be seen. An unknown id is created by PUT only for tokens that see all resources of its type; others create with POST.",
         "service": [{
             "coding": [{
                 "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",

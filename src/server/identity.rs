@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{StartError, federated};
 use crate::{
     auth::{self, Auth, sealed::MasterKey},
-    clock::SystemClock,
     config::Config,
     engine::Engine,
     fetch::Fetcher,
@@ -35,8 +34,7 @@ pub async fn open(
         backend_token_seconds: config.auth.backend_token_seconds,
         offline_days: config.auth.offline_days,
     };
-    let latest = auth::upkeep::latest_time(store).await?;
-    let clock = Arc::new(SystemClock::not_before(latest));
+    let clock = Arc::new(auth::upkeep::clock(store).await?);
     let (store, engine) = (Arc::clone(store), Arc::clone(engine));
     let auth = Auth::open(settings, store, engine, clock, master).await?;
     let fetcher = Fetcher::new(&config.fetch)?;

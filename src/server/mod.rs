@@ -317,6 +317,11 @@ impl Server {
         if let Err(error) = self.sealer.seal_all().await {
             tracing::error!(%error, "the audit could not be sealed to its end");
         }
+        if let Some(auth) = &self.auth
+            && let Err(error) = auth.keep_time().await
+        {
+            tracing::error!(%error, "the time at the end could not be kept");
+        }
         drop(self.sealer);
         drop(self.auth);
         drop(self.engine);

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::{
+    client::Answer,
     leaks::check,
     server::DATABASES,
+    twins::without,
     world::{Ask, FORM, World},
 };
 
@@ -293,21 +295,146 @@ async fn guessing_audit_events_shows_only_ones_own() {
     assert!(seen > 0, "there are events about A");
 }
 
-/// An id can be chosen for what is new, and not be learned to be taken.
+/// Whoever does not see all there is cannot learn by a PUT which ids are taken: of what is there,
+/// what was there and what never was, one is told the same, and nothing comes of it.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "an id that somebody else's resource has answers 404, a free one 201"]
 async fn choosing_an_id_does_not_tell_whether_it_is_taken() {
-    let world = World::new(DATABASES[0]).await;
-    let keeper = world.keeper().await;
-    let mut statuses = Vec::new();
-    for id in ["pb-lab", "qx-lab"] {
-        let body = format!(
-            r#"{{"resourceType":"Observation","id":"{id}","status":"final","code":{{"text":"c"}},"subject":{{"reference":"Patient/pa"}}}}"#
-        );
-        let put = Ask::new(&format!("PUT Observation/{id}")).fhir(&body);
-        statuses.push(world.ask(&keeper, &put).await.status);
+    type Way = fn(&str, &str) -> Ask;
+    const WAYS: &[(&str, Way)] = &[
+        ("update", |id, body| put(id, body)),
+        ("update that must meet a version", |id, body| {
+            put(id, body).header(("If-Match", "W/\"1\""))
+        }),
+        ("update that must meet another version", |id, body| {
+            put(id, body).header(("If-Match", "W/\"7\""))
+        }),
+        ("update that must meet any", |id, body| {
+            put(id, body).header(("If-Match", "*"))
+        }),
+        ("update that must meet none", |id, body| {
+            put(id, body).header(("If-None-Match", "*"))
+        }),
+        ("update with what is no resource", |id, _| {
+            put(
+                id,
+                &format!(r#"{{"resourceType":"Observation","id":"{id}","bogus":1}}"#),
+            )
+        }),
+        ("update by a condition that nothing meets", |id, body| {
+            Ask::new("PUT Observation?identifier=never").fhir(&body.replace("{id}", id))
+        }),
+        ("update by the id as a condition", |id, body| {
+            Ask::new(&format!("PUT Observation?_id={id}")).fhir(&body.replace("{id}", id))
+        }),
+        ("in a batch", |id, body| bundle("batch", id, body, "")),
+        ("in a batch, to meet a version", |id, body| {
+            bundle("batch", id, body, r#","ifMatch":"W/\"1\"""#)
+        }),
+        ("in a batch, to meet none", |id, body| {
+            bundle("batch", id, body, r#","ifNoneMatch":"*""#)
+        }),
+        ("in a transaction", |id, body| {
+            bundle("transaction", id, body, "")
+        }),
+        ("in a transaction, to meet a version", |id, body| {
+            bundle("transaction", id, body, r#","ifMatch":"W/\"1\"""#)
+        }),
+        ("in a transaction, to meet none", |id, body| {
+            bundle("transaction", id, body, r#","ifNoneMatch":"*""#)
+        }),
+    ];
+    fn put(id: &str, body: &str) -> Ask {
+        Ask::new(&format!("PUT Observation/{id}")).fhir(&body.replace("{id}", id))
     }
-    assert_eq!(statuses[0], statuses[1]);
+    fn bundle(kind: &str, id: &str, body: &str, more: &str) -> Ask {
+        let body = body.replace("{id}", id);
+        let entry = format!(
+            r#"{{"resource":{body},"request":{{"method":"PUT","url":"Observation/{id}"{more}}}}}"#
+        );
+        let text = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entry}]}}"#);
+        Ask::new("POST /fhir").fhir(&text)
+    }
+    /// What is told, whatever the id.
+    fn told(answer: &Answer, id: &str) -> String {
+        let mut headers = answer.headers.clone();
+        headers.retain(|(name, _)| !["date", "x-request-id"].contains(&name.as_str()));
+        let text = without(&answer.text(), "\"lastUpdated\":\"", '"');
+        format!("{} {headers:?} {text}", answer.status).replace(id, "<id>")
+    }
+    let body = |patient: &str| {
+        format!(
+            r#"{{"resourceType":"Observation","id":"{{id}}","status":"final","code":{{"text":"c"}},"subject":{{"reference":"Patient/{patient}"}}}}"#
+        )
+    };
+    for database in DATABASES {
+        let world = World::new(database).await;
+        let gone = Ask::new("PUT Observation/pb-old").fhir(&body("pb").replace("{id}", "pb-old"));
+        world.ask(&world.root, &gone).await;
+        world.line(&world.root, "DELETE Observation/pb-old").await;
+        let doctors =
+            |scopes, patient| world.token(&["doctor"], Some("Practitioner/dr"), scopes, patient);
+        let tokens = [
+            ("the patient's keeper", world.keeper().await),
+            ("a doctor", doctors("user/*.cruds", None).await),
+            (
+                "a doctor's app",
+                doctors("patient/*.cruds", Some("pa")).await,
+            ),
+            (
+                "a monitor",
+                world
+                    .program("system/Observation.cruds?category=vital-signs")
+                    .await,
+            ),
+        ];
+        let log = async || {
+            let answer = world.line(&world.root, "GET _history?_count=1").await;
+            answer.json()["total"].clone()
+        };
+        let before = log().await;
+        for (who, token) in &tokens {
+            for (way, make) in WAYS {
+                for patient in ["pa", "pb"] {
+                    let what = format!("WR-03 {database:?} {way}, {who}, about {patient}");
+                    let body = body(patient);
+                    let mut all = Vec::new();
+                    for id in ["pb-lab", "pb-old", "qx-lab"] {
+                        let answer = world.ask(token, &make(id, &body)).await;
+                        assert!(check(&answer, &what).is_none(), "{what}");
+                        let text = answer.text();
+                        assert!(text.contains("not-found"), "{what}: {text}");
+                        assert!(text.contains("POST Observation"), "{what}: {text}");
+                        all.push(told(&answer, id));
+                    }
+                    assert_eq!(all[0], all[2], "{what}: hidden and absent");
+                    assert_eq!(all[1], all[2], "{what}: deleted and absent");
+                }
+            }
+        }
+        assert_eq!(before, log().await, "{database:?}: something came of it");
+
+        // What the server gives an id is theirs to make, and then to change.
+        let (_, keeper) = &tokens[0];
+        let unnamed = body("pa").replace(r#""id":"{id}","#, "");
+        let line = "PUT Observation?identifier=never";
+        for ask in [Ask::new("POST Observation"), Ask::new(line)] {
+            let made = world.ask(keeper, &ask.fhir(&unnamed)).await;
+            assert_eq!(made.status, 201, "{}", made.text());
+            let id = made.json()["id"].as_str().unwrap().to_owned();
+            let change = put(&id, &body("pa")).header(("If-Match", "W/\"1\""));
+            assert_eq!(world.ask(keeper, &change).await.status, 200);
+        }
+        // From whom nothing is hidden, an id is no secret.
+        for (id, scopes) in [
+            ("all", "system/*.cruds"),
+            ("seen", "system/*.rs system/Observation.cu?status=final"),
+            ("replaced", "system/Observation.u"),
+        ] {
+            let token = world.program(scopes).await;
+            let made = world.ask(&token, &put(id, &body("pb"))).await;
+            assert_eq!(made.status, 201, "{scopes}: {}", made.text());
+        }
+    }
 }
 
 /// A reference by identifier is about the patient who has it.

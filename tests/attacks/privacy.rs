@@ -119,6 +119,170 @@ async fn whatever_is_tried_leaves_a_trace_without_the_token() {
     }
 }
 
+/// Label, what is asked, the body of a form, what the audit says was done, its outcome and query.
+type Searched = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+);
+
+const SEARCHES: &[Searched] = &[
+    (
+        "by a parameter",
+        "GET Observation?patient=pa&code=4548-4",
+        "",
+        "search-type",
+        "0",
+        "Observation?patient=pa&code=4548-4",
+    ),
+    (
+        "by a name that nobody has",
+        "GET Patient?name=geheimwort",
+        "",
+        "search-type",
+        "0",
+        "Patient?name=geheimwort",
+    ),
+    (
+        "by letters that are encoded",
+        "GET Patient?name=geheimwort%20%C3%A4%26x",
+        "",
+        "search-type",
+        "0",
+        "Patient?name=geheimwort%20%C3%A4%26x",
+    ),
+    (
+        "by a form",
+        "POST Patient/_search?gender=female",
+        "name=geheimwort",
+        "search-type",
+        "0",
+        "Patient?gender=female&name=geheimwort",
+    ),
+    (
+        "in a compartment",
+        "GET Patient/pa/Observation?code=geheimwort",
+        "",
+        "search-type",
+        "0",
+        "Patient/pa/Observation?code=geheimwort",
+    ),
+    (
+        "over types",
+        "GET ?_type=Patient,Observation&_id=geheimwort",
+        "",
+        "search-system",
+        "0",
+        "?_type=Patient,Observation&_id=geheimwort",
+    ),
+    (
+        "through a chain",
+        "GET Observation?subject:Patient.name=geheimwort",
+        "",
+        "search-type",
+        "0",
+        "Observation?subject:Patient.name=geheimwort",
+    ),
+    (
+        "by what is refused",
+        "GET Patient?nonsense=geheimwort",
+        "",
+        "search-type",
+        "4",
+        "Patient?nonsense=geheimwort",
+    ),
+];
+
+/// A search is in the audit as it was sent, in base64, once, and nowhere in clear; with who asked,
+/// by what, and whose data the answer held.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_has_a_search_as_it_was_asked() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    for database in DATABASES {
+        let world = World::new(database).await;
+        let token = world.patient("patient/*.rs").await;
+        for (number, (label, line, form, ..)) in SEARCHES.iter().enumerate() {
+            let mut ask = Ask::new(line).header(("X-Request-Id", &format!("search-{number}")));
+            if !form.is_empty() {
+                ask = ask.body(FORM, form);
+            }
+            let answer = world.ask(&token, &ask).await;
+            assert!(answer.status < 500, "AD-03 {label}: {}", answer.text());
+        }
+        let all = audited(&world, "AuditEvent?_count=1000").await;
+        let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+        let all = all["entry"].as_array().unwrap();
+        for (number, (label, _, _, done, outcome, query)) in SEARCHES.iter().enumerate() {
+            let what = format!("AD-03 {database:?} {label}");
+            let name = format!("search-{number}");
+            let of_request = |event: &&serde_json::Value| {
+                let entities = event["entity"].as_array().unwrap().iter();
+                let mut ids = entities.filter(|entity| entity["type"]["code"] == "XrequestId");
+                ids.any(|id| id["what"]["identifier"]["value"] == name.as_str())
+            };
+            let events: Vec<&serde_json::Value> = all
+                .iter()
+                .map(|entry| &entry["resource"])
+                .filter(of_request)
+                .collect();
+            assert_eq!(events.len(), 1, "{what}: {events:?}");
+            let event = events[0];
+            assert_eq!(event["type"]["code"], "rest", "{what}");
+            assert_eq!(event["subtype"][0]["code"], *done, "{what}");
+            assert_eq!(event["action"], "E", "{what}");
+            assert_eq!(event["outcome"], *outcome, "{what}");
+            assert!(event["recorded"].is_string(), "{what}");
+            // The app, the server and the user, who asks.
+            let agents = event["agent"].as_array().unwrap();
+            let kinds: Vec<&str> = agents
+                .iter()
+                .map(|agent| agent["type"]["coding"][0]["code"].as_str().unwrap())
+                .collect();
+            assert_eq!(kinds, ["110153", "110152", "IRCP"], "{what}");
+            assert_eq!(agents[2]["who"]["reference"], "Patient/pa", "{what}");
+            let asking: Vec<bool> = agents
+                .iter()
+                .map(|agent| agent["requestor"].as_bool().unwrap())
+                .collect();
+            assert_eq!(asking, [false, false, true], "{what}");
+            assert_eq!(agents[0]["network"]["address"], "127.0.0.1", "{what}");
+            // One query, of its kind.
+            let entities = event["entity"].as_array().unwrap();
+            let queries: Vec<&serde_json::Value> = entities
+                .iter()
+                .filter(|entity| !entity["query"].is_null())
+                .collect();
+            assert_eq!(queries.len(), 1, "{what}: {entities:?}");
+            let (kind, role) = (&queries[0]["type"], &queries[0]["role"]);
+            let place = "http://terminology.hl7.org/CodeSystem/";
+            assert_eq!(
+                kind["system"],
+                format!("{place}audit-entity-type"),
+                "{what}"
+            );
+            assert_eq!(kind["code"], "2", "{what}");
+            assert_eq!(role["system"], format!("{place}object-role"), "{what}");
+            assert_eq!(role["code"], "24", "{what}");
+            let coded = queries[0]["query"].as_str().unwrap();
+            let asked = String::from_utf8(STANDARD.decode(coded).unwrap()).unwrap();
+            assert_eq!(asked, *query, "{what}");
+            // Only the patient of the answer, and no word of the search in clear.
+            for entity in entities
+                .iter()
+                .filter(|entity| entity["role"]["code"] == "1")
+            {
+                assert_eq!(entity["what"]["reference"], "Patient/pa", "{what}");
+            }
+            let clear = event.to_string();
+            assert!(!clear.contains("geheimwort"), "{what}: {clear}");
+            assert!(!clear.contains(&token[3..]), "{what}: {clear}");
+        }
+    }
+}
+
 /// The audit of A shows A who looked, and nothing of what else they looked at.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_audit_shows_a_patient_nothing_of_another() {

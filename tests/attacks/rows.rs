@@ -266,6 +266,14 @@ pub const WRITES: &[Row] = &[
                 .header(("If-Match", "W/\"7\""))
         },
     ),
+    ("WR-02", "update that would create", |k, id, _| {
+        ask("PUT", format!("{k}/{id}")).fhir(&of_a(k, id))
+    }),
+    ("WR-02", "update that would only create", |k, id, _| {
+        ask("PUT", format!("{k}/{id}"))
+            .fhir(&of_a(k, id))
+            .header(("If-None-Match", "*"))
+    }),
     ("WR-02", "update into B's record", |k, id, _| {
         ask("PUT", format!("{k}/{id}")).fhir(&of_b(k, id))
     }),
@@ -410,6 +418,31 @@ pub const WRITES: &[Row] = &[
     ("WR-03", "reference", |k, id, _| {
         ask("POST", "Observation".to_owned()).fhir(&referring("", &format!("{k}/{id}")))
     }),
+    (
+        "WR-03",
+        "update by a condition, with the id",
+        |k, id, mrn| ask("PUT", format!("{k}?identifier={mrn}")).fhir(&of_a(k, id)),
+    ),
+    (
+        "WR-04",
+        "update that would create in a batch",
+        |k, id, _| {
+            bundle(
+                "batch",
+                &entry("PUT", &format!("{k}/{id}"), &of_a(k, id), ""),
+            )
+        },
+    ),
+    (
+        "WR-04",
+        "update that would create in a transaction",
+        |k, id, _| {
+            bundle(
+                "transaction",
+                &entry("PUT", &format!("{k}/{id}"), &of_a(k, id), ""),
+            )
+        },
+    ),
     ("WR-04", "deletion in a batch", |k, id, _| {
         bundle("batch", &entry("DELETE", &format!("{k}/{id}"), "", ""))
     }),

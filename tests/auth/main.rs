@@ -20,6 +20,7 @@ mod world;
 mod authorize;
 mod backend;
 mod discovery;
+mod drills;
 mod keys_of_others;
 mod launch;
 mod lifetime;

@@ -445,23 +445,27 @@ impl World {
 
     /// The claims of an id_token, whose signature is checked with the published keys.
     pub async fn opened(&self, token: &str) -> Value {
-        let set = self.get("/auth/jwks").await.json();
-        let kid = self.kid_of(token);
-        let keys = set["keys"].as_array().unwrap();
-        let key = keys.iter().find(|key| key["kid"] == kid).unwrap();
-        let part = |name: &str| key[name].as_str().unwrap();
-        let key = jsonwebtoken::DecodingKey::from_rsa_components(part("n"), part("e")).unwrap();
-        let (message, signature) = token.rsplit_once('.').unwrap();
-        let algorithm = jsonwebtoken::Algorithm::RS256;
-        let right = jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, algorithm);
-        assert!(right.unwrap(), "{token}");
-        part_of(token, 1)
+        opened_with(&self.get("/auth/jwks").await.json(), token)
     }
 
     /// The name of the key that signed a token.
     pub fn kid_of(&self, token: &str) -> String {
         part_of(token, 0)["kid"].as_str().unwrap().to_owned()
     }
+}
+
+/// The claims of an id_token, whose signature is checked with the keys of a set.
+pub fn opened_with(set: &Value, token: &str) -> Value {
+    let kid = part_of(token, 0)["kid"].clone();
+    let keys = set["keys"].as_array().unwrap();
+    let key = keys.iter().find(|key| key["kid"] == kid).unwrap();
+    let part = |name: &str| key[name].as_str().unwrap();
+    let key = jsonwebtoken::DecodingKey::from_rsa_components(part("n"), part("e")).unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let algorithm = jsonwebtoken::Algorithm::RS256;
+    let right = jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, algorithm);
+    assert!(right.unwrap(), "{token}");
+    part_of(token, 1)
 }
 
 fn part_of(token: &str, at: usize) -> Value {

@@ -14,7 +14,7 @@ use crate::{fixture::*, minimal::minimal};
 on_both_databases!(
     a_compartment_bounds_what_may_be_written,
     nothing_tells_what_is_hidden_from_what_never_was,
-    an_id_that_is_taken_out_of_sight_cannot_be_created,
+    an_id_out_of_sight_cannot_be_chosen_taken_or_not,
     ones_own_deleted_resource_can_be_brought_back,
     every_member_of_the_patients_compartment_can_be_written,
     a_deletion_is_shown_to_whom_the_deleted_version_was,
@@ -91,11 +91,13 @@ async fn two_patients(on: Database) -> Fixture {
 
 async fn a_compartment_bounds_what_may_be_written(on: Database) {
     let f = two_patients(on).await;
+    f.put(&observation("of-a", "a")).await;
     f.one_as(put(&observation("of-a", "a")), &own())
         .await
         .unwrap();
     for (operation, kind) in [
-        (put(&observation("new", "b")), ErrorKind::Forbidden),
+        (create(&observation("x", "b"), None), ErrorKind::Forbidden),
+        (put(&observation("new", "b")), ErrorKind::NotFound),
         (put(&observation("of-a", "b")), ErrorKind::Forbidden),
         (put(&observation("alive", "a")), ErrorKind::NotFound),
         (remove("alive"), ErrorKind::NotFound),
@@ -144,14 +146,14 @@ async fn nothing_tells_what_is_hidden_from_what_never_was(on: Database) {
             |id| matching(put(&observation(id, "a")), 7),
             ErrorKind::NotFound,
         ),
-        (|id| put(&observation(id, "b")), ErrorKind::Forbidden),
+        (|id| put(&observation(id, "b")), ErrorKind::NotFound),
         (
             |id| {
                 put(&format!(
                     r#"{{"resourceType":"Observation","id":"{id}","bogus":1}}"#
                 ))
             },
-            ErrorKind::Unprocessable,
+            ErrorKind::NotFound,
         ),
     ];
     let said = |error: &Error, id: &str| format!("{error:?}").replace(id, "<id>");
@@ -168,9 +170,9 @@ async fn nothing_tells_what_is_hidden_from_what_never_was(on: Database) {
     assert_eq!(f.read("Observation", "alive").await.unwrap().version, 1);
 }
 
-async fn an_id_that_is_taken_out_of_sight_cannot_be_created(on: Database) {
+async fn an_id_out_of_sight_cannot_be_chosen_taken_or_not(on: Database) {
     let f = two_patients(on).await;
-    for id in ["alive", "dead"] {
+    for id in ["alive", "dead", "never"] {
         let by_condition = Operation::Update {
             kind: kind("Observation"),
             target: Target::Search("identifier=none".to_owned()),
@@ -184,7 +186,13 @@ async fn an_id_that_is_taken_out_of_sight_cannot_be_created(on: Database) {
             by_condition,
         ] {
             let error = f.one_as(attempt, &own()).await.unwrap_err();
-            assert_eq!(error, Error::not_found(kind("Observation"), id));
+            assert_eq!(error.kind, ErrorKind::NotFound);
+            let said = &error.issues[0];
+            let expected = format!(
+                "Observation/{id} is not known to you; create a new resource with \
+                 POST Observation, which gives it an id"
+            );
+            assert_eq!((said.code, &said.diagnostics), ("not-found", &expected));
         }
     }
 }
@@ -213,11 +221,13 @@ async fn every_member_of_the_patients_compartment_can_be_written(on: Database) {
             let Some(param) = registry.param(member, code) else {
                 continue;
             };
-            let id = format!("m{tried}");
-            let text = |patient: &str| minimal(member, &id, &param.expression, patient);
-            let what = format!("{member} by {code}: {}", text("a"));
-            let made = f.one_as(put(&text("a")), &own()).await;
-            assert_eq!(made.expect(&what).status, DoneStatus::Created, "{what}");
+            let text = |id: &str, patient: &str| minimal(member, id, &param.expression, patient);
+            let what = format!("{member} by {code}: {}", text("x", "a"));
+            let made = f.one_as(create(&text("x", "a"), None), &own()).await;
+            let made = made.expect(&what);
+            assert_eq!(made.status, DoneStatus::Created, "{what}");
+            let id = made.resource.unwrap().id;
+            let text = |patient: &str| text(&id, patient);
             f.engine.read(member, &id, &own()).await.expect(&what);
             let again = f.one_as(put(&text("a")), &own()).await;
             assert_eq!(again.expect(&what).status, DoneStatus::Updated, "{what}");

@@ -5,7 +5,10 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        OnceLock,
+        mpsc::{Receiver, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -20,6 +23,8 @@ pub const SOON: Duration = Duration::from_secs(5);
 pub struct Place {
     pub folder: PathBuf,
     pub store: String,
+    /// By how many seconds the computer's clock is set, as far as the program sees.
+    pub clock_off: i64,
     /// Goes with the last of the places.
     _kept: Option<tempfile::TempDir>,
 }
@@ -36,6 +41,7 @@ impl Place {
         Self {
             folder: folder.path().to_owned(),
             store: store.to_owned(),
+            clock_off: 0,
             _kept: Some(folder),
         }
     }
@@ -46,6 +52,11 @@ impl Place {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rotunda"));
+        if self.clock_off != 0 {
+            command
+                .env("LD_PRELOAD", clock_that_is_set())
+                .env("CLOCK_IS_OFF_BY", self.clock_off.to_string());
+        }
         command
             .args(arguments)
             .args(["--store", &self.store])
@@ -231,6 +242,12 @@ impl Server {
         }
     }
 
+    /// Ends it as a power failure does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Ends it as an operator does.
     pub fn stop(mut self) {
         let id = self.child.id().to_string();
@@ -246,6 +263,23 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The library that sets the clock for a program: made once, by the compiler that made SQLite.
+fn clock_that_is_set() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/manage/clock.c");
+        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clock.so");
+        let made = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(&library)
+            .arg(source)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        library
+    })
 }
 
 fn read(path: &Path) -> String {

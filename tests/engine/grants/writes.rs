@@ -29,12 +29,24 @@ async fn rules_say_what_is_written(on: Database) {
     };
     let to_b = r#"[{"op":"replace","path":"/subject/reference","value":"Patient/b"}]"#;
     let to_a = r#"[{"op":"replace","path":"/subject/reference","value":"Patient/a"}]"#;
+    let performed_by_b =
+        r#"[{"op":"add","path":"/performer","value":[{"reference":"Patient/b"}]}]"#;
     let amended = r#"[{"op":"replace","path":"/status","value":"amended"}]"#;
-    let binary = |id: &str, context: &str| {
-        put(&format!(
+    let binary_text = |id: &str, context: &str| {
+        format!(
             r#"{{"resourceType":"Binary","id":"{id}","contentType":"text/plain","securityContext":{{"reference":"{context}"}},"data":"QQ=="}}"#
-        ))
+        )
     };
+    let binary = |id: &str, context: &str| put(&binary_text(id, context));
+    let patch_binary = |id: &str, context: &str| Operation::Patch {
+        kind: kind("Binary"),
+        target: Target::Id(id.to_owned()),
+        patch: doc(&format!(
+            r#"[{{"op":"replace","path":"/securityContext/reference","value":"{context}"}}]"#
+        )),
+        if_match: None,
+    };
+    let post_binary = |context: &str| create(&binary_text("x", context), None);
     let encounter = |patient: &str| {
         create(
             &format!(
@@ -137,12 +149,12 @@ async fn rules_say_what_is_written(on: Database) {
         (
             "a/*.cruds",
             put(r#"{"resourceType":"Patient","id":"b"}"#),
-            "403",
+            "404",
         ),
         (
             "a/*.cruds",
             put(r#"{"resourceType":"Patient","id":"c"}"#),
-            "403",
+            "404",
         ),
         (
             "a/*.cruds",
@@ -216,7 +228,10 @@ async fn rules_say_what_is_written(on: Database) {
             put_observation("vital-a", &about("Patient/a")),
             "ok",
         ),
+        ("@d/*.cruds", patch("vital-a", amended), "ok"),
         ("@d/*.cruds", patch("vital-a", to_b), "403"),
+        ("@d/*.cruds", patch("vital-a", performed_by_b), "403"),
+        ("@d/*.cruds", patch("lab-b", to_a), "404"),
         (
             "@d/*.cruds",
             put_observation("lab-b", &about("Patient/a")),
@@ -246,11 +261,72 @@ async fn rules_say_what_is_written(on: Database) {
             "ok",
         ),
         ("user/*.cruds -b", remove("Observation", "lab-b"), "404"),
+        // An id is for those to choose from whom none is hidden.
+        (
+            "a/*.cruds",
+            put_observation("new-3", &about("Patient/a")),
+            "404",
+        ),
+        (
+            "a/*.cruds",
+            put_observation("new-3", &about("Patient/b")),
+            "404",
+        ),
+        (
+            "@d/*.cruds",
+            put_observation("new-3", &about("Patient/a")),
+            "404",
+        ),
+        (
+            "user/Observation.cu?category=lab a/*.rs",
+            put_observation("new-3", &lab("Patient/a")),
+            "404",
+        ),
+        (
+            "user/*.rs user/Observation.cu?category=lab",
+            put_observation("new-3", &lab("Patient/a")),
+            "ok",
+        ),
+        (
+            "user/*.r a/Observation.u",
+            put_observation("new-4", &about("Patient/a")),
+            "ok",
+        ),
+        (
+            "user/*.r a/Observation.u",
+            put_observation("new-5", &about("Patient/b")),
+            "403",
+        ),
+        (
+            "@d/*.cruds",
+            put(r#"{"resourceType":"Organization","id":"p","name":"P"}"#),
+            "ok",
+        ),
+        (
+            "user/*.cruds -b",
+            put_observation("new-6", &about("Patient/a")),
+            "ok",
+        ),
+        (
+            "user/*.cruds -b",
+            put_observation("new-7", &about("Patient/b")),
+            "403",
+        ),
+        (
+            "user/*.cruds -b",
+            put_observation("lab-b", &about("Patient/a")),
+            "404",
+        ),
         // Binaries are what their context is.
-        ("a/*.cruds", binary("a2", "Patient/a"), "ok"),
-        ("a/*.cruds", binary("b2", "Patient/b"), "403"),
-        ("a/*.cruds", binary("c2", "Observation/by-a"), "403"),
-        ("a/*.cruds", binary("none2", "urn:x"), "403"),
+        ("a/*.cruds", post_binary("Patient/a"), "ok"),
+        ("a/*.cruds", post_binary("Patient/b"), "403"),
+        ("a/*.cruds", post_binary("Observation/by-a"), "403"),
+        ("a/*.cruds", post_binary("urn:x"), "403"),
+        ("a/*.cruds", binary("a", "Patient/a"), "ok"),
+        ("a/*.cruds", patch_binary("a", "Patient/a"), "ok"),
+        ("a/*.cruds", patch_binary("a", "Patient/b"), "403"),
+        ("a/*.cruds", patch_binary("b", "Patient/a"), "404"),
+        ("a/*.cruds", binary("a2", "Patient/a"), "404"),
         ("a/*.cruds", binary("a", "Patient/b"), "403"),
         ("a/*.cruds", binary("b", "Patient/a"), "404"),
         ("a/*.cruds", remove("Binary", "b"), "404"),
