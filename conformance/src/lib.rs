@@ -7,4 +7,5 @@ pub mod drill;
 pub mod load;
 pub mod postgres;
 pub mod process;
+pub mod records;
 pub mod server;

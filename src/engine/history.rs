@@ -20,13 +20,15 @@ use super::{
 use crate::{
     access::{Access, Right},
     search::encode,
-    store::{Change, LogEntry, LogFilter},
+    store::{Change, LogEntry, LogFilter, LogPart},
 };
 
 /// Log entries read at a time beyond the page, when some may have to be left out.
 const CHUNK: usize = 200;
 /// Chunks after which a page ends even if it is not full; the next link continues.
 const MAX_CHUNKS: usize = 50;
+/// The same for chunks that the store gave up to fill, having looked at all that it may at once.
+const MAX_UNFILLED: usize = 5;
 
 /// The parameters of a history request.
 #[derive(Debug, Default)]
@@ -291,14 +293,17 @@ impl Engine {
         } else {
             access
         };
-        for _ in 0..MAX_CHUNKS {
-            let limit = if sifted { CHUNK } else { asked.count + 1 };
-            let (chunk, cut) = self
-                .store
-                .log_within(&filter, (limit, room), looked)
-                .await?;
-            let end = !cut && chunk.len() < limit;
-            for entry in chunk {
+        let mut unfilled = 0;
+        for nth in 0..MAX_CHUNKS {
+            // What is left out is seldom much.
+            let limit = match sifted && nth > 0 {
+                true => CHUNK,
+                false => asked.count + 1,
+            };
+            let chunk = self.store.log_within(&filter, (limit, room), looked);
+            let LogPart { entries, reached } = chunk.await?;
+            unfilled += usize::from(entries.len() < limit);
+            for entry in entries {
                 if page.len() == asked.count || taken > room {
                     return Ok((page, filter.below));
                 }
@@ -308,11 +313,12 @@ impl Engine {
                     page.push(entry);
                 }
             }
-            if end {
+            if reached.is_none() {
                 return Ok((page, None));
             }
-            if page.len() == asked.count || taken > room {
-                return Ok((page, filter.below));
+            filter.below = reached;
+            if page.len() == asked.count || taken > room || unfilled == MAX_UNFILLED {
+                return Ok((page, reached));
             }
         }
         Ok((page, filter.below))

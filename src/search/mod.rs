@@ -36,6 +36,7 @@ mod token;
 mod values;
 mod words;
 
+pub use care::{Cared, carers, with_known};
 pub use compartment::access_clause;
 pub use date::during;
 pub use encode::{condition, decode, encode};

@@ -249,17 +249,17 @@ impl Store {
         limit: usize,
         access: &Access,
     ) -> Result<Vec<LogEntry>, StoreError> {
-        let (entries, _) = self.log_within(filter, (limit, usize::MAX), access).await?;
-        Ok(entries)
+        let part = self.log_within(filter, (limit, usize::MAX), access);
+        Ok(part.await?.entries)
     }
 
-    /// As [`Store::log`], until the texts are more than `room` bytes; true if it ended there.
+    /// As [`Store::log`], until the texts are more than `room` bytes, and saying how far it is.
     pub async fn log_within(
         &self,
         filter: &LogFilter,
         (limit, room): (usize, usize),
         access: &Access,
-    ) -> Result<(Vec<LogEntry>, bool), StoreError> {
+    ) -> Result<LogPart, StoreError> {
         let (filter, view, cap) = (filter.clone(), self.view(access), self.candidates);
         run!(self, search, |session| read::log(
             session,

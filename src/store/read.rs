@@ -4,10 +4,10 @@ use resources::model::ResourceType;
 
 use super::{
     error::StoreError,
-    query::{condition, push_few},
+    query::{condition, versions},
     session::Session,
     sql::{Dialect, HEAD, Row, Sql, Value, kind_of},
-    types::{Change, Head, LogEntry, LogFilter, Stored},
+    types::{Change, Head, LogEntry, LogFilter, LogPart, Stored},
     view::View,
 };
 
@@ -159,37 +159,39 @@ pub(super) async fn version<S: Session>(
     session.rows(&sql).await?.pop().map(log_entry).transpose()
 }
 
-/// A part of the log, newest first, until the texts are more than `room`; true if it ended there.
-/// The versions of at most `cap` resources are collected, those of more are looked for in the
-/// order of the log.
+/// A part of the log, newest first, until the texts are more than `room`. What leads to those
+/// that the view shows is bounded by `cap`: so there may be fewer than `limit` although the log
+/// goes on.
 pub(super) async fn log<S: Session>(
     session: &mut S,
     filter: &LogFilter,
     (limit, room): (usize, usize),
     (view, cap): (&View, usize),
-) -> Result<(Vec<LogEntry>, bool), StoreError> {
-    let mut sql = Sql::new(session.dialect(), "SELECT ");
-    sql.push(LOG).push(" FROM ");
-    let of_type = filter.kind.filter(|_| filter.rid.is_none());
-    let few = match of_type {
-        Some(kind) => push_few(session, &mut sql, (kind, "d"), view, cap).await?,
-        None => false,
+) -> Result<LogPart, StoreError> {
+    let is_hidden = match filter.kind {
+        Some(kind) => view.limits(kind),
+        None => !view.is_unrestricted(),
     };
-    sql.push("version v CROSS JOIN resource r WHERE r.rid=v.rid");
-    if few {
-        sql.push(" AND v.rid=d.rid");
+    if filter.rid.is_none() && is_hidden {
+        let (vids, reached) = versions(session, filter, limit, (view, cap)).await?;
+        let mut sql = Sql::new(session.dialect(), "SELECT ");
+        sql.push(LOG)
+            .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid AND v.vid");
+        sql.in_ints(&vids).push(" ORDER BY v.vid DESC");
+        return part(session, &sql, room, |_| reached).await;
     }
-    let kind = match filter.rid {
-        Some(rid) => Some(kind_of(rid)?),
-        None => filter.kind,
-    };
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(LOG)
+        .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid");
     if let Some(rid) = filter.rid {
         sql.push(" AND v.rid=").int(rid);
-        if let Some(wanted) = filter.kind.filter(|&wanted| Some(wanted) != kind) {
+        let kind = kind_of(rid)?;
+        if let Some(wanted) = filter.kind.filter(|&wanted| wanted != kind) {
             return Err(StoreError::Failed(format!(
                 "resource {rid} is not of type {wanted}"
             )));
         }
+        push_seen(&mut sql, kind, view)?;
     } else if let Some(kind) = filter.kind {
         sql.push(" AND (v.rid >> 44)=").int(kind.number());
     }
@@ -206,7 +208,6 @@ pub(super) async fn log<S: Session>(
     if let Some(before) = filter.before {
         sql.push(" AND v.ts<").int(before);
     }
-    push_log_access(&mut sql, kind, view)?;
     // Versions of one resource follow each other in the log as their numbers do.
     sql.push(if filter.rid.is_some() {
         " ORDER BY v.ver DESC"
@@ -214,14 +215,36 @@ pub(super) async fn log<S: Session>(
         " ORDER BY v.vid DESC"
     });
     sql.push(" LIMIT ").int(limit as i64);
-    let (rows, cut) = session.rows_within(&sql, room).await?;
-    let entries: Result<_, _> = rows.into_iter().map(log_entry).collect();
-    Ok((entries?, cut))
+    part(session, &sql, room, |entries| {
+        let last = entries.last().filter(|_| entries.len() >= limit)?;
+        Some(last.stored.head.vid)
+    })
+    .await
+}
+
+/// The entries that a statement gives, as far as there is room; `reached` says how far all of
+/// them go.
+async fn part<S: Session>(
+    session: &mut S,
+    sql: &Sql,
+    room: usize,
+    reached: impl FnOnce(&[LogEntry]) -> Option<i64>,
+) -> Result<LogPart, StoreError> {
+    let (rows, cut) = session.rows_within(sql, room).await?;
+    let entries: Vec<LogEntry> = rows
+        .into_iter()
+        .map(log_entry)
+        .collect::<Result<_, StoreError>>()?;
+    let reached = match entries.last() {
+        Some(last) if cut => Some(last.stored.head.vid),
+        _ => reached(&entries),
+    };
+    Ok(LogPart { entries, reached })
 }
 
 /// Appends ` AND` the view's condition on the resource `r` of type `kind`. What is deleted is no
 /// longer indexed: no condition that something is not so can tell whose it was.
-fn push_seen(sql: &mut Sql, kind: ResourceType, view: &View) -> Result<(), StoreError> {
+pub(super) fn push_seen(sql: &mut Sql, kind: ResourceType, view: &View) -> Result<(), StoreError> {
     let Some(clause) = view.clause(kind) else {
         return Ok(());
     };
@@ -232,43 +255,15 @@ fn push_seen(sql: &mut Sql, kind: ResourceType, view: &View) -> Result<(), Store
     condition::push(sql, &clause, kind, "r.rid", view)
 }
 
-fn push_log_access(
-    sql: &mut Sql,
-    kind: Option<ResourceType>,
-    view: &View,
-) -> Result<(), StoreError> {
-    if let Some(kind) = kind {
-        return push_seen(sql, kind, view);
-    }
-    if view.is_unrestricted() {
-        return Ok(());
-    }
-    let mut open = Vec::new();
-    sql.push(" AND (1=0");
-    for kind in ResourceType::all() {
-        match view.clause(kind) {
-            None => open.push(kind.number().to_string()),
-            Some(clause) if clause.is_never() => {}
-            Some(_) => {
-                sql.push(&format!(" OR (r.type={}", kind.number()));
-                push_seen(sql, kind, view)?;
-                sql.push(")");
-            }
-        }
-    }
-    if !open.is_empty() {
-        sql.push(&format!(" OR r.type IN ({})", open.join(",")));
-    }
-    sql.push(")");
-    Ok(())
-}
-
 /// Clocks of several nodes may differ by this much without `_since` missing a version.
-const CLOCK_SLACK: i64 = 60 * 60 * 1000;
+pub(super) const CLOCK_SLACK: i64 = 60 * 60 * 1000;
 
 /// A log position such that no version before it is as new as `since`: found by halving, since
 /// the log is, up to [`CLOCK_SLACK`], in the order of time.
-async fn first_since<S: Session>(session: &mut S, since: i64) -> Result<i64, StoreError> {
+pub(super) async fn first_since<S: Session>(
+    session: &mut S,
+    since: i64,
+) -> Result<i64, StoreError> {
     let bound = since.saturating_sub(CLOCK_SLACK);
     let sql = Sql::new(
         session.dialect(),

@@ -39,6 +39,9 @@ pub(super) enum Value {
     Texts(Vec<String>),
 }
 
+/// Up to so many texts stand in a statement one by one.
+const LISTED: usize = 64;
+
 /// A statement being written.
 #[derive(Debug, Clone)]
 pub(super) struct Sql {
@@ -108,9 +111,15 @@ impl Sql {
         }
     }
 
-    /// ` IN (…)` over texts.
+    /// ` IN (…)` over texts. Many are one argument, so that the statement stays the same.
     pub fn in_texts(&mut self, texts: &[String]) -> &mut Self {
         match self.dialect {
+            Dialect::Sqlite if texts.len() > LISTED => {
+                let list = serde_json::Value::from(texts).to_string();
+                self.push(" IN (SELECT value FROM json_each(")
+                    .bind(Value::Text(list))
+                    .push("))")
+            }
             Dialect::Sqlite => self.in_list(texts.iter().cloned().map(Value::Text)),
             Dialect::Postgres => self.any(Value::Texts(texts.to_vec())),
         }

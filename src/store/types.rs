@@ -221,6 +221,16 @@ pub struct LogFilter {
     pub below: Option<i64>,
 }
 
+/// A part of the log, newest first.
+#[derive(Debug, Clone)]
+pub struct LogPart {
+    /// Versions, perhaps fewer than were wanted, or none: what was looked at for them is bounded.
+    pub entries: Vec<LogEntry>,
+    /// The log position below which nothing was looked at, where the next part begins; `None` at
+    /// the end of the log.
+    pub reached: Option<i64>,
+}
+
 /// A resource with its index entries, for `verify` and `reindex`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Indexed {

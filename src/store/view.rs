@@ -9,7 +9,7 @@ use resources::{
 
 use crate::{
     access::{Access, Decision},
-    search::{access_clause, granted, plan::Clause, stored},
+    search::{Cared, access_clause, carers, granted, plan::Clause, stored, with_known},
 };
 
 /// An access decision together with what is needed to turn it into conditions.
@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct View {
     access: Access,
     registry: Registry,
+    /// Who was found to be in care.
+    cared: Arc<[Cared]>,
 }
 
 impl View {
@@ -24,6 +26,24 @@ impl View {
         Self {
             access: access.clone(),
             registry,
+            cared: Arc::default(),
+        }
+    }
+
+    /// What says who is in care, for each carer to whom the decision is bound and whose patients
+    /// are not known here.
+    pub fn carers(&self) -> Vec<Clause> {
+        match self.access.decision() {
+            Decision::Granted(grants) if self.cared.is_empty() => carers(grants),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same view, knowing who is in care. It holds for as long as that is so: for one query.
+    pub fn knowing(&self, cared: Vec<Cared>) -> Self {
+        Self {
+            cared: cared.into(),
+            ..self.clone()
         }
     }
 
@@ -31,10 +51,25 @@ impl View {
     /// condition.
     pub fn clause(&self, kind: ResourceType) -> Option<Arc<Clause>> {
         if let Decision::Granted(grants) = self.access.decision() {
-            return granted(grants, kind, self.access.rights()).stored.clone();
+            let stored = granted(grants, kind, self.access.rights()).stored.clone()?;
+            return Some(match self.cared.is_empty() {
+                true => stored,
+                false => Arc::new(with_known(&stored, &self.cared)),
+            });
         }
         let clause = access_clause(&self.access, kind, &self.registry)?;
         Some(Arc::new(self.stored(clause, kind)))
+    }
+
+    /// True if there is such a condition.
+    pub fn limits(&self, kind: ResourceType) -> bool {
+        match self.access.decision() {
+            Decision::System(_) => false,
+            Decision::Compartment { .. } => true,
+            Decision::Granted(grants) => {
+                granted(grants, kind, self.access.rights()).stored.is_some()
+            }
+        }
     }
 
     /// The view of whoever decides: all.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use resources::{index::Registry, model::ResourceType};
 use rotunda::{
-    access::Access,
+    access::{Access, Denial, Grants, Right, Rights, Rule},
     search::plan::{Clause, KeyRange, Plan, TotalMode},
-    store::{Commit, Guard, LogFilter, Store, StoreError},
+    store::{Commit, Guard, LogFilter, Options, Store, StoreError},
 };
 use tokio::task::JoinSet;
 
@@ -27,6 +27,7 @@ on_both_databases!(
     commits_of_the_same_resources_in_other_orders_all_end,
     a_follower_sees_every_version_once_while_others_write,
     a_compartment_shows_what_belongs_to_it_and_nothing_else,
+    a_log_of_which_little_is_seen_comes_in_parts_without_gaps,
     many_writes_in_one_commit_happen_together,
 );
 
@@ -341,6 +342,106 @@ async fn a_compartment_shows_what_belongs_to_it_and_nothing_else(Fixture { store
         .collect();
     ids.sort();
     assert_eq!(ids, ["a", "of-a"]);
+}
+
+async fn a_log_of_which_little_is_seen_comes_in_parts_without_gaps(Fixture { url, .. }: &Fixture) {
+    // On a second store, or the same database again, that looks at next to nothing at once.
+    let options = Options {
+        candidates: 10,
+        ..Options::default()
+    };
+    let url = match url.strip_prefix("sqlite:") {
+        Some(path) => format!("sqlite:{path}.second"),
+        None => url.clone(),
+    };
+    let store = Store::open(&url, &options).await.unwrap();
+    let observation = ResourceType::OBSERVATION;
+    let subject = Registry::builtin()
+        .param(observation, "subject")
+        .unwrap()
+        .id;
+    // More of `a` than is collected at once, of `b` less, and of `c` so many that none are counted.
+    fn whose(at: usize) -> &'static str {
+        match at {
+            _ if at.is_multiple_of(11) => "b",
+            _ if at.is_multiple_of(3) => "a",
+            _ => "c",
+        }
+    }
+    let observations = (0..150).map(|at| {
+        let about = resources::index::Entry {
+            param: subject,
+            key: resources::index::key::reference(PATIENT, whose(at)),
+        };
+        create(observation, &format!("o{at}"), vec![about])
+    });
+    let patients = ["a", "b", "c"].map(|id| create(PATIENT, id, vec![]));
+    let writes: Vec<_> = patients.into_iter().chain(observations).collect();
+    for chunk in writes.chunks(20) {
+        put(&store, chunk.to_vec()).await.unwrap();
+    }
+    let rights = Rights::of(&[Right::Read, Right::Search]);
+    let rule = |patient: Option<&str>| Rule {
+        kind: None,
+        rights,
+        patients: patient.map(str::to_owned).into_iter().collect(),
+        constraints: Vec::new(),
+        carer: None,
+    };
+    let denial = Denial {
+        patient: "c".to_owned(),
+        kinds: Vec::new(),
+        constraints: Vec::new(),
+    };
+    let own = |patient| Grants::new(vec![rule(Some(patient))], Vec::new());
+    for (grants, seen) in [
+        (own("a"), "a"),
+        (own("b"), "b"),
+        (own("c"), "c"),
+        (own("nobody"), ""),
+        (Grants::new(vec![rule(None)], vec![denial]), "ab"),
+    ] {
+        let access = Access::granted(Arc::new(grants)).to(Right::Search);
+        for kind in [None, Some(observation), Some(PATIENT)] {
+            let is_seen = |id: &&str| {
+                let id: &str = id;
+                let number = id.strip_prefix('o').map(|at| at.parse().unwrap());
+                let is_of_type = match number {
+                    Some(_) => kind != Some(PATIENT),
+                    None => kind != Some(observation),
+                };
+                let owner = match number {
+                    Some(at) => whose(at),
+                    None => id,
+                };
+                is_of_type && seen.contains(owner)
+            };
+            let ids: Vec<String> = ["a", "b", "c"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain((0..150).map(|at| format!("o{at}")))
+                .collect();
+            let expected = ids.iter().map(String::as_str).filter(is_seen);
+            let expected: Vec<&str> = expected.rev().collect();
+            let mut filter = LogFilter {
+                kind,
+                ..LogFilter::default()
+            };
+            let mut found = Vec::new();
+            loop {
+                let part = store.log_within(&filter, (4, usize::MAX), &access);
+                let part = part.await.unwrap();
+                let new = part.entries.into_iter().map(|entry| entry.stored.head.id);
+                found.extend(new);
+                if part.reached.is_none() {
+                    break;
+                }
+                assert!(part.reached < filter.below || filter.below.is_none());
+                filter.below = part.reached;
+            }
+            assert_eq!(found, expected, "{seen} {kind:?}");
+        }
+    }
 }
 
 async fn many_writes_in_one_commit_happen_together(Fixture { store, .. }: &Fixture) {

@@ -27,7 +27,8 @@ pub struct Options {
     #[arg(long)]
     pub base: String,
     /// What to do, in order: probe, seed, seed-slots, memory, or a scenario (read, vread,
-    /// search-family, search-identifier, slot-search, update, create, transaction, metadata)
+    /// search-family, search-identifier, slot-search, update, create, transaction, metadata), or
+    /// a path to GET ('/Observation?code=8867-4')
     #[arg(required = true, value_name = "STEP")]
     pub steps: Vec<String>,
     /// Extra header of every request, 'Name: value'

@@ -27,6 +27,8 @@ pub enum Scenario {
     Create,
     /// `POST /` with a transaction of 100 entries
     Transaction,
+    /// GET of this path
+    Get(&'static str),
 }
 
 const NAMES: [(&str, Scenario); 9] = [
@@ -51,6 +53,10 @@ pub(crate) struct Job {
 impl Scenario {
     /// The scenario of this name.
     pub fn from_name(name: &str) -> Option<Self> {
+        if name.starts_with('/') {
+            // A handful for as long as the program runs.
+            return Some(Self::Get(name.to_owned().leak()));
+        }
         NAMES
             .iter()
             .find(|(known, _)| *known == name)
@@ -59,6 +65,9 @@ impl Scenario {
 
     /// Its name.
     pub fn name(self) -> &'static str {
+        if let Self::Get(path) = self {
+            return path;
+        }
         NAMES
             .iter()
             .find(|(_, known)| *known == self)
@@ -90,6 +99,7 @@ impl Scenario {
         };
         match self {
             Self::Metadata => get("/metadata".to_owned()),
+            Self::Get(path) => get(path.to_owned()),
             Self::Read => get(format!("/Patient/{}", patient(state, rng).0)),
             Self::Vread => get(format!("/Patient/{}/_history/1", patient(state, rng).0)),
             Self::SearchFamily => get(format!(
@@ -150,6 +160,7 @@ impl Scenario {
         let looked_into = match self {
             Self::Transaction => true,
             Self::SearchFamily | Self::SearchIdentifier | Self::SlotSearch => nth % 20 == 1,
+            Self::Get(path) => nth % 20 == 1 && path.contains(['?', '$', '_']),
             _ => false,
         };
         if !looked_into {

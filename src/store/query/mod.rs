@@ -6,8 +6,12 @@
 //! value of its last hit, so it neither repeats nor leaves out what others did not touch.
 
 mod canonical;
+mod care;
 pub(super) mod condition;
+#[cfg(test)]
+mod flat;
 mod fold;
+mod log;
 mod order;
 mod position;
 mod scope;
@@ -17,6 +21,7 @@ mod table;
 mod unsorted;
 mod walk;
 
+pub(super) use log::versions;
 use resources::model::ResourceType;
 
 use super::{
@@ -64,10 +69,19 @@ pub(super) async fn search<S: Session>(
         .transpose()?;
     let mut page = Page::default();
     let kinds = present(session, &plan.types).await?;
-    let scopes: Vec<Scope<'_>> = kinds
-        .into_iter()
-        .filter_map(|kind| Scope::new(kind, &plan.filter, view, cap))
-        .collect();
+    let scopes_of = |view| {
+        let each = kinds.iter();
+        each.filter_map(|kind| Scope::new(*kind, &plan.filter, view, cap))
+            .collect::<Vec<Scope<'_>>>()
+    };
+    let mut scopes = scopes_of(view);
+    let informed;
+    if care::is_asked_often(session, &scopes, view).await?
+        && let Some(knowing) = care::knowing(session, view, cap, &mut page.explain).await?
+    {
+        informed = knowing;
+        scopes = scopes_of(&informed);
+    }
     if plan.total != TotalMode::None {
         page.total = Some(total(session, &scopes, plan.total, &mut page.explain).await?);
     }
@@ -84,31 +98,6 @@ pub(super) async fn search<S: Session>(
         page.hits.truncate(plan.limit);
     }
     Ok(page)
-}
-
-/// Appends, under an alias and to be joined with more, the numbers of the few resources of a type
-/// that the view may show, others among them; false, and nothing, if they are many. What is
-/// deleted is not among them.
-pub(super) async fn push_few<S: Session>(
-    session: &mut S,
-    sql: &mut Sql,
-    (kind, alias): (ResourceType, &str),
-    view: &View,
-    cap: usize,
-) -> Result<bool, StoreError> {
-    if view.clause(kind).is_none() {
-        return Ok(false);
-    }
-    let Some(scope) = Scope::new(kind, &Clause::All(Vec::new()), view, cap) else {
-        return Ok(false);
-    };
-    let few = scope.few(session).await?;
-    if let Some(at) = few {
-        sql.push("(");
-        scope.push_candidates(sql, at);
-        sql.push(&format!(") {alias} CROSS JOIN "));
-    }
-    Ok(few.is_some())
 }
 
 /// The types in the order of their numbers; of several, those that have resources.

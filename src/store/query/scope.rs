@@ -12,6 +12,7 @@ use super::{
     },
     condition, fold,
     source::{Source, are_exact, push_bounds, push_union, sources},
+    table::FEW,
 };
 use crate::search::plan::{Clause, KeyRange};
 
@@ -20,7 +21,8 @@ use crate::search::plan::{Clause, KeyRange};
 pub(super) enum Driver {
     /// All resources of the type.
     Scan,
-    /// The one key of this condition: gives resources in the order of their numbers.
+    /// The one key of this condition, or its few: each gives resources in the order of their
+    /// numbers.
     Exact(usize),
     /// The many resources with the words of this condition, in the order of their numbers.
     Words(usize),
@@ -34,6 +36,9 @@ pub(super) enum Driver {
 
 /// Sizes at which candidates are counted, before the bound itself.
 const STEPS: [usize; 2] = [64, 1_000];
+/// So many times the bound are counted, and collected, for whoever does not see all: what they
+/// see of a type may be many, and yet few of all that there are.
+const MORE: usize = 4;
 
 /// A search over one type.
 #[derive(Debug)]
@@ -87,13 +92,82 @@ impl<'v> Scope<'v> {
         session: &mut S,
         explain: &mut Vec<String>,
     ) -> Result<Driver, StoreError> {
-        let candidates: Vec<(usize, Vec<Source<'_>>)> = (self.parts.iter().enumerate())
+        let candidates = self.candidates();
+        let smallest = self.smallest(session, &candidates, self.most(), explain);
+        Ok(match smallest.await? {
+            Some((_, at)) => Driver::Small(at),
+            None => self.largest(&candidates),
+        })
+    }
+
+    /// What drives a search for the first `wanted` matches in the order of something that is no
+    /// condition. Where nothing is asked but what the view asks, the order may lead to them sooner
+    /// than all that is seen.
+    pub async fn choose_sorted<S: Session>(
+        &self,
+        session: &mut S,
+        wanted: usize,
+        explain: &mut Vec<String>,
+    ) -> Result<Driver, StoreError> {
+        let candidates = self.candidates();
+        let smallest = self.smallest(session, &candidates, self.most(), explain);
+        Ok(match smallest.await? {
+            Some((count, at)) if count < self.cap || self.parts.len() > 1 => Driver::Small(at),
+            Some((count, at)) => {
+                let all = self.all(session).await?;
+                explain.push(format!("{}: {count} of about {all} are seen", self.kind));
+                match wanted.saturating_mul(all) < count.saturating_mul(count) {
+                    true => self.largest(&candidates),
+                    false => Driver::Small(at),
+                }
+            }
+            None => self.largest(&candidates),
+        })
+    }
+
+    fn candidates(&self) -> Vec<(usize, Vec<Source<'_>>)> {
+        let parts = self.parts.iter().enumerate();
+        parts
             .filter_map(|(at, part)| Some((at, sources(part)?)))
-            .collect();
-        let steps = STEPS.into_iter().filter(|&step| step < self.cap);
-        for step in steps.chain([self.cap]) {
+            .collect()
+    }
+
+    /// The most candidates that are counted.
+    fn most(&self) -> usize {
+        match self.view.limits(self.kind) {
+            true => self.cap.saturating_mul(MORE),
+            false => self.cap,
+        }
+    }
+
+    /// About how many resources of the type there are.
+    async fn all<S: Session>(&self, session: &mut S) -> Result<usize, StoreError> {
+        let (low, high) = rid_range(self.kind);
+        let sql = Sql::new(
+            session.dialect(),
+            &format!(
+                "SELECT coalesce(max(rid),{low})-{low} FROM resource WHERE rid>={low} AND rid<{high}"
+            ),
+        );
+        Ok(match session.rows(&sql).await?.pop() {
+            Some(mut row) => usize::try_from(row.int()?).unwrap_or(usize::MAX),
+            None => 0,
+        })
+    }
+
+    /// The fewest candidates that a condition has, and its place, if they are fewer than `most`.
+    async fn smallest<S: Session>(
+        &self,
+        session: &mut S,
+        candidates: &[(usize, Vec<Source<'_>>)],
+        most: usize,
+        explain: &mut Vec<String>,
+    ) -> Result<Option<(usize, usize)>, StoreError> {
+        let steps = STEPS.into_iter().chain([self.cap]);
+        let steps = steps.filter(|&step| step < most && step <= self.cap);
+        for step in steps.chain([most]) {
             let mut best: Option<(usize, usize)> = None;
-            for (at, sources) in &candidates {
+            for (at, sources) in candidates {
                 // No need to know by how much another is worse.
                 let bound = best.map_or(step, |(least, _)| least.max(1));
                 let count = self.count(session, sources, bound).await?;
@@ -105,11 +179,24 @@ impl<'v> Scope<'v> {
                     best = Some((count, *at));
                 }
             }
-            if let Some((_, at)) = best {
-                return Ok(Driver::Small(at));
+            if best.is_some() {
+                return Ok(best);
             }
         }
-        Ok(self.largest(&candidates))
+        Ok(None)
+    }
+
+    /// True if some condition has just a few candidates.
+    pub async fn has_few<S: Session>(&self, session: &mut S) -> Result<bool, StoreError> {
+        let bound = STEPS[0].min(self.cap);
+        let (candidates, mut explain) = (self.candidates(), Vec::new());
+        let found = self.smallest(session, &candidates, bound, &mut explain);
+        Ok(found.await?.is_some())
+    }
+
+    /// True if what is visible of some type is a condition.
+    pub fn looks_at_the_view(&self) -> bool {
+        self.view.limits(self.kind) || self.parts.iter().any(has_hop)
     }
 
     fn largest(&self, candidates: &[(usize, Vec<Source<'_>>)]) -> Driver {
@@ -119,7 +206,7 @@ impl<'v> Scope<'v> {
                 .map(|(at, _)| *at)
                 .find(|&at| fits(&self.parts[at]))
         };
-        if let Some(at) = first(|part| exact(part).is_some()) {
+        if let Some(at) = first(|part| exact_keys(part).is_some()) {
             Driver::Exact(at)
         } else if let Some(at) = first(|part| matches!(part, Clause::Text { .. })) {
             Driver::Words(at)
@@ -140,13 +227,13 @@ impl<'v> Scope<'v> {
     ) -> Result<Driver, StoreError> {
         let mut indexed = (0..self.parts.len()).filter(|&at| sources(&self.parts[at]).is_some());
         if let (Some(only), None) = (indexed.next(), indexed.next())
-            && exact(&self.parts[only]).is_some()
+            && exact_keys(&self.parts[only]).is_some()
         {
             return Ok(Driver::Exact(only));
         }
         let driver = self.choose(session, explain).await?;
         Ok(match driver {
-            Driver::Small(at) if exact(&self.parts[at]).is_some() => Driver::Exact(at),
+            Driver::Small(at) if exact_keys(&self.parts[at]).is_some() => Driver::Exact(at),
             other => other,
         })
     }
@@ -170,14 +257,26 @@ impl<'v> Scope<'v> {
         })
     }
 
-    /// The condition that only few resources may satisfy, by single keys.
-    pub async fn few<S: Session>(&self, session: &mut S) -> Result<Option<usize>, StoreError> {
-        Ok(match self.choose(session, &mut Vec::new()).await? {
-            Driver::Small(at) => sources(&self.parts[at])
-                .is_some_and(|found| are_exact(&found))
-                .then_some(at),
+    /// The logical ids of which a resource must have one, if there is such a condition.
+    pub fn only_ids(&self) -> Option<&[String]> {
+        let mut ids = self.parts.iter().filter_map(|part| match part {
+            Clause::Ids(ids) => Some(ids.as_slice()),
             _ => None,
-        })
+        });
+        ids.next()
+    }
+
+    /// The condition with the fewest candidates, by single keys, with their count: what may be
+    /// seen of a type, as far as that is not much.
+    pub async fn few<S: Session>(
+        &self,
+        session: &mut S,
+    ) -> Result<Option<(usize, usize)>, StoreError> {
+        let (candidates, mut explain) = (self.candidates(), Vec::new());
+        let smallest = self.smallest(session, &candidates, self.most(), &mut explain);
+        Ok(smallest
+            .await?
+            .filter(|(_, at)| sources(&self.parts[*at]).is_some_and(|found| are_exact(&found))))
     }
 
     /// How many candidates the sources give, counted up to a bound. What they hop from is
@@ -254,17 +353,8 @@ impl<'v> Scope<'v> {
                 push_order(sql, "r.rid", limit);
                 return Ok(());
             }
-            Driver::Exact(at) => match exact(&self.parts[at]) {
-                Some((param, key)) => {
-                    sql.push("SELECT d.rid AS rid FROM entry d WHERE d.param=");
-                    sql.bind(Value::Param(param)).push(" AND d.key=").bytes(key);
-                    sql.push(" AND d.rid>")
-                        .int(after)
-                        .push(&format!(" AND d.rid<{high}"));
-                    self.push_filter(sql, "d.rid", Some(at))?;
-                    push_order(sql, "d.rid", limit);
-                    return Ok(());
-                }
+            Driver::Exact(at) => match exact_keys(&self.parts[at]) {
+                Some(keys) => return self.push_exact(sql, (at, &keys), after, limit),
                 None => at,
             },
             Driver::Words(at) => {
@@ -280,6 +370,47 @@ impl<'v> Scope<'v> {
         sql.push(") d WHERE d.rid>").int(after);
         self.push_filter(sql, "d.rid", self.skip(at))?;
         push_order(sql, "d.rid", limit);
+        Ok(())
+    }
+
+    /// Appends a query of the matches after `after`, from the keys of a condition: each gives
+    /// resources in the order of their numbers.
+    fn push_exact(
+        &self,
+        sql: &mut Sql,
+        (at, keys): (usize, &[(u32, &[u8])]),
+        after: i64,
+        limit: Option<usize>,
+    ) -> Result<(), StoreError> {
+        if keys.len() > 1 {
+            sql.push("SELECT DISTINCT u.rid AS rid FROM (");
+        }
+        for (nth, (param, key)) in keys.iter().enumerate() {
+            let d = sql.alias('d');
+            if keys.len() > 1 {
+                let joint = if nth > 0 { " UNION ALL " } else { "" };
+                sql.push(&format!("{joint}SELECT rid FROM ("));
+            }
+            sql.push(&format!(
+                "SELECT {d}.rid AS rid FROM entry {d} WHERE {d}.param="
+            ));
+            sql.bind(Value::Param(*param));
+            sql.push(&format!(" AND {d}.key=")).bytes(key);
+            sql.push(&format!(" AND {d}.rid>")).int(after);
+            let (_, high) = rid_range(self.kind);
+            sql.push(&format!(" AND {d}.rid<{high}"));
+            let rid = format!("{d}.rid");
+            self.push_filter(sql, &rid, Some(at))?;
+            push_order(sql, &rid, limit);
+            if keys.len() > 1 {
+                let b = sql.alias('b');
+                sql.push(&format!(") {b}"));
+            }
+        }
+        if keys.len() > 1 {
+            sql.push(") u");
+            push_order(sql, "u.rid", limit);
+        }
         Ok(())
     }
 
@@ -336,7 +467,26 @@ fn is_given_by_sources(part: &Clause) -> bool {
     match part {
         Clause::Keys { .. } | Clause::Ids(_) | Clause::Updated { .. } | Clause::Text { .. } => true,
         Clause::Any(parts) => parts.iter().all(is_given_by_sources),
+        // Its hops look at everything: what may be seen is no further condition.
+        Clause::Decided(part) => is_given_by_hops(part),
         _ => false,
+    }
+}
+
+fn is_given_by_hops(part: &Clause) -> bool {
+    match part {
+        Clause::Refers {
+            canonical: None,
+            inner,
+            ..
+        }
+        | Clause::ReferredBy {
+            canonical: None,
+            inner,
+            ..
+        } => is_given_by_hops(inner),
+        Clause::Any(parts) => parts.iter().all(is_given_by_hops),
+        other => is_given_by_sources(other),
     }
 }
 
@@ -347,14 +497,33 @@ fn push_order(sql: &mut Sql, rid: &str, limit: Option<usize>) {
     }
 }
 
-/// The parameter and key of a condition on just one key.
-pub(super) fn exact(part: &Clause) -> Option<(u32, &[u8])> {
+/// The parameters and keys of a condition on one or a few single keys.
+fn exact_keys(part: &Clause) -> Option<Vec<(u32, &[u8])>> {
+    let keys = match part {
+        Clause::Keys { param, ranges } if ranges.len() <= FEW => {
+            let exact = |range: &KeyRange| range.is_exact() && range.test.is_empty();
+            if !ranges.iter().all(exact) {
+                return None;
+            }
+            let each = ranges.iter();
+            each.map(|range| (param.0, range.low.as_slice())).collect()
+        }
+        Clause::Any(parts) if parts.len() <= FEW => {
+            let each: Option<Vec<_>> = parts.iter().map(exact_keys).collect();
+            each?.concat()
+        }
+        _ => Vec::new(),
+    };
+    (1..=FEW).contains(&keys.len()).then_some(keys)
+}
+
+/// True if the condition is on more than the resource itself.
+fn has_hop(part: &Clause) -> bool {
     match part {
-        Clause::Keys { param, ranges } => match ranges.as_slice() {
-            [range] if range.is_exact() && range.test.is_empty() => Some((param.0, &range.low)),
-            _ => None,
-        },
-        _ => None,
+        Clause::Refers { .. } | Clause::ReferredBy { .. } => true,
+        Clause::Not(part) => has_hop(part),
+        Clause::All(parts) | Clause::Any(parts) => parts.iter().any(has_hop),
+        _ => false,
     }
 }
 

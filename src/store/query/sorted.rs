@@ -89,7 +89,7 @@ impl Order<'_> {
         scope: &Scope<'_>,
         explain: &mut Vec<String>,
     ) -> Result<Vec<Ranked>, StoreError> {
-        let driver = scope.choose(session, explain).await?;
+        let driver = scope.choose_sorted(session, self.wanted, explain).await?;
         explain.push(format!("{}: sorted, driven by {driver:?}", scope.kind));
         let mut ranked = match driver {
             Driver::Small(at) => self.collect(session, scope, at).await?,

@@ -120,6 +120,7 @@ pub(super) fn sources(clause: &Clause) -> Option<Vec<Source<'_>>> {
 pub(super) fn are_exact(sources: &[Source<'_>]) -> bool {
     let is_exact = |source: &Source<'_>| match source {
         Source::Range { range, .. } => range.is_exact(),
+        Source::Table { table, .. } => table.is_exact(),
         _ => false,
     };
     !sources.is_empty() && sources.iter().all(is_exact)

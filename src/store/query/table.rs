@@ -224,14 +224,24 @@ impl Table {
 
     /// The rows as a list of lists of hexadecimal digits.
     fn json(&self) -> String {
-        let rows = self.rows.iter().map(|row| {
-            let cells = self.cells(row).into_iter().map(|cell| {
-                let digits: String = cell.iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("\"{digits}\"")
-            });
-            format!("[{}]", cells.collect::<Vec<_>>().join(","))
-        });
-        format!("[{}]", rows.collect::<Vec<_>>().join(","))
+        const DIGITS: [char; 16] = [
+            '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+        ];
+        let mut text = String::from("[");
+        for (at, row) in self.rows.iter().enumerate() {
+            text.push_str(if at > 0 { ",[" } else { "[" });
+            for (at, cell) in self.cells(row).into_iter().enumerate() {
+                text.push_str(if at > 0 { ",\"" } else { "\"" });
+                for byte in cell {
+                    text.push(DIGITS[usize::from(byte >> 4)]);
+                    text.push(DIGITS[usize::from(byte & 15)]);
+                }
+                text.push('"');
+            }
+            text.push(']');
+        }
+        text.push(']');
+        text
     }
 }
 
