@@ -47,18 +47,36 @@ impl Block {
 
     fn take(&mut self, row: &AuditRow) -> Result<(), Unreadable> {
         let read = Row::read(&row.body)?;
-        for event in read.events()? {
+        let events = read.events()?;
+        let marks = &mut self.marks;
+        let mut add = |mark| {
+            marks.insert(mark);
+        };
+        // Most events of a row share these.
+        for identity in events.identities() {
+            filter::of_identity(identity, &mut add);
+        }
+        let mut known = None;
+        let (mut first, mut last) = (row.at, row.at);
+        for event in events {
             let event = event?;
-            self.seen(event.at);
+            first = first.min(event.at);
+            last = last.max(event.at);
             self.records += event.records();
+            filter::of_request(&event, &mut add);
             for item in &event.items {
-                filter::marks(&event, item, |_, mark| {
-                    self.marks.insert(mark);
-                });
-                let of_patients = item.patients.iter().flat_map(|id| filter::patient(id));
-                self.marks.extend(of_patients.map(|(_, mark)| mark));
+                let codes = (item.code, event.outcome);
+                if known.replace(codes) != Some(codes) {
+                    filter::of_codes(item.code, event.outcome, &mut add);
+                }
+                filter::of_item(item, &mut add);
+                for id in &item.patients {
+                    filter::patient(id).into_iter().for_each(&mut add);
+                }
             }
         }
+        self.seen(first);
+        self.seen(last);
         Ok(())
     }
 

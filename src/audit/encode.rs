@@ -216,6 +216,11 @@ impl<'r> Iterator for Events<'r> {
 }
 
 impl<'r> Events<'r> {
+    /// On whose behalf they were, each once.
+    pub fn identities(&self) -> &[Arc<Identity>] {
+        &self.identities
+    }
+
     fn event(&mut self) -> Result<Event<'r>, Unreadable> {
         let rest = &mut self.rest;
         let at = usize::try_from(number(rest)?).map_err(|_| Unreadable)?;

@@ -10,7 +10,8 @@ use std::{
 
 use resources::model::ResourceType;
 
-use super::event::{Event, Item};
+use super::event::{Code, Event, Item, Outcome};
+use crate::access::Identity;
 
 /// Bits for each mark, and how many of them are looked at: one in two thousand answers is a
 /// needless look into a block.
@@ -75,7 +76,10 @@ pub fn identifier(about: About, value: &str) -> Mark {
 
 /// Of a code, whatever its system and case.
 pub fn code(about: About, code: &str) -> Mark {
-    mark(about, 0, code.to_ascii_lowercase().as_bytes())
+    if code.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return mark(about, 0, code.to_ascii_lowercase().as_bytes());
+    }
+    mark(about, 0, code.as_bytes())
 }
 
 fn mark(about: About, kind: u64, value: &[u8]) -> Mark {
@@ -96,39 +100,58 @@ fn mark(about: About, kind: u64, value: &[u8]) -> Mark {
 
 /// All marks of the AuditEvents that stand for one thing that was done, beside those of their
 /// patients: see [`patient`].
-pub fn marks(event: &Event<'_>, item: &Item<'_>, mut each: impl FnMut(About, Mark)) {
-    let identity = &event.identity;
-    let mut refer = |about, kind, id: &str| {
-        each(about, reference(about, kind, id));
-        if kind == ResourceType::PATIENT {
-            each(About::Patient, reference(About::Patient, kind, id));
-        }
-    };
+pub fn marks(event: &Event<'_>, item: &Item<'_>, mut each: impl FnMut(Mark)) {
+    of_identity(&event.identity, &mut each);
+    of_request(event, &mut each);
+    of_item(item, &mut each);
+    of_codes(item.code, event.outcome, &mut each);
+}
+
+/// The marks of who it was.
+pub fn of_identity(identity: &Identity, each: &mut impl FnMut(Mark)) {
     if let Some((kind, id)) = identity.fhir_user.as_deref().and_then(split) {
-        refer(About::Agent, kind, id);
-    }
-    if let (Some(kind), false) = (item.kind, item.id.is_empty()) {
-        refer(About::Entity, kind, &item.id);
+        refer(About::Agent, kind, id, each);
     }
     for name in [&identity.user, &identity.client].into_iter().flatten() {
-        each(About::Agent, identifier(About::Agent, name));
+        each(identifier(About::Agent, name));
     }
-    each(About::Entity, identifier(About::Entity, &event.request));
-    let shape = super::shape::of(item.code);
+}
+
+/// The mark of the request.
+pub fn of_request(event: &Event<'_>, each: &mut impl FnMut(Mark)) {
+    each(identifier(About::Entity, &event.request));
+}
+
+/// The marks of the resource.
+pub fn of_item(item: &Item<'_>, each: &mut impl FnMut(Mark)) {
+    if let (Some(kind), false) = (item.kind, item.id.is_empty()) {
+        refer(About::Entity, kind, &item.id, each);
+    }
+}
+
+/// The marks of what was done, and of how it ended.
+pub fn of_codes(code: Code, outcome: Outcome, each: &mut impl FnMut(Mark)) {
+    let shape = super::shape::of(code);
     for (about, value) in [
         (About::Action, shape.action),
-        (About::Outcome, event.outcome.code()),
+        (About::Outcome, outcome.code()),
         (About::Type, shape.class.1),
         (About::Subtype, shape.subtype.1),
     ] {
-        each(about, code(about, value));
+        each(self::code(about, value));
+    }
+}
+
+fn refer(about: About, kind: ResourceType, id: &str, each: &mut impl FnMut(Mark)) {
+    each(reference(about, kind, id));
+    if kind == ResourceType::PATIENT {
+        each(reference(About::Patient, kind, id));
     }
 }
 
 /// The marks of a patient in an AuditEvent.
-pub fn patient(id: &str) -> [(About, Mark); 2] {
-    [About::Patient, About::Entity]
-        .map(|about| (about, reference(about, ResourceType::PATIENT, id)))
+pub fn patient(id: &str) -> [Mark; 2] {
+    [About::Patient, About::Entity].map(|about| reference(about, ResourceType::PATIENT, id))
 }
 
 /// A local reference as type and id.

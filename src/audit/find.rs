@@ -290,7 +290,7 @@ fn each(
             let mut one = |patient: Option<&str>| {
                 let marks = patient.map(filter::patient);
                 let has = |wanted: &&HashSet<Mark>| {
-                    marks.is_some_and(|marks| marks.iter().any(|(_, mark)| wanted.contains(mark)))
+                    marks.is_some_and(|marks| marks.iter().any(|mark| wanted.contains(mark)))
                 };
                 if missing.iter().all(has) {
                     let place = Place {
@@ -317,7 +317,7 @@ fn missing<'w>(wanted: &'w Wanted, event: &Event<'_>, item: &Item<'_>) -> Vec<&'
         return Vec::new();
     }
     let mut missing: Vec<&HashSet<Mark>> = wanted.marks.iter().collect();
-    filter::marks(event, item, |_, mark| {
+    filter::marks(event, item, |mark| {
         missing.retain(|marks| !marks.contains(&mark));
     });
     missing

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    store::{AuditSeal, Store, StoreError},
+    store::{AuditRow, AuditSeal, Store, StoreError},
 };
 
 /// How often it is looked for full blocks.
@@ -27,16 +27,16 @@ pub struct Sealer {
     clock: Arc<dyn Clock>,
     anchors: Mutex<Option<Anchors>>,
     every: Duration,
+    begun: tokio::sync::Mutex<Begun>,
 }
 
-/// What came of one look.
-enum Sealed {
-    /// There is nothing more.
-    All,
-    /// What is left makes no full block.
-    Rest,
-    /// There may be more.
-    More,
+/// A block that is not full: what it has is read once, and not again at each look.
+#[derive(Default)]
+struct Begun {
+    /// Behind this row.
+    after: i64,
+    block: Block,
+    rows: Vec<AuditRow>,
 }
 
 impl Sealer {
@@ -53,6 +53,7 @@ impl Sealer {
             clock,
             anchors: Mutex::new(anchors),
             every,
+            begun: tokio::sync::Mutex::default(),
         });
         tokio::spawn(follow(Arc::downgrade(&sealer), every));
         sealer
@@ -78,34 +79,35 @@ impl Sealer {
 
     /// Seals what is there; a block that is not full only if it is `due`.
     async fn seal(&self, due: bool) -> Result<(), StoreError> {
-        loop {
-            match self.one(due).await? {
-                Sealed::More => {}
-                Sealed::All | Sealed::Rest => return Ok(()),
-            }
-        }
+        while self.one(due).await? {}
+        Ok(())
     }
 
-    async fn one(&self, due: bool) -> Result<Sealed, StoreError> {
+    /// Seals one block, if there is one to be sealed.
+    async fn one(&self, due: bool) -> Result<bool, StoreError> {
+        let mut begun = self.begun.lock().await;
         let before = self.store.last_audit_seal().await?;
         let after = before.as_ref().map_or(0, |seal| seal.last_seq);
-        let mut rows = self.store.audit_after(after, ROWS, BYTES).await?;
-        let mut block = Block::default();
-        let full = rows.iter().position(|row| !block.add(row));
-        match full {
-            Some(last) => rows.truncate(last + 1),
-            None if rows.is_empty() => return Ok(Sealed::All),
-            None if !due => return Ok(Sealed::Rest),
-            None => {}
+        // This block was sealed: by the round before, or by another node.
+        if begun.after != after {
+            *begun = Begun {
+                after,
+                ..Begun::default()
+            };
+        }
+        let full = begun.fill(&self.store).await?;
+        if begun.rows.is_empty() || !(full || due) {
+            return Ok(false);
         }
         let genesis = match &before {
             Some(_) => Vec::new(),
             None => genesis()?,
         };
+        let Begun { block, rows, .. } = std::mem::take(&mut *begun);
         let seal = block.seal(before.as_ref(), &genesis, &rows);
         // If another node was faster, its block is as good.
         self.store.seal_audit(&seal).await?;
-        Ok(Sealed::More)
+        Ok(true)
     }
 
     /// Notes the newest seal outside the database.
@@ -130,6 +132,21 @@ impl Sealer {
         if let Err(error) = done {
             tracing::error!(%error, "the audit cannot be sealed or anchored; it is tried again");
         }
+    }
+}
+
+impl Begun {
+    /// Adds the rows that there are; true if the block is full.
+    async fn fill(&mut self, store: &Store) -> Result<bool, StoreError> {
+        let last = self.rows.last().map_or(self.after, |row| row.seq);
+        for row in store.audit_after(last, ROWS, BYTES).await? {
+            let full = !self.block.add(&row);
+            self.rows.push(row);
+            if full {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
