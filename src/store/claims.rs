@@ -48,10 +48,7 @@ impl Store {
         let mut found = if looks.len() <= FEW {
             run!(self, search, |session| around(session, &looks))?
         } else {
-            run!(self, scan, |session| {
-                let looks = looks;
-                async move { around(session, &looks).await }
-            })?
+            run!(self, scan, |session| around(session, &looks))?
         };
         found.sort_unstable_by_key(|one| {
             let claim = &one.claim;
