@@ -9,6 +9,8 @@ mod rrule;
 mod rule;
 mod template;
 
+use std::collections::HashSet;
+
 use jiff::{
     civil::{Date, DateTime},
     tz::TimeZone,
@@ -89,8 +91,9 @@ impl Recurrence {
     /// What is before the first appointment is no part of the series.
     ///
     /// # Errors
-    /// The one that is none of these.
+    /// The one that is none of these, or that there are more than [`MOST`].
     pub fn add(&mut self, list: &str) -> Result<(), String> {
+        within_bounds(self.added.len(), list.split(',').count())?;
         self.added.extend(rrule::moments(list)?);
         Ok(())
     }
@@ -99,8 +102,9 @@ impl Recurrence {
     /// COUNT.
     ///
     /// # Errors
-    /// The one that is none of these.
+    /// The one that is none of these, or that there are more than [`MOST`].
     pub fn exclude(&mut self, list: &str) -> Result<(), String> {
+        within_bounds(self.excluded.len(), list.split(',').count())?;
         self.excluded.extend(rrule::moments(list)?);
         Ok(())
     }
@@ -139,9 +143,10 @@ impl Recurrence {
         all.sort_by_key(|entry| (entry.start, entry.is_shifted));
         all.dedup_by_key(|entry| entry.start);
 
+        let excluded = Excluded::of(self, zone);
         (1..)
             .zip(all)
-            .filter(|(number, entry)| !self.is_excluded(*number, entry, zone))
+            .filter(|(number, entry)| !excluded.has(*number, entry))
             .take(most)
             .map(|(number, entry)| Occurrence {
                 number,
@@ -181,19 +186,57 @@ impl Recurrence {
         }
         found
     }
+}
 
-    fn is_excluded(&self, number: u32, entry: &Entry, zone: &TimeZone) -> bool {
-        self.left_out.contains(&number)
-            || self.excluded.iter().any(|moment| match moment {
-                Moment::Date(date) => entry.nominal.date() == *date,
-                // As it should be, or as it is.
-                Moment::Local(local) => {
-                    entry.nominal == *local
-                        || shown(*local, zone).is_some_and(|other| other.start == entry.start)
+/// What is excluded, to be looked up.
+#[derive(Default)]
+struct Excluded {
+    numbers: HashSet<u32>,
+    dates: HashSet<Date>,
+    /// Local times as they should be.
+    nominal: HashSet<DateTime>,
+    starts: HashSet<i64>,
+}
+
+impl Excluded {
+    fn of(recurrence: &Recurrence, zone: &TimeZone) -> Self {
+        let mut excluded = Self {
+            numbers: recurrence.left_out.iter().copied().collect(),
+            ..Self::default()
+        };
+        for moment in &recurrence.excluded {
+            match moment {
+                Moment::Date(date) => {
+                    excluded.dates.insert(*date);
                 }
-                Moment::Instant(instant) => entry.start == *instant,
-            })
+                // Of one that is shifted either the time that it should have or the one it has.
+                Moment::Local(local) => {
+                    excluded.nominal.insert(*local);
+                    excluded
+                        .starts
+                        .extend(shown(*local, zone).map(|entry| entry.start));
+                }
+                Moment::Instant(instant) => {
+                    excluded.starts.insert(*instant);
+                }
+            }
+        }
+        excluded
     }
+
+    fn has(&self, number: u32, entry: &Entry) -> bool {
+        self.numbers.contains(&number)
+            || self.dates.contains(&entry.nominal.date())
+            || self.nominal.contains(&entry.nominal)
+            || self.starts.contains(&entry.start)
+    }
+}
+
+fn within_bounds(before: usize, new: usize) -> Result<(), String> {
+    if before + new > MOST {
+        return Err(format!("more than {MOST} dates"));
+    }
+    Ok(())
 }
 
 /// Up to when, inclusive.

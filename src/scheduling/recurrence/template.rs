@@ -246,6 +246,9 @@ impl<'d> Parts<'d> {
             if !repeats && !found.is_empty() {
                 return Err(format!("{name}.{url} is there twice"));
             }
+            if found.len() >= MOST {
+                return Err(format!("{name}.{url} is there more than {MOST} times"));
+            }
             found.push(part);
         }
         Ok(Self { name, parts })

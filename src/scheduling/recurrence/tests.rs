@@ -1,8 +1,10 @@
 //! Series over changes of the clock, what is added and excluded, bounds; what the others need.
 //! Rules are tested in `standard`, against RFC 5545 and against an oracle that looks at one day
-//! after the other, templates in `templates`, what is refused in `errors`.
+//! after the other, templates in `templates`, what is refused in `errors`,
+//! what the clock shows in `every_zone`.
 
 mod errors;
+mod every_zone;
 mod oracle;
 mod standard;
 mod templates;

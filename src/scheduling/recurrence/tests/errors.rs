@@ -181,3 +181,19 @@ fn dates_that_are_wrong() {
         assert_eq!(recurrence, before);
     }
 }
+
+#[test]
+fn lists_have_bounds() {
+    let list = vec!["20260101"; MOST].join(",");
+    let mut recurrence = rrule("FREQ=DAILY;COUNT=3");
+    recurrence.add(&list).unwrap();
+    recurrence.exclude(&list).unwrap();
+    assert_eq!(
+        recurrence.add("20260102").unwrap_err(),
+        "more than 1000 dates"
+    );
+    assert_eq!(
+        recurrence.exclude("20260102").unwrap_err(),
+        "more than 1000 dates"
+    );
+}

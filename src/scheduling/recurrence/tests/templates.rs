@@ -272,4 +272,9 @@ fn templates_that_are_wrong() {
             "{json}"
         );
     }
+    let many = "excludingDate=2026-01-01 ".repeat(1_001);
+    assert_eq!(
+        template(&format!("recurrenceType=d {many}")).unwrap_err(),
+        "recurrenceTemplate.excludingDate is there more than 1000 times"
+    );
 }
