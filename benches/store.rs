@@ -163,9 +163,7 @@ async fn write_all(store: &Arc<Store>, writes: Vec<Vec<Write>>) -> Vec<Head> {
             while let Some(writes) = queue.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let commit = Commit {
                     writes: writes.clone(),
-                    guards: Vec::new(),
-                    generation: None,
-                    audit: None,
+                    ..Commit::default()
                 };
                 heads.extend(store.commit(commit, &ALL).await.unwrap().heads);
             }

@@ -157,7 +157,16 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         use ErrorKind as Kind;
         let (kind, code, text, retry_after) = match &error {
-            StoreError::Conflict(_) | StoreError::Guard(_) | StoreError::Outdated => (
+            StoreError::Refused { .. } => (
+                Kind::Conflict,
+                "conflict",
+                "the time is no longer free",
+                None,
+            ),
+            StoreError::Conflict(_)
+            | StoreError::Guard(_)
+            | StoreError::Outdated
+            | StoreError::Repeated => (
                 Kind::Conflict,
                 "conflict",
                 "others changed the same resources at the same moment; send the request again",

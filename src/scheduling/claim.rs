@@ -1,5 +1,7 @@
 //! Claims on the time of an actor, and who is admitted beside whom.
 
+use std::collections::HashSet;
+
 use super::span::Span;
 
 /// The number of an actor, or of the resource that claims: the first 8 bytes of the SHA-256 of
@@ -62,6 +64,27 @@ impl Claim {
     pub fn is_live(&self, now: i64) -> bool {
         self.expires.is_none_or(|expires| now < expires)
     }
+
+    /// The time of which no second may be in two claims with the same seat.
+    pub fn exclusive(&self) -> Span {
+        match self.buffers {
+            BufferPolicy::Stack => self.padded,
+            BufferPolicy::Share | BufferPolicy::Ignore => self.core,
+        }
+    }
+
+    /// True if the times of the two stand in each other's way. The more lenient of the two
+    /// policies decides.
+    pub fn meets(&self, other: &Self) -> bool {
+        use BufferPolicy::{Ignore, Share, Stack};
+        match (self.buffers, other.buffers) {
+            (Ignore, _) | (_, Ignore) => self.core.overlaps(other.core),
+            (Share, _) | (_, Share) => {
+                self.core.overlaps(other.padded) || self.padded.overlaps(other.core)
+            }
+            (Stack, Stack) => self.padded.overlaps(other.padded),
+        }
+    }
 }
 
 /// At most so many bookings of an actor, or of a patient with an actor, in a range of local time.
@@ -120,3 +143,89 @@ pub enum Refusal {
         quota: Quota,
     },
 }
+
+/// The seat that the claim gets beside `others`, or what stands in its way. `others` are those of
+/// the actor that overlap the claim with its buffers, or that begin in the range of a quota; more
+/// of them do no harm. Those of `beside`, of the claim's own owner, and holds that are over by
+/// `now` are not in its way.
+///
+/// # Errors
+/// The claim cannot be made.
+pub fn admit(
+    new: &NewClaim,
+    others: &[Claim],
+    beside: &[Number],
+    now: i64,
+) -> Result<u16, Refusal> {
+    let claim = &new.claim;
+    let refused = |by: &Claim| Refusal::Taken {
+        actor: claim.actor,
+        by: *by,
+    };
+    let live = others
+        .iter()
+        .filter(|other| other.actor == claim.actor && other.is_live(now));
+    let of_others = live
+        .clone()
+        .filter(|other| other.owner != claim.owner && !beside.contains(&other.owner));
+    let in_the_way = |kinds: &'static [ClaimKind]| {
+        of_others
+            .clone()
+            .filter(move |other| kinds.contains(&other.kind) && other.meets(claim))
+    };
+    // Of several, the user is told the first.
+    let first = |kinds| in_the_way(kinds).min_by_key(|other| (other.core, other.owner));
+    match claim.kind {
+        ClaimKind::Blocked | ClaimKind::Opening => return Ok(0),
+        ClaimKind::Taken if new.is_forced => return Ok(0),
+        ClaimKind::Taken => {
+            return first(&[ClaimKind::Booking, ClaimKind::Taken])
+                .map_or(Ok(0), |by| Err(refused(by)));
+        }
+        ClaimKind::Booking => {}
+    }
+    if !new.is_forced {
+        if let Some(by) = first(&[ClaimKind::Blocked, ClaimKind::Taken]) {
+            return Err(refused(by));
+        }
+        let bookings = in_the_way(&[ClaimKind::Booking]);
+        let strictest = bookings
+            .clone()
+            .map(|other| other.capacity)
+            .fold(claim.capacity, u16::min);
+        if bookings.count() >= usize::from(strictest) + usize::from(new.overbook) {
+            // A capacity of 0 needs nobody to be in the way.
+            return Err(refused(first(&[ClaimKind::Booking]).unwrap_or(claim)));
+        }
+        let full = |quota: &&Quota| {
+            let owners: HashSet<Number> = of_others
+                .clone()
+                .filter(|other| other.kind == ClaimKind::Booking && begins_in(other, quota.within))
+                .map(|other| other.owner)
+                .collect();
+            begins_in(claim, quota.within) && owners.len() >= quota.most as usize
+        };
+        if let Some(quota) = new.quotas.iter().find(full) {
+            return Err(Refusal::Quota {
+                actor: claim.actor,
+                quota: quota.clone(),
+            });
+        }
+    }
+    // Whoever stands beside, and the owner itself, keeps the seat that it has.
+    let seats: HashSet<u16> = live
+        .filter(|other| other.kind == ClaimKind::Booking)
+        .filter(|other| other.meets(claim) || other.exclusive().overlaps(claim.exclusive()))
+        .map(|other| other.seat)
+        .collect();
+    (0..=u16::MAX)
+        .find(|seat| !seats.contains(seat))
+        .ok_or_else(|| refused(first(&[ClaimKind::Booking]).unwrap_or(claim)))
+}
+
+fn begins_in(claim: &Claim, range: Span) -> bool {
+    range.start <= claim.core.start && claim.core.start < range.end
+}
+
+#[cfg(test)]
+mod tests;

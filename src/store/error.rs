@@ -1,5 +1,7 @@
 //! Why the store could not do what was asked.
 
+use crate::scheduling::claim::Refusal;
+
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -12,6 +14,17 @@ pub enum StoreError {
     /// What was to be written was computed with search parameters that are no longer in force.
     #[error("the search parameters have changed since the write was computed")]
     Outdated,
+    /// What a set of the commit claims cannot be had; nothing happened.
+    #[error("claims {set} of the commit are refused: {refusal:?}")]
+    Refused {
+        /// Which of [`Commit::claims`](super::Commit::claims).
+        set: usize,
+        /// What is in the way.
+        refusal: Refusal,
+    },
+    /// The receipt of the commit is there already; nothing happened.
+    #[error("the request has been answered before")]
+    Repeated,
     /// The database does not answer; it may later. Whether a commit happened is not known.
     #[error("the database is not available: {0}")]
     Unavailable(String),

@@ -4,6 +4,8 @@
 //! what reads is written once, over [`session::Session`].
 
 mod audit;
+mod changes;
+mod claims;
 mod error;
 mod fulltext;
 mod generation;
@@ -33,6 +35,7 @@ use resources::{
 };
 
 pub use audit::{AuditRow, AuditSeal, NewAuditRow, SealWalk};
+pub use changes::Seen;
 pub use error::StoreError;
 pub use options::Options;
 pub use records::{Expect, Record, RecordChange};

@@ -31,6 +31,9 @@ pub struct Options {
     /// Another process may have it open. Settings and records may then be read and written, and
     /// nothing else; the schema must be that of this release.
     pub beside: bool,
+    /// For the proof that the tests of races can fail: claims are checked, but nobody waits for
+    /// others meanwhile. No configuration leads here.
+    pub without_claim_locks: bool,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             checkpoint_pages: 64_000,
             create: true,
             beside: false,
+            without_claim_locks: false,
         }
     }
 }

@@ -7,7 +7,10 @@ use resources::{
 };
 
 use super::{audit::NewAuditRow, error::StoreError, text::Unreadable};
-use crate::search::plan::{Clause, Position};
+use crate::{
+    scheduling::claim::ClaimSet,
+    search::plan::{Clause, Position},
+};
 
 /// The current state of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +87,49 @@ pub struct Commit {
     pub generation: Option<i64>,
     /// What the audit is to know of it, or of reads.
     pub audit: Option<NewAuditRow>,
+    /// The time that Appointments and Slots claim from now on, each in place of what it claimed
+    /// until now. Nothing happens if one of them is refused.
+    pub claims: Vec<ClaimSet>,
+    /// Seconds since 1970: holds that are over by then do not count, nor do receipts.
+    pub now: i64,
+    /// What is answered if the same request comes again; nothing happens if it has come already.
+    pub receipt: Option<NewReceipt>,
+}
+
+impl Commit {
+    /// True if all that it needs is to be written, without a look at anything else.
+    pub(super) fn is_plain(&self) -> bool {
+        self.guards.is_empty() && !self.has_claims()
+    }
+
+    /// True if it must be alone with the time of actors, or with a key.
+    pub(super) fn has_claims(&self) -> bool {
+        !self.claims.is_empty() || self.receipt.is_some()
+    }
+}
+
+/// The answer to a request that may be sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReceipt {
+    /// Under which it is looked for: a hash of who asks and of the key that was sent.
+    pub key: [u8; 32],
+    /// The hash of the request.
+    pub request: [u8; 32],
+    /// Up to when it is valid, milliseconds since 1970.
+    pub expires: i64,
+    /// The answer.
+    pub answer: Vec<u8>,
+}
+
+/// A receipt as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The hash of the request.
+    pub request: [u8; 32],
+    /// Up to when it is valid, milliseconds since 1970.
+    pub expires: i64,
+    /// The answer.
+    pub answer: Vec<u8>,
 }
 
 /// One new version.

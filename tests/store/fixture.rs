@@ -83,9 +83,7 @@ pub async fn put(store: &Store, writes: Vec<Write>) -> Result<Committed, StoreEr
         .commit(
             Commit {
                 writes,
-                guards: Vec::new(),
-                generation: None,
-                audit: None,
+                ..Commit::default()
             },
             &ALL,
         )

@@ -61,8 +61,7 @@ async fn guarded(store: &Store, id: String, clause: Clause) -> Result<(), StoreE
             Commit {
                 writes,
                 guards,
-                generation: None,
-                audit: None,
+                ..Commit::default()
             },
             &ALL,
         )
@@ -132,8 +131,7 @@ async fn a_guard_can_ask_for_the_one_resource_that_matches(Fixture { store, .. }
             clause: is(b"x"),
             matches,
         }],
-        generation: None,
-        audit: None,
+        ..Commit::default()
     };
     store
         .commit(attempt(Some(head.rid), "b"), &ALL)

@@ -24,6 +24,10 @@ macro_rules! on_both_databases {
 }
 
 mod behaviour;
+mod bookings;
+mod changes;
+mod claim_model;
+mod claims;
 mod durability;
 mod fixture;
 mod guards;

@@ -1,18 +1,17 @@
 //! A commit in one statement.
 
 use std::{
-    collections::{BTreeSet, HashMap},
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use resources::model::ResourceType;
 use sqlx::{AssertSqlSafe, Row as _, postgres::PgArguments, query::Query};
 
 use super::{
     super::{
         audit::NewAuditRow,
+        claims,
         error::StoreError,
         generation, hash, query,
         read::change_number,
@@ -22,16 +21,19 @@ use super::{
         types::{Change, Commit, Committed, Head, Write},
         view::View,
     },
+    claimed::Claims,
     failure::{code, failure},
     pool::{Lease, Pool},
+    turns::{Alone, Turns},
 };
 
 /// How often a commit that PostgreSQL gave up to end a deadlock is tried.
 const ATTEMPTS: u32 = 5;
 /// Writes above which a commit may take longer than a query.
 const MANY: usize = 500;
-/// The first half of the advisory locks of guards; the second is the type's number.
-const GUARDED: i32 = 0x526f_7475;
+/// How PostgreSQL names what two claims of a seat at the same time are: only who does not wait for
+/// its turn can come to that.
+const OVERLAP: &str = "23P01";
 /// Numbers that one value of the sequence stands for.
 const BLOCK: i64 = 1_000;
 
@@ -80,46 +82,43 @@ impl Numbers {
     }
 }
 
-/// One commit with guards on a type at a time, within this node.
-#[derive(Debug, Default)]
-pub(super) struct Guards(Mutex<HashMap<ResourceType, Arc<tokio::sync::Mutex<()>>>>);
-
-impl Guards {
-    fn turn(&self, kind: ResourceType) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(kind).or_default())
-    }
-}
-
 /// Commits, with as many attempts as deadlocks ask for.
 pub(super) async fn run(
     pool: &Arc<Pool>,
-    (numbers, guards): (&Numbers, &Guards),
+    (numbers, turns): (&Numbers, &Turns),
+    alone: Alone,
     commit: Commit,
-    view: &View,
-    cap: usize,
+    (view, cap): (&View, usize),
 ) -> Result<Committed, StoreError> {
-    // Who waits for other commits of this node with guards waits here, without a connection.
-    let mut turns = Vec::new();
-    for kind in guarded_types(&commit) {
-        turns.push(guards.turn(kind).lock_owned().await);
-    }
+    // Who waits for other commits of this node waits here, without a connection.
+    let _held = turns.take(&alone).await;
     let mut lease = pool.lease().await?;
     let columns = Columns::new(&commit, numbers, &mut lease).await?;
     for attempt in 1..=ATTEMPTS {
-        let done = if commit.guards.is_empty() && commit.writes.len() <= MANY {
-            columns.write(&mut lease).await
+        let done = if commit.is_plain() && commit.writes.len() <= MANY {
+            columns.write(&mut lease, &Claims::default()).await
         } else {
-            guarded(&mut lease, &columns, &commit, view, cap).await
+            alone_with(&alone, &mut lease, &columns, &commit, (view, cap)).await
         };
         match done {
             Ok(vids) => return Ok(columns.committed(&commit.writes, &vids)),
+            Err(Refusal::Known(error @ StoreError::Refused { .. })) => {
+                // What was computed from an old version says nothing about the newest.
+                let is_old = match commit.writes.iter().any(|write| write.expect.is_some()) {
+                    true => outdated(&mut lease, &commit).await?,
+                    false => None,
+                };
+                return Err(is_old.unwrap_or(error));
+            }
             Err(Refusal::Known(error)) => return Err(error),
             Err(Refusal::Unexpected(error)) => {
                 return Err(stale(&mut lease, &commit, error).await?);
             }
             Err(Refusal::Again(_)) if attempt < ATTEMPTS => {
                 tokio::time::sleep(Duration::from_millis(u64::from(attempt * attempt))).await;
+            }
+            Err(Refusal::Again(error)) if code(&error) == OVERLAP => {
+                return Err(overlapping(&mut lease, &commit).await?);
             }
             Err(Refusal::Again(error)) => return Err(failure(error)),
         }
@@ -153,35 +152,28 @@ impl From<sqlx::Error> for Refusal {
         match code(&error).as_str() {
             // Division by zero is how the statement says so; else a second resource of an id.
             "22012" | "23505" => Self::Unexpected(error),
-            "40001" | "40P01" => Self::Again(error),
+            "40001" | "40P01" | OVERLAP => Self::Again(error),
             _ => Self::Known(failure(error)),
         }
     }
 }
 
-/// In a transaction of several statements. Whether two guards can be about the same resource
-/// does not show in them (`identifier=s|v` and `identifier=v`, `family=` and `identifier=`), so
-/// commits with guards on the same type come one after the other, and each sees those before.
-/// Commits without guards wait for nobody.
-async fn guarded(
+/// In a transaction of several statements: commits with guards on the same type, or with claims
+/// on the time of the same actor, come one after the other, and each sees those before. Others
+/// wait for nobody.
+async fn alone_with(
+    alone: &Alone,
     lease: &mut Lease,
     columns: &Columns,
     commit: &Commit,
-    view: &View,
-    cap: usize,
+    (view, cap): (&View, usize),
 ) -> Result<Vec<i64>, Refusal> {
     let mut with = String::new();
     if commit.writes.len() > MANY {
         lease.take_your_time();
         with.push_str("SET LOCAL statement_timeout = 0;");
     }
-    // In the order of the types, so that two never wait for each other.
-    for kind in guarded_types(commit) {
-        let number = kind.number();
-        with.push_str(&format!(
-            "SELECT pg_advisory_xact_lock({GUARDED},{number});"
-        ));
-    }
+    with.push_str(&alone.locks());
     lease.begin(&with).await?;
     let done = in_transaction(lease, columns, commit, view, cap).await;
     let how = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
@@ -192,11 +184,6 @@ async fn guarded(
     }
 }
 
-/// The types that the guards of a commit look at, in order.
-fn guarded_types(commit: &Commit) -> BTreeSet<ResourceType> {
-    commit.guards.iter().map(|guard| guard.kind).collect()
-}
-
 async fn in_transaction(
     lease: &mut Lease,
     columns: &Columns,
@@ -204,12 +191,31 @@ async fn in_transaction(
     view: &View,
     cap: usize,
 ) -> Result<Vec<i64>, Refusal> {
+    let found = match commit.has_claims() {
+        true => claims::clear(lease, commit).await?,
+        false => Vec::new(),
+    };
     for (at, guard) in commit.guards.iter().enumerate() {
         if !query::guard_holds(lease, guard, view, cap).await? {
             return Err(StoreError::Guard(at).into());
         }
     }
-    columns.write(lease).await
+    let claimed = claims::admit(commit, found)?;
+    if !claimed.over.is_empty() {
+        claims::remove(lease, &claimed.over).await?;
+    }
+    let claims = Claims::new(&claimed, commit.receipt.clone());
+    columns.write(lease, &claims).await
+}
+
+/// What is in the way of a commit that the database itself refused.
+async fn overlapping(lease: &mut Lease, commit: &Commit) -> Result<StoreError, StoreError> {
+    match claims::plan(lease, commit).await {
+        Err(refused @ StoreError::Refused { .. }) => Ok(refused),
+        Err(error) => Err(error),
+        // It is gone again.
+        Ok(_) => Ok(StoreError::Conflict(0)),
+    }
 }
 
 /// What the commit was not computed from the newest of; `error` if nothing is found.
@@ -218,10 +224,23 @@ async fn stale(
     commit: &Commit,
     error: sqlx::Error,
 ) -> Result<StoreError, StoreError> {
+    if let Some(known) = outdated(lease, commit).await? {
+        return Ok(known);
+    }
+    // Two writes of one resource, or a change that was itself undone.
+    if code(&error) == "23505" {
+        Ok(StoreError::Conflict(0))
+    } else {
+        Err(failure(error))
+    }
+}
+
+/// What the commit was not computed from the newest of.
+async fn outdated(lease: &mut Lease, commit: &Commit) -> Result<Option<StoreError>, StoreError> {
     if let Some(generation) = commit.generation
         && generation::newest(lease).await? != generation
     {
-        return Ok(StoreError::Outdated);
+        return Ok(Some(StoreError::Outdated));
     }
     for (at, write) in commit.writes.iter().enumerate() {
         let mut sql = Sql::new(
@@ -240,15 +259,10 @@ async fn stale(
                 .expect
                 .map(|expected| (expected.rid, expected.version))
         {
-            return Ok(StoreError::Conflict(at));
+            return Ok(Some(StoreError::Conflict(at)));
         }
     }
-    // Two writes of one resource, or a change that was itself undone.
-    if code(&error) == "23505" {
-        Ok(StoreError::Conflict(0))
-    } else {
-        Err(failure(error))
-    }
+    Ok(None)
 }
 
 /// The values of an audit row whose time is the argument `first`. As with positions in the log,
@@ -342,8 +356,15 @@ impl Columns {
     }
 
     /// Writes everything or nothing; the positions in the log.
-    async fn write(&self, lease: &mut Lease) -> Result<Vec<i64>, Refusal> {
+    async fn write(&self, lease: &mut Lease, claims: &Claims) -> Result<Vec<i64>, Refusal> {
         if self.rid.is_empty() {
+            let mut next = 1;
+            let parts = claims.parts(&mut next);
+            if !parts.is_empty() {
+                let text = format!("WITH {} SELECT 1", parts.join(","));
+                let query = sqlx::query(AssertSqlSafe(text));
+                lease.query(claims.bind(query)).await?;
+            }
             if let Some(row) = &self.audit {
                 let text = format!("INSERT INTO audit (seq,ts,body) {}", audited(1));
                 let query = sqlx::query(AssertSqlSafe(text));
@@ -351,7 +372,7 @@ impl Columns {
             }
             return Ok(Vec::new());
         }
-        let rows = lease.query(self.statement()).await?;
+        let rows = lease.query(self.statement(claims)).await?;
         let mut vids = Vec::with_capacity(rows.len());
         for row in rows {
             vids.push(row.try_get::<i64, _>(0).map_err(failure)?);
@@ -359,7 +380,7 @@ impl Columns {
         Ok(vids)
     }
 
-    fn statement(&self) -> Query<'_, sqlx::Postgres, PgArguments> {
+    fn statement<'q>(&'q self, claims: &'q Claims) -> Query<'q, sqlx::Postgres, PgArguments> {
         let changed = self.rid.len() - self.created;
         // A transaction has its number before it takes a position: followers rely on it.
         let mut text = String::from(
@@ -426,6 +447,10 @@ impl Columns {
                 ", audited AS (INSERT INTO audit (seq,ts,body) {values})"
             ));
         }
+        for part in claims.parts(&mut next) {
+            text.push_str(", ");
+            text.push_str(&part);
+        }
         // Not the number expected: divides by zero, which undoes all.
         text.push_str(" SELECT vid FROM w WHERE 1/(CASE WHEN 1=1");
         if changed > 0 {
@@ -438,12 +463,13 @@ impl Columns {
             text.push_str(&format!(" AND {}=${next}::bigint", generation::OF_WRITER));
         }
         text.push_str(" THEN 1 ELSE 0 END)=1 ORDER BY n");
-        self.bind(sqlx::query(AssertSqlSafe(text)), changed)
+        self.bind(sqlx::query(AssertSqlSafe(text)), claims, changed)
     }
 
     fn bind<'q>(
         &'q self,
         query: Query<'q, sqlx::Postgres, PgArguments>,
+        claims: &'q Claims,
         changed: usize,
     ) -> Query<'q, sqlx::Postgres, PgArguments> {
         let mut query = query
@@ -467,6 +493,7 @@ impl Columns {
         if let Some(row) = &self.audit {
             query = query.bind(row.at).bind(&row.body);
         }
+        query = claims.bind(query);
         if changed > 0 {
             query = query.bind(changed as i64);
         }

@@ -1,9 +1,11 @@
 //! PostgreSQL: one set-based statement for a commit, joins in the order of the text.
 
+mod claimed;
 mod commit;
 mod failure;
 mod follow;
 mod pool;
+mod turns;
 
 use std::{
     str::FromStr,
@@ -22,21 +24,24 @@ use super::{
     types::{Commit, Committed},
     view::View,
 };
-use commit::{Guards, Numbers};
+use commit::Numbers;
 use follow::Frontier;
 pub(super) use follow::Log;
 use pool::{Lease, Pool};
+use turns::{Alone, Turns};
 
 /// An open PostgreSQL database.
 #[derive(Debug)]
 pub(super) struct Postgres {
     pool: Arc<Pool>,
     numbers: Arc<Numbers>,
-    guards: Arc<Guards>,
+    turns: Arc<Turns>,
     frontiers: [Mutex<Frontier>; 2],
     size: usize,
     millis: u64,
     cap: usize,
+    /// Unless [`Options::without_claim_locks`].
+    claim_locks: bool,
 }
 
 /// The number of the advisory lock under which nodes migrate one after the other.
@@ -60,11 +65,12 @@ impl Postgres {
         let opened = Self {
             pool,
             numbers: Arc::default(),
-            guards: Arc::default(),
+            turns: Arc::default(),
             frontiers: Default::default(),
             size: options.connections.max(1),
             millis: options.query_time.as_millis() as u64,
             cap: options.candidates,
+            claim_locks: !options.without_claim_locks,
         };
         let mut lease = opened.pool.lease().await?;
         check_server(&mut lease, options.connections).await?;
@@ -128,9 +134,12 @@ impl Postgres {
     /// Commits; returns when it is on disk. Goes on if the caller goes away: nobody has to
     /// find out what became of half a conversation with the database.
     pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
-        let (numbers, guards) = (Arc::clone(&self.numbers), Arc::clone(&self.guards));
+        let (numbers, turns) = (Arc::clone(&self.numbers), Arc::clone(&self.turns));
         let (pool, cap) = (Arc::clone(&self.pool), self.cap);
-        let work = async move { commit::run(&pool, (&numbers, &guards), commit, &view, cap).await };
+        let alone = Alone::new(&commit, self.claim_locks);
+        let work = async move {
+            commit::run(&pool, (&numbers, &turns), alone, commit, (&view, cap)).await
+        };
         let done = tokio::spawn(work).await;
         self.timed(done.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string()))))
     }
@@ -159,7 +168,7 @@ impl Postgres {
         lease.take_your_time();
         lease.run("SET statement_timeout = 0".to_owned()).await?;
         let mut done = Ok(());
-        for table in ["resource", "version", "entry", "audit"] {
+        for table in ["resource", "version", "entry", "audit", "claim"] {
             done = done.and(lease.run(format!("VACUUM (ANALYZE) {table}")).await);
         }
         lease.discard();

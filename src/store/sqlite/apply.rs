@@ -1,6 +1,7 @@
 //! One commit inside the writer's transaction: first all checks, then all writes.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::{
     super::{
         audit::NewAuditRow,
+        claims::{self, Claimed},
         error::StoreError,
         generation,
         options::Options,
@@ -32,7 +34,7 @@ pub(super) struct Applier {
     next: HashMap<i64, i64>,
     /// Candidates that a guard's search may collect.
     cap: usize,
-    /// How long the guards of a commit may take: others wait for them.
+    /// How long the guards and claims of a commit may take: others wait for them.
     time: Duration,
     until: Arc<Mutex<Option<Instant>>>,
 }
@@ -62,8 +64,23 @@ impl Applier {
         })
     }
 
-    /// Whether the commit may happen. Changes nothing.
-    pub fn check(&self, connection: &Connection, waiting: &Waiting) -> Result<(), StoreError> {
+    /// The newest place in the log.
+    pub fn newest(&self) -> i64 {
+        self.vid - 1
+    }
+
+    /// Whether the commit may happen, and which time it gets. Changes nothing.
+    pub fn check<'w>(
+        &self,
+        connection: &Connection,
+        waiting: &'w Waiting,
+    ) -> Result<Cow<'w, Claimed>, StoreError> {
+        if now(claims::is_repeated(
+            &mut Handle(connection),
+            &waiting.commit,
+        ))? {
+            return Err(StoreError::Repeated);
+        }
         if let Some(generation) = waiting.commit.generation {
             now(generation::check(&mut Handle(connection), generation))?;
         }
@@ -72,11 +89,22 @@ impl Applier {
                 return Err(StoreError::Conflict(at));
             }
         }
-        if waiting.commit.guards.is_empty() {
-            return Ok(());
+        let looks_around = !waiting.commit.claims.is_empty() && waiting.planned.is_none();
+        if waiting.commit.guards.is_empty() && !looks_around {
+            return Ok(waiting
+                .planned
+                .as_ref()
+                .map_or_else(Cow::default, Cow::Borrowed));
         }
         self.limit(Some(Instant::now() + self.time));
-        let checked = self.check_guards(connection, waiting);
+        let checked =
+            self.check_guards(connection, waiting)
+                .and_then(|()| match &waiting.planned {
+                    Some(planned) => Ok(Cow::Borrowed(planned)),
+                    None => {
+                        now(claims::plan(&mut Handle(connection), &waiting.commit)).map(Cow::Owned)
+                    }
+                });
         self.limit(None);
         checked.map_err(|error| match error {
             StoreError::Timeout(_) => StoreError::Timeout(self.time.as_millis() as u64),
@@ -107,6 +135,7 @@ impl Applier {
         &mut self,
         connection: &Connection,
         waiting: &Waiting,
+        claimed: &Claimed,
     ) -> Result<Committed, StoreError> {
         let mut heads = Vec::with_capacity(waiting.commit.writes.len());
         let writes = waiting.commit.writes.iter().zip(&waiting.texts);
@@ -123,6 +152,13 @@ impl Applier {
         }
         if let Some(row) = &waiting.commit.audit {
             audit(connection, row).map_err(failure)?;
+        }
+        if waiting.commit.has_claims() {
+            now(claims::write(
+                &mut Handle(connection),
+                &waiting.commit,
+                claimed,
+            ))?;
         }
         Ok(Committed { heads })
     }

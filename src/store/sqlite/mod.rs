@@ -3,6 +3,7 @@
 mod apply;
 mod checkpoint;
 mod file;
+mod newest;
 mod reader;
 mod session;
 mod writer;
@@ -13,9 +14,11 @@ use std::{
     sync::Arc,
 };
 
+use resources::model::ResourceType;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
+    claims,
     error::StoreError,
     migration,
     options::Options,
@@ -35,6 +38,8 @@ pub(super) struct Sqlite {
     writer: Writer,
     readers: Arc<Readers>,
     path: PathBuf,
+    /// See [`Options::without_claim_locks`].
+    without_claim_locks: bool,
     /// Held as long as the database is open, unless it is beside another process.
     _lock: Option<File>,
 }
@@ -61,13 +66,27 @@ impl Sqlite {
             writer: Writer::start(connection, connect(&path, 0, false)?, options)?,
             readers: Arc::new(readers),
             path,
+            without_claim_locks: options.without_claim_locks,
             _lock: lock,
         })
     }
 
     /// Commits; returns when it is on disk.
     pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
-        self.writer.commit(commit, view).await
+        let mut planned = None;
+        if self.without_claim_locks {
+            planned = Some(
+                self.readers
+                    .short(|handle| now(claims::plan(handle, &commit)))?,
+            );
+        }
+        self.writer.commit(commit, view, planned).await
+    }
+
+    /// The newest place in the log of these types that a reader sees, or one before it if it was
+    /// committed this moment.
+    pub fn newest(&self, kinds: &[ResourceType]) -> i64 {
+        self.writer.newest(kinds)
     }
 
     /// Runs `task` on the writer's connection, in a transaction of its own.

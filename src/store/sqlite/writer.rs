@@ -3,18 +3,20 @@
 use std::{
     fmt,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
+use resources::model::ResourceType;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
     super::{
+        claims::Claimed,
         error::StoreError,
         hash::{self, Hash},
         options::Options,
@@ -24,6 +26,7 @@ use super::{
     },
     apply::Applier,
     checkpoint::Checkpointer,
+    newest::Newest,
     session::{Handle, failure},
 };
 
@@ -47,6 +50,8 @@ pub(super) struct Waiting {
     pub view: View,
     /// The texts of `commit.writes`, which has them no more.
     pub texts: Vec<Text>,
+    /// Claims that were checked elsewhere: see [`Options::without_claim_locks`].
+    pub planned: Option<Claimed>,
     /// Bytes of the texts before they were packed: the work on a text's index grows with those.
     size: usize,
     reply: Reply,
@@ -61,6 +66,7 @@ enum Job {
 pub(super) struct Writer {
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    newest: Arc<Newest>,
 }
 
 impl fmt::Debug for Writer {
@@ -79,6 +85,8 @@ impl Writer {
         let checkpointer = Checkpointer::start(beside, &connection, options.checkpoint_pages)?;
         let (sender, queue) = mpsc::sync_channel(options.queue_commits);
         let applier = Applier::new(&connection, options)?;
+        let newest = Arc::new(Newest::new(applier.newest()));
+        let shared = Arc::clone(&newest);
         let (commits, bytes) = (options.batch_commits, options.batch_bytes);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -87,6 +95,7 @@ impl Writer {
                     connection,
                     checkpointer,
                     applier,
+                    newest: shared,
                     commits,
                     bytes,
                 }
@@ -96,6 +105,7 @@ impl Writer {
         Ok(Self {
             queue: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
+            newest,
         })
     }
 
@@ -108,10 +118,21 @@ impl Writer {
         }
     }
 
-    pub async fn commit(&self, mut commit: Commit, view: View) -> Result<Committed, StoreError> {
+    /// The newest place in the log of these types whose commit is done.
+    pub fn newest(&self, kinds: &[ResourceType]) -> i64 {
+        self.newest.of(kinds)
+    }
+
+    pub async fn commit(
+        &self,
+        mut commit: Commit,
+        view: View,
+        planned: Option<Claimed>,
+    ) -> Result<Committed, StoreError> {
         let size = commit.writes.iter().map(|write| write.body.len() + 512);
         let audit = commit.audit.as_ref().map_or(0, |row| row.body.len());
-        let size = size.sum::<usize>() + audit;
+        let answer = commit.receipt.as_ref().map_or(0, |kept| kept.answer.len());
+        let size = size.sum::<usize>() + audit + answer;
         // Here and not on the writer's thread, for which all others wait.
         let texts = commit.writes.iter_mut().map(|write| {
             let text = std::mem::take(&mut write.body);
@@ -126,6 +147,7 @@ impl Writer {
             commit,
             view,
             texts,
+            planned,
             size,
             reply,
         })))?;
@@ -216,6 +238,7 @@ struct Thread {
     connection: Connection,
     checkpointer: Checkpointer,
     applier: Applier,
+    newest: Arc<Newest>,
     commits: usize,
     bytes: usize,
 }
@@ -327,7 +350,7 @@ impl Thread {
         let mut results = Vec::with_capacity(batch.len());
         for waiting in batch {
             let result = match self.applier.check(&self.connection, waiting) {
-                Ok(()) => match self.applier.write(&self.connection, waiting) {
+                Ok(claimed) => match self.applier.write(&self.connection, waiting, &claimed) {
                     Ok(committed) => Ok(committed),
                     Err(error) => {
                         roll_back(&self.connection);
@@ -344,6 +367,10 @@ impl Thread {
         if let Err(error) = self.connection.execute_batch("COMMIT") {
             roll_back(&self.connection);
             return Err(failure(error));
+        }
+        // Before anybody is told: who knows of a commit finds it.
+        for head in results.iter().flatten().flat_map(|done| &done.heads) {
+            self.newest.committed(head);
         }
         Ok(results)
     }
