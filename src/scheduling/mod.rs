@@ -10,6 +10,7 @@ pub mod claim;
 pub mod find;
 pub mod hours;
 pub mod proposal;
+pub mod recurrence;
 pub mod slots;
 pub mod span;
 mod wall;

@@ -100,7 +100,7 @@ pub(super) fn known() -> Span {
 }
 
 /// The nearest instant that jiff knows.
-fn timestamp(instant: i64) -> Timestamp {
+pub(super) fn timestamp(instant: i64) -> Timestamp {
     Timestamp::from_second(instant).unwrap_or(if instant < 0 {
         Timestamp::MIN
     } else {
