@@ -7,7 +7,7 @@ use crate::scheduling::{
     calendar::Calendars,
     claim::{BufferPolicy, Claim, ClaimKind, NewClaim, Number},
     find::{Chosen, Need, Proposal, Role},
-    samples::{Book, DAY},
+    samples::{Book, DAY, booking},
     span::Span,
 };
 
@@ -136,32 +136,26 @@ impl Model<'_> {
         {
             return false;
         }
-        let patient = |number: &Number| Claim {
-            actor: *number,
-            owner: Number(-1),
-            kind: ClaimKind::Booking,
-            core,
-            padded: core,
-            buffers: BufferPolicy::Ignore,
-            capacity: 1,
-            seat: 0,
-            expires: None,
-        };
-        if !rules.patients_may_overlap
-            && !self.need.patients.iter().all(|number| {
-                let calendar = self.book.of(*number);
-                let others = calendar.map_or(&[][..], |calendar| calendar.claims());
-                is_admitted(&patient(number), others, self.now, &self.need.ignore)
-            })
-        {
-            return false;
-        }
         let mut cores = vec![core];
         if let Some(series) = &self.need.series {
             cores = series(core.start, zone)
                 .into_iter()
                 .map(|start| Span::new(start, start + core.seconds()))
                 .collect();
+        }
+        let patient_is_free = |number: &Number| {
+            let calendar = self.book.of(*number);
+            let others = calendar.map_or(&[][..], |calendar| calendar.claims());
+            let claim = |core: &Span| Claim {
+                buffers: BufferPolicy::Ignore,
+                ..booking(number.0, -1, core.start, core.end)
+            };
+            cores
+                .iter()
+                .all(|core| is_admitted(&claim(core), others, self.now, &self.need.ignore))
+        };
+        if !rules.patients_may_overlap && !self.need.patients.iter().all(patient_is_free) {
+            return false;
         }
         self.are_free(leader, visit, &cores) && self.is_filled(&mut vec![leader], &cores)
     }
