@@ -10,7 +10,6 @@ use resources::{
 };
 
 use super::{
-    appointment,
     bookable::{Actor, Bookable, Hours, Visit},
     claim::Number,
     element::{self, Ends, Extension, code, each, extensions, kind_of, text},
@@ -20,6 +19,9 @@ use super::{
     span::Span,
 };
 
+mod check;
+
+pub use check::check;
 pub use element::target;
 
 /// HL7's extension for the zone of a place's or a person's clock.
@@ -57,6 +59,18 @@ const FOLLOWED: [(&str, &[&str]); 6] = [
     ("Location", &["partOf", "managingOrganization"]),
     ("Organization", &["partOf"]),
     ("Device", &["owner", "location"]),
+];
+
+/// The types whose resources a [`Bookable`] is made of: when one of them changes, those that need
+/// it are to be read again.
+pub const KINDS: [&str; 7] = [
+    "Schedule",
+    "PractitionerRole",
+    "HealthcareService",
+    "Location",
+    "Organization",
+    "Device",
+    "Practitioner",
 ];
 
 /// What must be read (`Type/id` of this server) to know all about a resource: of a Schedule, or of
@@ -558,77 +572,6 @@ fn zone(extension: &Extension<'_>, path: &str, issues: &mut Vec<Issue>) -> Optio
         issues.push(Issue::error("code-invalid", sentence).at(format!("{path}.valueCode")));
     }
     zone
-}
-
-/// What is wrong with a resource as far as scheduling reads it, beyond what the structure check
-/// finds. Warnings are of what can be meant, but hardly is.
-pub fn check(doc: &Doc) -> Vec<Issue> {
-    let root = doc.root();
-    let mut issues = Vec::new();
-    let kind = doc.resource_type().unwrap_or_default();
-    let is_one = |names: &[&str]| names.contains(&kind);
-    if is_one(&[
-        "Schedule",
-        "PractitionerRole",
-        "HealthcareService",
-        "Location",
-    ]) {
-        zone_of(root, kind, &mut issues);
-    }
-    match kind {
-        "Schedule" => {
-            schedule(root, &mut issues);
-        }
-        "PractitionerRole" | "HealthcareService" => {
-            opening::available(root, kind, &mut issues);
-            opening::not_available(root, kind, &mut issues);
-        }
-        "Location" => {
-            opening::operation(root, kind, &mut issues);
-        }
-        "Appointment" => appointment::check(root, &mut issues),
-        "Slot" => appointment::check_slot(root, &mut issues),
-        "AppointmentResponse" => appointment::check_response(root, &mut issues),
-        _ => {}
-    }
-    match kind {
-        "Schedule" => {}
-        "HealthcareService" => {
-            policy::read(root, kind, &mut issues);
-        }
-        _ => {
-            let ours = extensions(root).find(|it| it.url == policy::PARAMETERS);
-            if let Some(extension) = ours {
-                let sentence =
-                    "This extension has an effect on a Schedule or a HealthcareService only.";
-                let at = format!("{kind}.extension[{}]", extension.at);
-                issues.push(Issue::warning("extension", sentence).at(at));
-            }
-        }
-    }
-    issues
-}
-
-fn schedule(root: Value<'_>, issues: &mut Vec<Issue>) {
-    policy::read(root, "Schedule", issues);
-    if let Some(horizon) = root.get("planningHorizon")
-        && Ends::of(horizon).is_backwards()
-    {
-        let sentence = "The end comes before the start, so nothing could be booked.";
-        issues.push(Issue::error("invariant", sentence).at("Schedule.planningHorizon"));
-    }
-    let is_ours = extensions(root).any(|it| it.url == policy::PARAMETERS);
-    if !is_ours {
-        return;
-    }
-    for (i, actor) in each(root, "actor").enumerate() {
-        if element::reference(actor, "").is_none() {
-            let sentence = "Nothing of this Schedule can be booked as long as this actor is a \
-                 contained or logical one: its time could not be told from that of others.";
-            let at = format!("Schedule.actor[{i}]");
-            issues.push(Issue::warning("business-rule", sentence).at(at));
-        }
-    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn assert_found(text: &str, expected: &[Expected]) {
 /// A Schedule whose first extension is ours, with these parts.
 fn with(parts: &str) -> String {
     format!(
-        r#"{{"resourceType":"Schedule","id":"s","actor":[{{"reference":"Practitioner/p"}}],
+        r#"{{"resourceType":"Schedule","id":"s","actor":[{{"reference":"PractitionerRole/p"}}],
             "extension":[{{"url":"urn:rotunda:StructureDefinition:scheduling-parameters","extension":[{parts}]}}]}}"#
     )
 }
@@ -334,7 +334,7 @@ fn instances_of_the_extension() {
         ),
     ] {
         let text = format!(
-            r#"{{"resourceType":"Schedule","actor":[{{"reference":"Device/1"}}],"extension":[{}]}}"#,
+            r#"{{"resourceType":"Schedule","actor":[{{"reference":"Location/1"}}],"extension":[{}]}}"#,
             instances.join(",")
         );
         assert_found(&text, &expected);
@@ -489,6 +489,28 @@ fn zones_hours_and_periods_of_the_standard() {
 #[test]
 fn actors_that_cannot_be_told_from_others() {
     let text =
-        with(r#"{"url":"needsApproval","valueBoolean":true}"#).replace("Practitioner/p", "#p");
+        with(r#"{"url":"needsApproval","valueBoolean":true}"#).replace("PractitionerRole/p", "#p");
     assert_found(&text, &[("W", "Schedule.actor[0]", "contained or logical")]);
+}
+
+#[test]
+fn whoever_is_always_open_is_told() {
+    let window = r#"{"url":"availableTime","extension":[{"url":"allDay","valueBoolean":true}]}"#;
+    let approval = r#"{"url":"needsApproval","valueBoolean":true}"#;
+    for (actor, parts, is_told) in [
+        ("Practitioner/p", approval.to_owned(), true),
+        ("Device/d", approval.to_owned(), true),
+        ("Practitioner/p", format!("{approval},{window}"), false),
+        ("Practitioner/p", window.to_owned(), false),
+        ("PractitionerRole/p", approval.to_owned(), false),
+        ("https://other.example/Device/1", approval.to_owned(), true),
+        ("https://other.example/x", approval.to_owned(), false),
+    ] {
+        let text = with(&parts).replace("PractitionerRole/p", actor);
+        let expected: &[Expected] = match is_told {
+            true => &[("W", "Schedule.extension[0]", "open at all times")],
+            false => &[],
+        };
+        assert_found(&text, expected);
+    }
 }
