@@ -199,7 +199,10 @@ impl Engine {
                 Resolved::Found(stored, _) => Newest::Seen((**stored).clone()),
                 _ => Newest::Missing,
             };
-            before.push(found.clone().filter(|_| claims_time(draft.kind)));
+            before.push(match &at_hand {
+                Newest::Seen(stored) if claims_time(draft.kind) => Some(stored.clone()),
+                _ => None,
+            });
             let access = &access.to(draft.verb.right());
             let newest = match at_hand {
                 Newest::Seen(stored) => self.newest(stored, draft.verb, access).await?,

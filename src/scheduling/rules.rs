@@ -209,11 +209,8 @@ impl Reader<'_> {
                 continue;
             };
             let mut practitioner = None;
-            if is_local(&reference) {
-                let Some(linked) = self.linked(reference.clone()) else {
-                    self.refuse(path, format!("{reference} does not exist."));
-                    continue;
-                };
+            // One that there is not, or not yet, has no hours, but its time can be claimed.
+            if let Some(linked) = self.linked(reference.clone()) {
                 if let Some(why) = closed(&linked) {
                     self.refuse(&path, why);
                 }
