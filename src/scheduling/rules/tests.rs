@@ -314,12 +314,6 @@ fn what_is_not_active_says_so() {
             "The places that its actors name are not active.",
         ),
         (
-            vec![DOCTOR],
-            schedule(""),
-            "Schedule.actor[0]",
-            "PractitionerRole/r does not exist.",
-        ),
-        (
             vec![DOCTOR, &late, SERVICE, ROOM],
             schedule(r#","planningHorizon":{"start":"2026-07-01"}"#),
             "Schedule.planningHorizon",
