@@ -6,12 +6,14 @@ mod asked;
 mod board;
 mod book;
 mod claims;
+mod feed;
 mod find;
 mod members;
 mod need;
 mod once;
 mod parties;
 mod proposed;
+mod publish;
 mod refusal;
 mod rule;
 mod series;
@@ -28,6 +30,7 @@ use super::{
 use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
+pub use publish::Published;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
