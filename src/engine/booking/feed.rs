@@ -128,7 +128,10 @@ impl Engine {
         let found = self
             .find(ResourceType::APPOINTMENT, &query, MOST, &FEED)
             .await?;
-        let events = found.hits.iter().filter_map(|stored| self.calendar_event(stored));
+        let events = found
+            .hits
+            .iter()
+            .filter_map(|stored| self.calendar_event(stored));
         let events: Vec<Event> = events.collect();
         Ok(ics::write(&Purpose::Feed { name }, &events))
     }
