@@ -150,6 +150,9 @@ pub enum Closed {
 pub struct Facets {
     /// Specialties of the Schedule, its PractitionerRoles and HealthcareServices.
     pub specialties: Vec<Coding>,
+    /// Of the Schedule, its HealthcareServices and its visits: for Schedules without visits, of
+    /// which only posted Slots can be booked.
+    pub service_types: Vec<Coding>,
     /// `Schedule.serviceCategory` and that of its HealthcareServices.
     pub categories: Vec<Coding>,
     /// `Organization/1`: of roles, services and places, and those they are part of.
@@ -158,13 +161,15 @@ pub struct Facets {
     pub locations: Vec<String>,
     /// `HealthcareService/1`
     pub services: Vec<String>,
-    /// Identifiers (`system|value`) of practitioners, organizations, places, by reference.
+    /// Identifiers of practitioners, roles, services, organizations and places: whose
+    /// (`Practitioner/1`), and `system|value`.
     pub identifiers: Vec<(String, String)>,
     /// Addresses of the places, folded for comparison.
     pub addresses: Vec<String>,
     /// Latitude and longitude, degrees.
     pub position: Option<(f64, f64)>,
-    /// `InsurancePlan/1` of the services' networks, as far as said.
+    /// Networks of insurers that roles and services say they are in (`Organization/1`, or an
+    /// `InsurancePlan/1` if they name that), by Da Vinci's extension.
     pub insurances: Vec<String>,
     /// The practitioner's name, for the order among equals.
     pub name: String,

@@ -4,15 +4,23 @@
 //! The one truth of busy time is the set of claims ([`claim`]); free time is never stored, it is
 //! rules ([`bookable`]) minus claims.
 
+pub mod appointment;
 pub mod bookable;
 pub mod calendar;
 pub mod claim;
+mod element;
+mod facets;
 pub mod find;
 pub mod hours;
+pub mod ics;
+mod opening;
+pub mod policy;
 pub mod proposal;
 pub mod recurrence;
+pub mod rules;
 pub mod slots;
 pub mod span;
+pub mod status;
 mod wall;
 
 #[cfg(test)]

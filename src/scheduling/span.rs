@@ -9,6 +9,11 @@ pub struct Span {
     pub end: i64,
 }
 
+/// The first second of the year 1: before all that anybody books.
+pub const FAR_PAST: i64 = -62_135_596_800;
+/// The first second of the year 9999: behind all that anybody books.
+pub const FAR_FUTURE: i64 = 253_370_764_800;
+
 impl Span {
     /// From `start` to before `end`.
     pub const fn new(start: i64, end: i64) -> Self {
