@@ -183,6 +183,7 @@ impl World {
     fn history(&self, kind: Option<&str>, access: &Access) -> (usize, usize) {
         let filter = LogFilter {
             kind: kind.map(|name| ResourceType::from_name(name).unwrap()),
+            since: Some(1),
             ..LogFilter::default()
         };
         let view = View::new(access, Registry::builtin());
