@@ -104,7 +104,11 @@ impl World {
     }
 
     fn observation(&mut self, patient: &str, nth: usize) {
-        let code = if nth % 3 == 0 { "rare" } else { "common" };
+        let code = if nth.is_multiple_of(3) {
+            "rare"
+        } else {
+            "common"
+        };
         self.put(&format!(
             r#"{{"resourceType":"Observation","id":"o-{patient}-{nth}","status":"final","code":{{"coding":[{{"code":"{code}"}}]}},"subject":{{"reference":"Patient/{patient}"}},"effectiveDateTime":"2026-{:02}-{:02}"}}"#,
             1 + nth % 12,
