@@ -6,6 +6,7 @@ mod asked;
 mod board;
 mod book;
 mod claims;
+mod edits;
 mod feed;
 mod find;
 mod members;

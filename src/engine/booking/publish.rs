@@ -102,7 +102,7 @@ impl Engine {
         self.load_calendars(&actors).await?;
         let now = self.clock.now() / 1_000;
         let within = Span::new(now, now + AHEAD);
-        let mut out = String::with_capacity(bookables.len() * 64 << 10);
+        let mut out = String::with_capacity(bookables.len() << 16);
         let mut with_stored = Vec::new();
         {
             let state = self.board.read();
