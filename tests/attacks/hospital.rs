@@ -147,6 +147,7 @@ fn crossings() -> Vec<Value> {
             "agent": [{"who": dr}], "reason": [{"text": CANARY}]}),
         json!({"resourceType": "List", "id": "pb-list", "status": "current", "mode": "working", "title": CANARY, "subject": b, "entry": [{"item": a}, {"item": reference("Observation/pb-lab")}]}),
         json!({"resourceType": "Appointment", "id": "pb-appt", "status": "booked", "description": CANARY,
+            "start": "2026-01-05T10:00:00Z", "end": "2026-01-05T10:30:00Z",
             "participant": [{"actor": a, "status": "accepted"}, {"actor": b, "status": "accepted"}, {"actor": reference("Practitioner/other"), "status": "accepted"}]}),
         json!({"resourceType": "Account", "id": "pb-acct-both", "status": "active", "subject": [a, b], "name": CANARY}),
         json!({"resourceType": "Person", "id": "pb-person", "name": [{"family": CANARY}], "link": [{"target": a}, {"target": b}]}),

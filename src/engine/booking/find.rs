@@ -18,7 +18,9 @@ use crate::{
     access::{Access, Right},
     engine::{
         bundle_text::{BundleText, Mode},
+        draft::parse,
         operation::Resource,
+        permission::{Known, Subject},
     },
     scheduling::{
         bookable::Bookables,
@@ -42,9 +44,8 @@ impl Engine {
         let base_url = &self.settings.base_url;
         let asked = Asked::read(&call.pairs, call.body.as_ref(), base_url)?;
         let now = self.clock.now() / 1_000;
-        let wanted = Wanted::read(&asked, now, &self.settings.time_zone, call.strict)?;
-        self.permit(ResourceType::SLOT, &access.to(Right::Search))?;
-        let patient = self.visible_patients(&wanted.patients, access).await?;
+        let mut wanted = Wanted::read(&asked, now, &self.settings.time_zone, call.strict)?;
+        let patient = self.within_sight(&mut wanted, access).await?;
         let (bookables, found) = self.found_times(&wanted.need, now).await?;
         let proposals: Vec<Proposed> = found
             .proposals
@@ -89,6 +90,60 @@ impl Engine {
         let state = self.board.read();
         let found = find(need, &bookables, &*state, self.board.cache(), now);
         Ok((bookables, found))
+    }
+
+    /// Refuses what the caller may not look for, and leaves out what they may not find; the
+    /// number of the first patient.
+    pub(super) async fn within_sight(
+        &self,
+        wanted: &mut Wanted,
+        access: &Access,
+    ) -> Result<Option<i64>, Error> {
+        let search = access.to(Right::Search);
+        self.permit(ResourceType::SLOT, &search)?;
+        let shown = access.to_any(crate::engine::permission::shown());
+        // Whose time becomes free without it is told by leaving it out.
+        for id in &wanted.ignored {
+            let found = self.seen(ResourceType::APPOINTMENT, id, &shown).await?;
+            if found.is_none() {
+                return Err(Error::not_found(ResourceType::APPOINTMENT, id));
+            }
+        }
+        if self.is_limited(ResourceType::SLOT, &search) {
+            self.update_board().await?;
+            let bookables = Arc::clone(self.board.read().bookables());
+            let mut seen = Vec::new();
+            for bookable in bookables.iter() {
+                if self.may_find(&bookable.id, &search)? {
+                    seen.push(bookable.id.clone());
+                }
+            }
+            let roles = wanted.need.roles.iter_mut().map(|role| &mut role.filter);
+            for filter in std::iter::once(&mut wanted.need.filter).chain(roles) {
+                let asked = std::mem::take(&mut filter.schedules);
+                let is_asked = |id: &&String| asked.is_empty() || asked.contains(id);
+                filter.schedules = seen.iter().filter(is_asked).cloned().collect();
+                if filter.schedules.is_empty() {
+                    // No Schedule has this id.
+                    filter.schedules.push(String::new());
+                }
+            }
+        }
+        self.visible_patients(&wanted.patients, access).await
+    }
+
+    /// Whether free Slots of a Schedule may be found.
+    fn may_find(&self, schedule: &str, access: &Access) -> Result<bool, Error> {
+        let doc = parse(format!(
+            r#"{{"resourceType":"Slot","schedule":{{"reference":"Schedule/{schedule}"}},"status":"free"}}"#
+        ))?;
+        let subject = Subject {
+            kind: ResourceType::SLOT,
+            id: "",
+            updated: 0,
+            doc: &doc,
+        };
+        Ok(self.allows(subject, &Known::default(), access, false))
     }
 
     /// The number of the first of the patients, all of whom the caller may see.

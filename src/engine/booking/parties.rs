@@ -257,22 +257,29 @@ pub(super) fn actors(schedule: &Doc) -> Vec<String> {
 
 /// The rules of a Schedule for what is booked: those of the first kind of visit that it is.
 pub fn visit_of<'b>(bookable: &'b Bookable, appointment: &Appointment) -> Option<&'b Visit> {
-    let fits = |visit: &&Visit| {
-        let codes = |own: &[Coding], asked: &[Coding]| {
-            own.is_empty()
-                || asked.is_empty()
-                || own
-                    .iter()
-                    .any(|one| asked.iter().any(|other| means(one, other)))
-        };
-        codes(&visit.service_types, &appointment.service_types)
-            && codes(&visit.appointment_types, &appointment.appointment_types)
+    let mut visits = bookable.visits.iter();
+    let fitting = visits.find(|visit| is_visit(visit, appointment));
+    fitting.or(bookable.visits.first())
+}
+
+/// Seconds of the longest kind of visit that an Appointment may be.
+pub fn longest_visit(bookable: &Bookable, appointment: &Appointment) -> i64 {
+    let visits = bookable.visits.iter();
+    let fitting = visits.filter(|visit| is_visit(visit, appointment));
+    let longest = fitting.map(|visit| visit.duration).max();
+    longest.unwrap_or_else(|| bookable.visits.first().map_or(0, |visit| visit.duration))
+}
+
+fn is_visit(visit: &Visit, appointment: &Appointment) -> bool {
+    let codes = |own: &[Coding], asked: &[Coding]| {
+        own.is_empty()
+            || asked.is_empty()
+            || own
+                .iter()
+                .any(|one| asked.iter().any(|other| means(one, other)))
     };
-    bookable
-        .visits
-        .iter()
-        .find(fits)
-        .or(bookable.visits.first())
+    codes(&visit.service_types, &appointment.service_types)
+        && codes(&visit.appointment_types, &appointment.appointment_types)
 }
 
 /// True if a code that is asked for is this one: without a system it may be of any.
