@@ -7,6 +7,7 @@ mod assign;
 mod board;
 mod book;
 mod claims;
+mod feed;
 mod find;
 mod members;
 mod need;
@@ -14,6 +15,7 @@ mod once;
 mod own;
 mod parties;
 mod proposed;
+mod publish;
 mod refusal;
 mod rule;
 mod series;
@@ -31,6 +33,7 @@ use super::{
 use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
+pub use publish::Published;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
