@@ -814,3 +814,53 @@ async fn keys_and_series_of_others_are_no_way_in() {
         practice.world.server.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_of_a_patient_is_offered_to_nobody_else() {
+    for database in DATABASES {
+        let practice = Practice::new(World::new(database).await).await;
+        let rules = json!([{"url": RULES, "extension": [{"url": "duration", "valueDuration": minutes(30)},
+            {"url": "availableTime", "extension": [{"url": "allDay", "valueBoolean": true}]}]}]);
+        let of_b = json!({"resourceType": "Schedule", "id": "pb-hours", "comment": CANARY,
+            "actor": [{"reference": "Patient/pb", "display": CANARY}], "extension": rules});
+        let put = Ask::new("PUT Schedule/pb-hours").fhir(&of_b.to_string());
+        let put = practice.ask(&practice.world.root, &put).await;
+        assert_eq!(put.status, 201, "{}", put.text());
+        let time = practice.times("pb-hours", "").await.remove(0);
+        for line in [
+            "GET Appointment/$find?schedule=pb-hours",
+            "GET Appointment/$find?_count=1000",
+            "GET $bulk-publish",
+            "GET $bulk-publish?type=Schedule&part=0",
+            "GET $bulk-publish?type=Slot&part=0",
+        ] {
+            let told = practice.world.line(&practice.a, line).await;
+            assert_eq!(told.status, 200, "{line}: {}", told.text());
+            let told = told.text();
+            let is_told = told.contains(CANARY) || told.contains("Patient/pb");
+            assert!(
+                !is_told && !told.contains("Schedule/pb-hours"),
+                "{line}: {told}"
+            );
+        }
+        let published = practice
+            .world
+            .line(&practice.a, "GET $bulk-publish?type=Slot&part=0")
+            .await;
+        assert!(published.text().contains("Schedule/dr-hours"));
+        // The patient sees the own.
+        let own = practice
+            .found(&practice.b, "GET Appointment/$find?schedule=pb-hours")
+            .await;
+        assert!(!own.is_empty());
+        // Who names a Slot of it takes no time of B.
+        let mut mine = at(&time, "booked", &["Patient/pa"]);
+        mine["slot"] = time["slot"].clone();
+        practice.ask(&practice.a, &post(&mine)).await;
+        assert_eq!(
+            practice.times("pb-hours", "").await[0]["start"],
+            time["start"]
+        );
+        practice.world.server.stop().await;
+    }
+}

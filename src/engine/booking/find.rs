@@ -1,6 +1,6 @@
 //! `Appointment/$find`: free times by what is needed.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use resources::{
     model::ResourceType,
@@ -11,7 +11,7 @@ use super::{
     BookingCall, Engine, Error,
     asked::Asked,
     need::Wanted,
-    proposed::{Proposed, ProposedPart, Stage},
+    proposed::{Proposed, Stage},
     refusal::schedule_number,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         permission::{Known, Subject},
     },
     scheduling::{
-        bookable::Bookables,
+        bookable::{Bookable, Bookables},
         claim::Number,
         find::{Found, Need, find},
     },
@@ -50,19 +50,7 @@ impl Engine {
         let proposals: Vec<Proposed> = found
             .proposals
             .iter()
-            .map(|proposal| Proposed {
-                span: crate::scheduling::span::Span::new(proposal.start, proposal.end),
-                parts: proposal
-                    .parts
-                    .iter()
-                    .map(|part| ProposedPart {
-                        bookable: Arc::clone(&bookables[part.bookable]),
-                        visit: part.visit,
-                        span: part.core,
-                    })
-                    .collect(),
-                patients: wanted.patients.clone(),
-            })
+            .map(|proposal| Proposed::of(proposal, &bookables, wanted.patients.clone()))
             .collect();
         self.write_proposals(&proposals, &found, patient, now)
     }
@@ -109,15 +97,7 @@ impl Engine {
                 return Err(Error::not_found(ResourceType::APPOINTMENT, id));
             }
         }
-        if self.is_limited(ResourceType::SLOT, &search) {
-            self.update_board().await?;
-            let bookables = Arc::clone(self.board.read().bookables());
-            let mut seen = Vec::new();
-            for bookable in bookables.iter() {
-                if self.may_find(&bookable.id, &search)? {
-                    seen.push(bookable.id.clone());
-                }
-            }
+        if let Some(seen) = self.offered_to(access).await? {
             let roles = wanted.need.roles.iter_mut().map(|role| &mut role.filter);
             for filter in std::iter::once(&mut wanted.need.filter).chain(roles) {
                 let asked = std::mem::take(&mut filter.schedules);
@@ -130,6 +110,42 @@ impl Engine {
             }
         }
         self.visible_patients(&wanted.patients, access).await
+    }
+
+    /// The Schedules whose times the caller may find; `None` is all. That of a patient says when
+    /// that patient is where, so it takes the right to see it.
+    pub(super) async fn offered_to(&self, access: &Access) -> Result<Option<Vec<String>>, Error> {
+        self.update_board().await?;
+        let search = access.to(Right::Search);
+        let is_limited = self.is_limited(ResourceType::SLOT, &search);
+        let bookables = Arc::clone(self.board.read().bookables());
+        let personal = bookables.iter().filter(|one| is_of_patients(one));
+        let personal: Vec<&str> = personal.map(|one| one.id.as_str()).collect();
+        if !is_limited && personal.is_empty() {
+            return Ok(None);
+        }
+        let mut hidden: HashSet<&str> = HashSet::new();
+        let shown = access.to_any(crate::engine::permission::shown());
+        for some in personal.chunks(500) {
+            let keys: Vec<(ResourceType, &str)> = some
+                .iter()
+                .map(|id| (ResourceType::SCHEDULE, *id))
+                .collect();
+            let found = self.store.current(&keys, &shown).await?;
+            let unseen = some.iter().zip(&found).filter(|(_, found)| found.is_none());
+            hidden.extend(unseen.map(|(id, _)| *id));
+        }
+        if !is_limited && hidden.is_empty() {
+            return Ok(None);
+        }
+        let mut seen = Vec::new();
+        for bookable in bookables.iter() {
+            let id = bookable.id.as_str();
+            if !hidden.contains(id) && (!is_limited || self.may_find(id, &search)?) {
+                seen.push(bookable.id.clone());
+            }
+        }
+        Ok(Some(seen))
     }
 
     /// Whether free Slots of a Schedule may be found.
@@ -209,4 +225,15 @@ impl Engine {
         }
         Ok(bundle.finish())
     }
+}
+
+/// True if a Schedule is of a patient, or of somebody who is one's relative.
+pub fn is_of_patients(bookable: &Bookable) -> bool {
+    let mut actors = bookable.actors.iter();
+    actors.any(|actor| is_person_of_record(&actor.reference))
+}
+
+/// True for a reference to whoever has a record here, or belongs to one.
+pub fn is_person_of_record(reference: &str) -> bool {
+    reference.starts_with("Patient/") || reference.starts_with("RelatedPerson/")
 }

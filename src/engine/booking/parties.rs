@@ -10,6 +10,7 @@ use resources::{Doc, model::ResourceType};
 use super::{
     Engine, Error,
     board::{State, split},
+    find::is_person_of_record,
     number,
 };
 use crate::{
@@ -161,8 +162,10 @@ impl Engine {
     ) -> Vec<Party> {
         let mut parties: BTreeMap<Number, Party> = BTreeMap::new();
         for slot in slots {
+            // A Slot names no patient: whoever may not write about one takes none of their time.
             if let Some(bookable) = state.bookable(&slot.schedule) {
-                for actor in &bookable.actors {
+                let actors = bookable.actors.iter();
+                for actor in actors.filter(|actor| !is_person_of_record(&actor.reference)) {
                     let name = actor.practitioner.as_ref().unwrap_or(&actor.reference);
                     let party = party(&mut parties, actor.number, name, span);
                     if !party.bookables.iter().any(|one| one.id == bookable.id) {
@@ -172,7 +175,8 @@ impl Engine {
                 continue;
             }
             let schedule = found.get(&format!("Schedule/{}", slot.schedule));
-            for reference in schedule.map(actors).unwrap_or_default() {
+            let actors = schedule.map(actors).unwrap_or_default();
+            for reference in actors.into_iter().filter(|one| !is_person_of_record(one)) {
                 let name = practitioner_of(&reference, found).unwrap_or(reference);
                 party(&mut parties, number(&name), &name, span);
             }
