@@ -182,6 +182,9 @@ pub struct Rule {
     /// A reference (`Practitioner/1`) of whom the patient must be in care: by an Encounter, a
     /// CareTeam or an Appointment.
     pub carer: Option<String>,
+    /// It comes of being the patient, or of acting for one, and not of one's work: what it lets
+    /// be booked is bound to what is offered.
+    pub own: bool,
 }
 
 /// What a Consent withholds.

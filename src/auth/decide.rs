@@ -28,9 +28,12 @@ pub fn rules_of_user(token: &Scopes, context: Option<&str>, standing: &Standing)
         .filter(|scope| scope.level != Level::System)
     {
         for (grant, in_care) in &standing.grants {
-            let Some(both) = scope.and(grant) else {
+            let Some(mut both) = scope.and(grant) else {
                 continue;
             };
+            if !bind_to_self(&mut both, standing) {
+                continue;
+            }
             for patients in reach(scope.level, grant.level, context, standing) {
                 let broken = standing.broken_glass.as_ref();
                 let is_broken = *in_care && broken.is_some();
@@ -44,6 +47,7 @@ pub fn rules_of_user(token: &Scopes, context: Option<&str>, standing: &Standing)
                     patients,
                     constraints: both.constraints.clone(),
                     carer: carer(*in_care && !is_broken, standing),
+                    own: grant.level == Level::Patient,
                 });
             }
         }
@@ -93,6 +97,7 @@ fn own_resource(token: &Scopes, standing: &Standing) -> Option<Rule> {
         patients: Vec::new(),
         constraints: vec![("_id".to_owned(), id.to_owned())],
         carer: None,
+        own: true,
     })
 }
 
@@ -102,6 +107,7 @@ pub fn rules_of_program(token: &Scopes, allowed: &Scopes) -> Vec<Rule> {
     let of_system = within
         .resources()
         .filter(|scope| scope.level == Level::System);
+    let of_system = of_system.filter(|scope| !is_of_self(scope));
     of_system.map(|scope| rule(scope, Vec::new())).collect()
 }
 
@@ -109,18 +115,25 @@ pub fn rules_of_program(token: &Scopes, allowed: &Scopes) -> Vec<Rule> {
 /// Grants on one's own record need a patient in context.
 pub fn rules_of_roles(token: &Scopes, context: Option<&str>, standing: &Standing) -> Vec<Rule> {
     let mut rules = Vec::new();
-    for (grant, _) in &standing.grants {
+    let grants = standing.grants.iter();
+    for (grant, _) in grants.filter(|(grant, _)| !is_of_self(grant)) {
         let patients = match (grant.level, context) {
             (Level::Patient, None) => continue,
             (Level::Patient, Some(patient)) => vec![patient.to_owned()],
             (_, patient) => patient.map(str::to_owned).into_iter().collect(),
         };
+        let own = grant.level == Level::Patient;
+        let rule = |scope: &ResourceScope| Rule {
+            own,
+            ..rule(scope, patients.clone())
+        };
         if token.0.is_empty() {
-            rules.push(rule(grant, patients));
+            rules.push(rule(grant));
             continue;
         }
         let narrowed = token.resources().filter_map(|scope| scope.and(grant));
-        rules.extend(narrowed.map(|scope| rule(&scope, patients.clone())));
+        let narrowed = narrowed.filter(|scope| !is_of_self(scope));
+        rules.extend(narrowed.map(|scope| rule(&scope)));
     }
     rules
 }
@@ -132,7 +145,32 @@ fn rule(scope: &ResourceScope, patients: Vec<String>) -> Rule {
         patients,
         constraints: scope.constraints.clone(),
         carer: None,
+        own: false,
     }
+}
+
+/// The value of a constraint that stands for the user's own resource.
+const SELF: &str = "$me";
+
+fn is_of_self(scope: &ResourceScope) -> bool {
+    scope.constraints.iter().any(|(_, value)| value == SELF)
+}
+
+/// Puts the user's own resource where the constraints say so; false if there is none, and thus
+/// nothing that the scope could reach.
+fn bind_to_self(scope: &mut ResourceScope, standing: &Standing) -> bool {
+    if !is_of_self(scope) {
+        return true;
+    }
+    let Some(own) = &standing.fhir_user else {
+        return false;
+    };
+    for (_, value) in scope.constraints.iter_mut() {
+        if value == SELF {
+            value.clone_from(own);
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -252,6 +290,37 @@ mod tests {
         let nobody = standing(&[("user/*.rs", true)], &[], None);
         let rules = rules_of_user(&Scopes::parse("user/*.rs"), None, &nobody);
         assert_eq!(rules[0].carer.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn what_is_bound_to_oneself_reaches_nothing_of_others() {
+        let grants = &[("user/PractitionerRole.u?practitioner=$me", true)];
+        let doctor = standing(grants, &[], Some("Practitioner/d"));
+        let all = Scopes::parse("user/*.cruds");
+        let rules = rules_of_user(&all, None, &doctor);
+        assert_eq!(
+            short(&rules),
+            ["user/PractitionerRole.u?practitioner=Practitioner/d [] @Practitioner/d"]
+        );
+        let nobody = standing(grants, &[], None);
+        assert_eq!(rules_of_user(&all, None, &nobody), []);
+        assert_eq!(rules_of_roles(&Scopes::default(), None, &doctor), []);
+        let asked = Scopes::parse("system/PractitionerRole.u?practitioner=$me");
+        assert_eq!(rules_of_program(&asked, &asked), []);
+    }
+
+    #[test]
+    fn it_is_known_what_comes_of_being_the_patient() {
+        let grants = &[
+            ("patient/Appointment.cu", false),
+            ("user/Appointment.cu", true),
+        ];
+        let both = standing(grants, &["a"], Some("Practitioner/d"));
+        let own = |rules: Vec<Rule>| rules.iter().map(|rule| rule.own).collect::<Vec<_>>();
+        let asked = Scopes::parse("patient/Appointment.cu");
+        assert_eq!(own(rules_of_user(&asked, Some("a"), &both)), [true, false]);
+        let none = Scopes::default();
+        assert_eq!(own(rules_of_roles(&none, Some("a"), &both)), [true, false]);
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Engine {
         }
         let asked = format!("{operations:?}");
         let once = Once::new(key, &["write", &asked], access)?;
-        if let Some(done) = self.replayed(&once).await? {
+        if let Some(done) = self.replayed(&once, access).await? {
             return Ok(done);
         }
         self.submit_drafts_once(&drafts, Some(&once), access).await
@@ -159,7 +159,7 @@ impl Engine {
                 Attempt::Lost(key) => race.lost(&key).await?,
                 Attempt::Repeated => {
                     if let Some(once) = once
-                        && let Some(done) = self.replayed(once).await?
+                        && let Some(done) = self.replayed(once, access).await?
                     {
                         return Ok(done);
                     }

@@ -177,6 +177,7 @@ mod tests {
             patients: Vec::new(),
             constraints: Vec::new(),
             carer: Some(carer.to_owned()),
+            own: false,
         };
         let grants = Grants::new(vec![rule("Practitioner/1"), rule("")], Vec::new());
         let found = carers(&grants);

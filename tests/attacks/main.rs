@@ -24,6 +24,7 @@ mod hospital;
 mod rows;
 mod world;
 
+mod booking;
 mod content;
 mod detours;
 mod entrance;

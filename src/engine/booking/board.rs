@@ -13,7 +13,7 @@ use std::{
 use resources::{Doc, doc::Bounds, model::ResourceType, outcome::Issue};
 use tokio::sync::Mutex;
 
-use super::{number, refusal::schedule_number};
+use super::{assign::Chosen, number, refusal::schedule_number};
 use crate::{
     access::Access,
     engine::{Engine, error::Error},
@@ -64,6 +64,8 @@ pub struct Board {
     state: RwLock<State>,
     /// Hours that `$find` has expanded.
     cache: Cache,
+    /// What is about to be booked.
+    chosen: Chosen,
 }
 
 impl Default for Board {
@@ -73,6 +75,7 @@ impl Default for Board {
             begun: AtomicU64::new(0),
             state: RwLock::default(),
             cache: Cache::new(CACHE_BYTES),
+            chosen: Chosen::default(),
         }
     }
 }
@@ -207,6 +210,11 @@ impl Board {
     /// The board as it is; not to be held over an await.
     pub fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was chosen among several and is not yet committed.
+    pub fn chosen(&self) -> &Chosen {
+        &self.chosen
     }
 
     /// Hours that were expanded before.

@@ -1,22 +1,23 @@
 //! `$hold`, `$book`, `$release`, `$confirm`, `$cancel`, `$reschedule`: each is one write, or one
 //! set of writes, that goes the way of all writes.
 
-use resources::{Doc, model::ResourceType, outcome::Issue};
+use resources::{Doc, outcome::Issue};
 
 use super::{
-    BookingCall, Engine, Error, ErrorKind,
+    APPOINTMENT, BookingCall, Engine, Error, ErrorKind,
     asked::{Asked, Named},
+    assign::is_need,
     claims::LONGEST_HOLD,
     edits::{
-        add_patients, book, expect_status, instance, local_id, no_proposal, set_extension,
-        set_participants,
+        add_patients, book, expect_status, instance, local_id, no_proposal, overbook, request,
+        set_extension, set_participants,
     },
     members::{Members, quoted},
     need::instant,
     number,
     once::Once,
     proposed::{Proposed, Stage},
-    rule::instant as instant_text,
+    rule::{Rule, instant as instant_text},
 };
 use crate::{
     access::{Access, Right},
@@ -26,13 +27,12 @@ use crate::{
         submit::parse_stored,
     },
     scheduling::{
-        appointment::{Appointment, HOLD_EXPIRES, OVERBOOKED},
+        appointment::{Appointment, HOLD_EXPIRES},
         status::Status,
     },
     store::Stored,
 };
 
-const APPOINTMENT: ResourceType = ResourceType::APPOINTMENT;
 /// Attempts to change an Appointment that others change at the same time.
 const ATTEMPTS: usize = 5;
 
@@ -55,12 +55,16 @@ enum Subject {
     Stored(String),
     /// One that came with the call.
     Given(Doc),
+    /// Any that `$find` finds.
+    Needed,
 }
 
 /// One write of an operation.
-struct Written {
+pub(super) struct Written {
     /// The id of the Appointment that is there; none is a new one.
     id: Option<String>,
+    /// The id that a new one gets.
+    new_id: Option<String>,
     version: Option<i64>,
     doc: Doc,
 }
@@ -87,11 +91,10 @@ impl Engine {
                 "hold-for must be from 1 to {LONGEST_HOLD} seconds"
             )));
         }
-        let written = match self.subject(&asked, call).await? {
+        let written = match self.subject(&asked, call, access).await? {
             Subject::Proposed(mut proposed) => {
                 add_patients(&asked, &mut proposed.patients)?;
-                let visit = proposed.parts[0].visit().map_or(600, |visit| visit.hold);
-                let until = now + seconds.unwrap_or(visit).min(LONGEST_HOLD);
+                let until = proposed.held_until(now, seconds);
                 let text = proposed.text(None, Stage::Held(until), asked.text("comment"));
                 Written::new(parse(text)?)
             }
@@ -106,6 +109,10 @@ impl Engine {
                 members.remove("id").remove("meta");
                 self.held(&mut members, now + seconds.unwrap_or(600))?;
                 Written::new(parse(members.text())?)
+            }
+            Subject::Needed => {
+                let stage = |proposed: &Proposed| Stage::Held(proposed.held_until(now, seconds));
+                return Box::pin(self.assign(&asked, call, &stage, once, access)).await;
             }
         };
         let done = self.write_all(vec![written], once, access).await?;
@@ -128,19 +135,10 @@ impl Engine {
             return Ok(self.replied(done));
         }
         let mut writes = Vec::new();
-        match self.subject(&asked, call).await? {
+        match self.subject(&asked, call, access).await? {
             Subject::Proposed(mut proposed) => {
                 add_patients(&asked, &mut proposed.patients)?;
-                let needs_approval = proposed
-                    .parts
-                    .iter()
-                    .any(|part| part.visit().is_some_and(|visit| visit.needs_approval));
-                let stage = if needs_approval {
-                    Stage::Requested
-                } else {
-                    Stage::Booked
-                };
-                let text = proposed.text(None, stage, asked.text("comment"));
+                let text = proposed.text(None, proposed.booked(), asked.text("comment"));
                 if super::timing::recurrence(&asked)?.is_some() {
                     return Box::pin(self.book_series(&asked, &text, once, access)).await;
                 }
@@ -156,11 +154,14 @@ impl Engine {
                 }
                 writes.push(self.book_given(&doc, text, access).await?);
             }
+            Subject::Needed if asked.is_set("walk-in") => {
+                return Box::pin(self.walk_in(&asked, call, once, access)).await;
+            }
+            Subject::Needed => {
+                return Box::pin(self.assign(&asked, call, &Proposed::booked, once, access)).await;
+            }
         }
-        for named in asked.named("cancelled-appt-id", "Appointment")? {
-            let id = local_id(named)?;
-            writes.push(self.cancelled(&id, &asked, access).await?);
-        }
+        writes.extend(self.exchanged(&asked, access).await?);
         let done = self.write_all(writes, once, access).await?;
         Ok(self.replied(done))
     }
@@ -252,7 +253,7 @@ impl Engine {
         let names = asked.named("appointment-reference", "Appointment")?;
         if let Some(named) = names.into_iter().next() {
             let new = local_id(named)?;
-            let proposed = self.proposed(&new).await?;
+            let proposed = self.proposed(&new, access).await?;
             let proposed = proposed.ok_or_else(|| no_proposal(&new))?;
             self.move_to(&doc, &mut members, &proposed)?;
         } else {
@@ -279,7 +280,12 @@ impl Engine {
     }
 
     /// What a call of `$hold` or `$book` is about.
-    async fn subject(&self, asked: &Asked, call: &BookingCall) -> Result<Subject, Error> {
+    async fn subject(
+        &self,
+        asked: &Asked,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<Subject, Error> {
         let mut named = asked.named("appointment-reference", "Appointment")?;
         named.extend(
             call.id
@@ -290,7 +296,7 @@ impl Engine {
         match (named.pop(), given.pop()) {
             (Some(named), None) => {
                 let id = local_id(named)?;
-                match self.proposed(&id).await? {
+                match self.proposed(&id, access).await? {
                     Some(proposed) => Ok(Subject::Proposed(proposed)),
                     None => Ok(Subject::Stored(id)),
                 }
@@ -304,7 +310,7 @@ impl Engine {
                     .unwrap_or_default();
                 let status = doc.root().get("status").and_then(|status| status.as_str());
                 if status.as_deref() == Some("proposed")
-                    && let Some(proposed) = self.proposed(&id).await?
+                    && let Some(proposed) = self.proposed(&id, access).await?
                 {
                     let patients = Appointment::read(&doc, &self.settings.base_url);
                     let mut proposed = proposed;
@@ -317,10 +323,12 @@ impl Engine {
                 }
                 Ok(Subject::Given(doc))
             }
+            (None, None) if is_need(asked) => Ok(Subject::Needed),
             _ => Err(Error::new(
                 ErrorKind::Invalid,
                 "required",
-                "give appointment-reference or appointment-resource, and one of the two only",
+                "give appointment-reference or appointment-resource, and one of the two only; \
+                 or what is needed, with the parameters of $find",
             )),
         }
     }
@@ -377,7 +385,13 @@ impl Engine {
             ));
         }
         let mut members = Members::of(&doc);
-        book(&doc, &mut members);
+        let is_held = appointment
+            .as_ref()
+            .filter(|one| one.hold_expires.is_some());
+        match is_held {
+            Some(one) if self.needs_approval(one).await? => request(&doc, &mut members),
+            _ => book(&doc, &mut members),
+        }
         let mut patients = Vec::new();
         add_patients(asked, &mut patients)?;
         for patient in patients {
@@ -399,6 +413,22 @@ impl Engine {
         Written::of(&stored, &members)
     }
 
+    /// What is booked like this waits until somebody confirms it.
+    async fn needs_approval(&self, appointment: &Appointment) -> Result<bool, Error> {
+        let Some(span) = appointment.span else {
+            return Ok(false);
+        };
+        self.update_board().await?;
+        let found = self.named_by(appointment, &[]).await?;
+        let state = self.board.read();
+        let slots = self.named_slots(appointment, &found, &state);
+        let parties = self.parties(appointment, span, &slots, &found, &state);
+        Ok(parties.iter().any(|party| {
+            let rule = Rule::of(party, appointment, &slots, &state);
+            !party.is_patient && rule.needs_approval()
+        }))
+    }
+
     /// The text of an Appointment that came with `$book`.
     fn given_to_book(&self, doc: &Doc, asked: &Asked) -> Result<String, Error> {
         let mut members = Members::of(doc);
@@ -410,10 +440,12 @@ impl Engine {
         match status.as_str() {
             "proposed" | "pending" => book(doc, &mut members),
             "booked" | "cancelled" => {}
+            "arrived" | "checked-in" if is_walk_in(doc, &self.settings.base_url) => {}
             other => {
                 let text = format!(
                     "$book takes Appointments that are pending or proposed (to book), booked (to \
-                     change) or cancelled (to cancel), and not '{other}'"
+                     change) or cancelled (to cancel), of the type WALKIN also arrived or \
+                     checked-in, and not '{other}'"
                 );
                 let issue = Issue::error("business-rule", text).at("Appointment.status");
                 return Err(Error::with(ErrorKind::Unprocessable, vec![issue]));
@@ -448,13 +480,17 @@ impl Engine {
             return Ok(text);
         }
         let mut members = Members::of(&parse(text)?);
-        let mark = format!(r#"{{"url":"{OVERBOOKED}","valueBoolean":true}}"#);
-        set_extension(&mut members, OVERBOOKED, Some(&mark))?;
+        overbook(&mut members)?;
         Ok(members.text())
     }
 
     /// An Appointment, cancelled.
-    async fn cancelled(&self, id: &str, asked: &Asked, access: &Access) -> Result<Written, Error> {
+    pub(super) async fn cancelled(
+        &self,
+        id: &str,
+        asked: &Asked,
+        access: &Access,
+    ) -> Result<Written, Error> {
         let (stored, doc) = self.changeable(id, access).await?;
         let mut members = Members::of(&doc);
         members.set_text("status", "cancelled");
@@ -493,8 +529,9 @@ impl Engine {
                 let actor = one.get("actor").and_then(|actor| actor.get("reference"));
                 let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
                 let state = self.board.read();
-                state.of_actor(number(&reference)).is_empty()
-                    && !reference.starts_with("PractitionerRole/")
+                reference.starts_with("Patient/")
+                    || state.of_actor(number(&reference)).is_empty()
+                        && !reference.starts_with("PractitionerRole/")
             });
         let mut participants: Vec<String> = stays.map(|one| one.raw().to_owned()).collect();
         let added = new.root().get("participant");
@@ -544,7 +581,7 @@ impl Engine {
     }
 
     /// Writes all, or nothing.
-    async fn write_all(
+    pub(super) async fn write_all(
         &self,
         writes: Vec<Written>,
         once: Option<Once>,
@@ -563,7 +600,7 @@ impl Engine {
                 if_match: written.version.map(IfMatch::Version),
                 if_none_match_any: false,
                 wants_text: true,
-                given_id: None,
+                given_id: written.new_id.clone(),
             })
             .collect();
         self.submit_drafts_once(&drafts, once.as_ref(), access)
@@ -587,20 +624,52 @@ impl Engine {
     }
 }
 
+impl Proposed {
+    /// Until when it is held: `seconds` are what was asked for.
+    fn held_until(&self, now: i64, seconds: Option<i64>) -> i64 {
+        let visit = self.parts[0].visit().map_or(600, |visit| visit.hold);
+        now + seconds.unwrap_or(visit).min(LONGEST_HOLD)
+    }
+
+    /// What it becomes when it is booked.
+    fn booked(&self) -> Stage {
+        let mut visits = self.parts.iter().filter_map(|part| part.visit());
+        match visits.any(|visit| visit.needs_approval) {
+            true => Stage::Requested,
+            false => Stage::Booked,
+        }
+    }
+}
+
 impl Written {
-    fn new(doc: Doc) -> Self {
+    pub(super) fn new(doc: Doc) -> Self {
         Self {
             id: None,
+            new_id: None,
             version: None,
             doc,
+        }
+    }
+
+    /// A new one, with this id.
+    pub(super) fn named(id: &str, doc: Doc) -> Self {
+        Self {
+            new_id: Some(id.to_owned()),
+            ..Self::new(doc)
         }
     }
 
     fn of(stored: &Stored, members: &Members) -> Result<Self, Error> {
         Ok(Self {
             id: Some(stored.head.id.clone()),
+            new_id: None,
             version: Some(stored.head.version),
             doc: parse(members.text())?,
         })
     }
+}
+
+fn is_walk_in(doc: &Doc, base_url: &str) -> bool {
+    let appointment = Appointment::read(doc, base_url);
+    appointment.is_some_and(|one| one.is_walk_in())
 }

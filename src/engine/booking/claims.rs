@@ -9,7 +9,9 @@ use resources::{
 };
 
 use super::{
-    Engine, Error, ErrorKind, number,
+    Engine, Error, ErrorKind,
+    board::State,
+    number,
     parties::{NamedSlot, Party},
     refusal::schedule_number,
     rule::Rule,
@@ -22,7 +24,8 @@ use crate::{
     },
     scheduling::{
         appointment::Appointment,
-        claim::{ClaimSet, Number},
+        calendar::Calendars,
+        claim::{ClaimKind, ClaimSet, Number},
         rules,
         span::Span,
         status::{SlotStatus, Status, check_change},
@@ -32,6 +35,9 @@ use crate::{
 
 /// Seconds that a hold lasts at most.
 pub(super) const LONGEST_HOLD: i64 = 30 * 60;
+
+/// Seconds around the present within which no notice is asked of who walked in.
+const WALK_IN_RANGE: i64 = 3_600;
 
 /// A set of claims, and what to tell whoever is refused.
 #[derive(Debug, Clone)]
@@ -56,9 +62,13 @@ pub struct About {
 }
 
 /// An Appointment as it is and as it shall be.
-struct Booking {
-    before: Option<Appointment>,
-    after: Option<Appointment>,
+pub(super) struct Booking {
+    /// As it is.
+    pub before: Option<Appointment>,
+    /// As it shall be; `None` if it is deleted.
+    pub after: Option<Appointment>,
+    /// Only being the patient lets the caller write it.
+    pub is_own: bool,
 }
 
 impl Engine {
@@ -111,7 +121,8 @@ impl Engine {
                 }
                 ResourceType::SLOT => claims.push(self.claim_slot(write, coming).await?),
                 _ if write.change != Change::Delete => {
-                    checked(write)?;
+                    let doc = checked(write)?;
+                    self.check_schedule(write, &doc, access).await?;
                 }
                 _ => {}
             }
@@ -130,24 +141,30 @@ impl Engine {
     ) -> Result<(Claimed, Vec<Write>), Error> {
         let base_url = &self.settings.base_url;
         let read = |doc: &Doc| Appointment::read(doc, base_url);
+        let doc = match write.change {
+            Change::Delete => None,
+            _ => Some(checked(write)?),
+        };
+        let is_own = match &doc {
+            Some(doc) => self.is_own(write, doc, access).await?,
+            None => false,
+        };
         let booking = Booking {
             // What came in before there were rules may not be readable.
             before: match before {
                 Some(stored) => read(&parse_stored(stored)?),
                 None => None,
             },
-            after: match write.change {
-                Change::Delete => None,
-                _ => read(&checked(write)?),
-            },
+            after: doc.as_ref().and_then(read),
+            is_own,
         };
+        if is_own {
+            booking.check_own()?;
+        }
         booking.check_status()?;
         let owner = number(&format!("Appointment/{}", write.id));
         let claimed = match booking.claiming() {
-            Some((after, span)) => {
-                self.claimed(owner, &booking, (after, span), coming, access)
-                    .await?
-            }
+            Some((after, span)) => self.claimed(owner, &booking, (after, span), coming).await?,
             None => Claimed::nothing(owner),
         };
         let flipped = self
@@ -162,7 +179,6 @@ impl Engine {
         booking: &Booking,
         (after, span): (&Appointment, Span),
         coming: &[Write],
-        access: &Access,
     ) -> Result<Claimed, Error> {
         let found = self.named_by(after, coming).await?;
         let (slots, parties) = {
@@ -175,7 +191,10 @@ impl Engine {
         let now = self.clock.now() / 1_000;
         let expires = hold(after, now)?;
         let is_checked = booking.is_new_time() && is_ahead(after.status);
-        let is_overbooked = after.is_overbooked && may_overbook(access);
+        let is_now = (span.start - now).abs() <= WALK_IN_RANGE;
+        let is_walk_in = after.is_walk_in() && is_now && !booking.is_own;
+        // Patients do not overbook, but keep what was booked over others for them.
+        let is_overbooked = after.is_overbooked && (!booking.is_own || !booking.is_new_time());
         let mut claims = Vec::with_capacity(parties.len());
         {
             let state = self.board.read();
@@ -186,10 +205,13 @@ impl Engine {
             for party in &parties {
                 let rule = Rule::of(party, after, &slots, &state);
                 if is_checked && !party.is_patient {
-                    rule.check(party, now)?;
+                    rule.check(party, now, is_walk_in)?;
                 }
+                booking.check_offer(&rule, party)?;
                 if !(party.is_patient && may_overlap) {
-                    claims.push(rule.claim(owner, party, expires, is_overbooked));
+                    let mut new = rule.claim(owner, party, expires, is_overbooked);
+                    new.is_forced = !booking.is_new_time() && has(&state, owner, party);
+                    claims.push(new);
                 }
             }
         }
@@ -242,14 +264,22 @@ impl Booking {
     }
 
     /// True if time is claimed that was not claimed before.
-    fn is_new_time(&self) -> bool {
+    pub(super) fn is_new_time(&self) -> bool {
         let Some(after) = &self.after else {
             return false;
         };
+        // Who has accepted meanwhile takes no other time.
+        fn parties(one: &Appointment) -> Vec<(Option<&str>, Option<Span>)> {
+            let taking = one.participants.iter().filter(|one| one.takes_part());
+            taking
+                .map(|one| (one.reference.as_deref(), one.period))
+                .collect()
+        }
         let same = |before: &Appointment| {
             before.status.claims()
                 && before.span == after.span
-                && before.participants == after.participants
+                && before.slots == after.slots
+                && parties(before) == parties(after)
         };
         !self.before.as_ref().is_some_and(same)
     }
@@ -283,10 +313,19 @@ fn hold(after: &Appointment, now: i64) -> Result<Option<i64>, Error> {
     Ok(expires)
 }
 
-/// Patients do not overbook.
-fn may_overbook(access: &Access) -> bool {
-    let caller = access.caller();
-    caller.is_none_or(|caller| caller.identity.patient.is_none())
+/// True if an owner has the time of a party already, and for good: it keeps it, whoever was
+/// booked over it. The new version of the owner is committed only over the one that has it.
+fn has(state: &State, owner: Number, party: &Party) -> bool {
+    let calendar = state.of(party.number);
+    let mut near = calendar
+        .into_iter()
+        .flat_map(|calendar| calendar.near(party.core));
+    near.any(|claim| {
+        claim.owner == owner
+            && claim.kind == ClaimKind::Booking
+            && claim.core == party.core
+            && claim.expires.is_none()
+    })
 }
 
 /// The actors of parties, and their Schedules.

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     engine::draft::parse,
-    scheduling::{appointment::HOLD_EXPIRES, status::Status},
+    scheduling::{
+        appointment::{HOLD_EXPIRES, OVERBOOKED},
+        status::Status,
+    },
 };
 
 /// The Appointment of the URL, or of a parameter.
@@ -95,6 +98,19 @@ pub(super) fn book(doc: &Doc, members: &mut Members) {
     // What is no list of extensions was refused when it was written.
     let _ = set_extension(members, HOLD_EXPIRES, None);
     set_participants(doc, members, "accepted");
+}
+
+/// Makes it wait for approval: the hold goes, the time stays taken.
+pub(super) fn request(doc: &Doc, members: &mut Members) {
+    members.set_text("status", "pending");
+    let _ = set_extension(members, HOLD_EXPIRES, None);
+    set_participants(doc, members, "needs-action");
+}
+
+/// Marks an Appointment as one that somebody decided to book over others.
+pub(super) fn overbook(members: &mut Members) -> Result<(), Error> {
+    let mark = format!(r#"{{"url":"{OVERBOOKED}","valueBoolean":true}}"#);
+    set_extension(members, OVERBOOKED, Some(&mark))
 }
 
 /// Sets the status of all participants who have not declined.

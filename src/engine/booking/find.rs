@@ -1,6 +1,6 @@
 //! `Appointment/$find`: free times by what is needed.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use resources::{
     model::ResourceType,
@@ -11,17 +11,19 @@ use super::{
     BookingCall, Engine, Error,
     asked::Asked,
     need::Wanted,
-    proposed::{Proposed, ProposedPart, Stage},
+    proposed::{Proposed, Stage},
     refusal::schedule_number,
 };
 use crate::{
     access::{Access, Right},
     engine::{
         bundle_text::{BundleText, Mode},
+        draft::parse,
         operation::Resource,
+        permission::{Known, Subject},
     },
     scheduling::{
-        bookable::Bookables,
+        bookable::{Bookable, Bookables},
         claim::Number,
         find::{Found, Need, find},
     },
@@ -42,26 +44,13 @@ impl Engine {
         let base_url = &self.settings.base_url;
         let asked = Asked::read(&call.pairs, call.body.as_ref(), base_url)?;
         let now = self.clock.now() / 1_000;
-        let wanted = Wanted::read(&asked, now, &self.settings.time_zone, call.strict)?;
-        self.permit(ResourceType::SLOT, &access.to(Right::Search))?;
-        let patient = self.visible_patients(&wanted.patients, access).await?;
+        let mut wanted = Wanted::read(&asked, now, &self.settings.time_zone, call.strict)?;
+        let patient = self.within_sight(&mut wanted, access).await?;
         let (bookables, found) = self.found_times(&wanted.need, now).await?;
         let proposals: Vec<Proposed> = found
             .proposals
             .iter()
-            .map(|proposal| Proposed {
-                span: crate::scheduling::span::Span::new(proposal.start, proposal.end),
-                parts: proposal
-                    .parts
-                    .iter()
-                    .map(|part| ProposedPart {
-                        bookable: Arc::clone(&bookables[part.bookable]),
-                        visit: part.visit,
-                        span: part.core,
-                    })
-                    .collect(),
-                patients: wanted.patients.clone(),
-            })
+            .map(|proposal| Proposed::of(proposal, &bookables, wanted.patients.clone()))
             .collect();
         let schedules = &wanted.need.filter.schedules;
         self.write_proposals(&proposals, &found, (patient, schedules), now)
@@ -90,6 +79,88 @@ impl Engine {
         let state = self.board.read();
         let found = find(need, &bookables, &*state, self.board.cache(), now);
         Ok((bookables, found))
+    }
+
+    /// Refuses what the caller may not look for, and leaves out what they may not find; the
+    /// number of the first patient.
+    pub(super) async fn within_sight(
+        &self,
+        wanted: &mut Wanted,
+        access: &Access,
+    ) -> Result<Option<i64>, Error> {
+        let search = access.to(Right::Search);
+        self.permit(ResourceType::SLOT, &search)?;
+        let shown = access.to_any(crate::engine::permission::shown());
+        // Whose time becomes free without it is told by leaving it out.
+        for id in &wanted.ignored {
+            let found = self.seen(ResourceType::APPOINTMENT, id, &shown).await?;
+            if found.is_none() {
+                return Err(Error::not_found(ResourceType::APPOINTMENT, id));
+            }
+        }
+        if let Some(seen) = self.offered_to(access).await? {
+            let roles = wanted.need.roles.iter_mut().map(|role| &mut role.filter);
+            for filter in std::iter::once(&mut wanted.need.filter).chain(roles) {
+                let asked = std::mem::take(&mut filter.schedules);
+                let is_asked = |id: &&String| asked.is_empty() || asked.contains(id);
+                filter.schedules = seen.iter().filter(is_asked).cloned().collect();
+                if filter.schedules.is_empty() {
+                    // No Schedule has this id.
+                    filter.schedules.push(String::new());
+                }
+            }
+        }
+        self.visible_patients(&wanted.patients, access).await
+    }
+
+    /// The Schedules whose times the caller may find; `None` is all. That of a patient says when
+    /// that patient is where, so it takes the right to see it.
+    pub(super) async fn offered_to(&self, access: &Access) -> Result<Option<Vec<String>>, Error> {
+        self.update_board().await?;
+        let search = access.to(Right::Search);
+        let is_limited = self.is_limited(ResourceType::SLOT, &search);
+        let bookables = Arc::clone(self.board.read().bookables());
+        let personal = bookables.iter().filter(|one| is_of_patients(one));
+        let personal: Vec<&str> = personal.map(|one| one.id.as_str()).collect();
+        if !is_limited && personal.is_empty() {
+            return Ok(None);
+        }
+        let mut hidden: HashSet<&str> = HashSet::new();
+        let shown = access.to_any(crate::engine::permission::shown());
+        for some in personal.chunks(500) {
+            let keys: Vec<(ResourceType, &str)> = some
+                .iter()
+                .map(|id| (ResourceType::SCHEDULE, *id))
+                .collect();
+            let found = self.store.current(&keys, &shown).await?;
+            let unseen = some.iter().zip(&found).filter(|(_, found)| found.is_none());
+            hidden.extend(unseen.map(|(id, _)| *id));
+        }
+        if !is_limited && hidden.is_empty() {
+            return Ok(None);
+        }
+        let mut seen = Vec::new();
+        for bookable in bookables.iter() {
+            let id = bookable.id.as_str();
+            if !hidden.contains(id) && (!is_limited || self.may_find(id, &search)?) {
+                seen.push(bookable.id.clone());
+            }
+        }
+        Ok(Some(seen))
+    }
+
+    /// Whether free Slots of a Schedule may be found.
+    fn may_find(&self, schedule: &str, access: &Access) -> Result<bool, Error> {
+        let doc = parse(format!(
+            r#"{{"resourceType":"Slot","schedule":{{"reference":"Schedule/{schedule}"}},"status":"free"}}"#
+        ))?;
+        let subject = Subject {
+            kind: ResourceType::SLOT,
+            id: "",
+            updated: 0,
+            doc: &doc,
+        };
+        Ok(self.allows(subject, &Known::default(), access, false))
     }
 
     /// The number of the first of the patients, all of whom the caller may see.
@@ -171,4 +242,15 @@ impl Engine {
         });
         reasons.collect()
     }
+}
+
+/// True if a Schedule is of a patient, or of somebody who is one's relative.
+pub fn is_of_patients(bookable: &Bookable) -> bool {
+    let mut actors = bookable.actors.iter();
+    actors.any(|actor| is_person_of_record(&actor.reference))
+}
+
+/// True for a reference to whoever has a record here, or belongs to one.
+pub fn is_person_of_record(reference: &str) -> bool {
+    reference.starts_with("Patient/") || reference.starts_with("RelatedPerson/")
 }

@@ -3,6 +3,7 @@
 //! [`Engine::with_claims`] on its way to the commit, so that no way in can book twice.
 
 mod asked;
+mod assign;
 mod board;
 mod book;
 mod claims;
@@ -12,6 +13,7 @@ mod find;
 mod members;
 mod need;
 mod once;
+mod own;
 mod parties;
 mod proposed;
 mod publish;
@@ -20,6 +22,7 @@ mod rule;
 mod series;
 mod slots;
 mod timing;
+mod walk_in;
 
 use aws_lc_rs::digest;
 use resources::Doc;
@@ -36,6 +39,8 @@ pub use publish::Published;
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
 pub(super) use once::Once;
+
+const APPOINTMENT: resources::model::ResourceType = resources::model::ResourceType::APPOINTMENT;
 
 /// True for a type that claims time, or a rule of which must be understood.
 pub(super) fn claims_time(kind: resources::model::ResourceType) -> bool {

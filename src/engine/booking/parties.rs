@@ -10,6 +10,7 @@ use resources::{Doc, model::ResourceType};
 use super::{
     Engine, Error,
     board::{State, split},
+    find::is_person_of_record,
     number,
 };
 use crate::{
@@ -161,8 +162,10 @@ impl Engine {
     ) -> Vec<Party> {
         let mut parties: BTreeMap<Number, Party> = BTreeMap::new();
         for slot in slots {
+            // A Slot names no patient: whoever may not write about one takes none of their time.
             if let Some(bookable) = state.bookable(&slot.schedule) {
-                for actor in &bookable.actors {
+                let actors = bookable.actors.iter();
+                for actor in actors.filter(|actor| !is_person_of_record(&actor.reference)) {
                     let name = actor.practitioner.as_ref().unwrap_or(&actor.reference);
                     let party = party(&mut parties, actor.number, name, span);
                     if !party.bookables.iter().any(|one| one.id == bookable.id) {
@@ -172,7 +175,8 @@ impl Engine {
                 continue;
             }
             let schedule = found.get(&format!("Schedule/{}", slot.schedule));
-            for reference in schedule.map(actors).unwrap_or_default() {
+            let actors = schedule.map(actors).unwrap_or_default();
+            for reference in actors.into_iter().filter(|one| !is_person_of_record(one)) {
                 let name = practitioner_of(&reference, found).unwrap_or(reference);
                 party(&mut parties, number(&name), &name, span);
             }
@@ -257,22 +261,29 @@ pub(super) fn actors(schedule: &Doc) -> Vec<String> {
 
 /// The rules of a Schedule for what is booked: those of the first kind of visit that it is.
 pub fn visit_of<'b>(bookable: &'b Bookable, appointment: &Appointment) -> Option<&'b Visit> {
-    let fits = |visit: &&Visit| {
-        let codes = |own: &[Coding], asked: &[Coding]| {
-            own.is_empty()
-                || asked.is_empty()
-                || own
-                    .iter()
-                    .any(|one| asked.iter().any(|other| means(one, other)))
-        };
-        codes(&visit.service_types, &appointment.service_types)
-            && codes(&visit.appointment_types, &appointment.appointment_types)
+    let mut visits = bookable.visits.iter();
+    let fitting = visits.find(|visit| is_visit(visit, appointment));
+    fitting.or(bookable.visits.first())
+}
+
+/// Seconds of the longest kind of visit that an Appointment may be.
+pub fn longest_visit(bookable: &Bookable, appointment: &Appointment) -> i64 {
+    let visits = bookable.visits.iter();
+    let fitting = visits.filter(|visit| is_visit(visit, appointment));
+    let longest = fitting.map(|visit| visit.duration).max();
+    longest.unwrap_or_else(|| bookable.visits.first().map_or(0, |visit| visit.duration))
+}
+
+fn is_visit(visit: &Visit, appointment: &Appointment) -> bool {
+    let codes = |own: &[Coding], asked: &[Coding]| {
+        own.is_empty()
+            || asked.is_empty()
+            || own
+                .iter()
+                .any(|one| asked.iter().any(|other| means(one, other)))
     };
-    bookable
-        .visits
-        .iter()
-        .find(fits)
-        .or(bookable.visits.first())
+    codes(&visit.service_types, &appointment.service_types)
+        && codes(&visit.appointment_types, &appointment.appointment_types)
 }
 
 /// True if a code that is asked for is this one: without a system it may be of any.

@@ -260,8 +260,13 @@ impl Engine {
     /// What a proposal's id says; `None` if it is no such id.
     ///
     /// # Errors
-    /// Its time is over, or what it was about is no longer there.
-    pub(super) async fn proposed(&self, id: &str) -> Result<Option<Proposed>, Error> {
+    /// Its time is over, or what it was about is no longer there. That the caller may not see the
+    /// patient and that there is none is the same.
+    pub(super) async fn proposed(
+        &self,
+        id: &str,
+        access: &Access,
+    ) -> Result<Option<Proposed>, Error> {
         let now = self.clock.now() / 1_000;
         let sign = |bytes: &[u8]| self.sign(bytes);
         let token = match Token::open(id, &sign, now, PROPOSAL_TTL) {
@@ -281,8 +286,20 @@ impl Engine {
             let all = Access::system("the proposal was made for this patient");
             let newest = self.store.log(&filter, 1, &all).await?.pop();
             let newest = newest.filter(|entry| !entry.stored.head.deleted);
-            let newest = newest.ok_or_else(|| outdated("the patient of the proposal is gone"))?;
-            patients.push(format!("Patient/{}", newest.stored.head.id));
+            let id = newest.map(|entry| entry.stored.head.id);
+            let shown = access.to_any(crate::engine::permission::shown());
+            let seen = match &id {
+                Some(id) => self.seen(ResourceType::PATIENT, id, &shown).await?,
+                None => None,
+            };
+            let seen = seen.filter(|stored| !stored.head.deleted).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    "not-found",
+                    "there is no patient as the proposal has it; find a time again",
+                )
+            })?;
+            patients.push(format!("Patient/{}", seen.head.id));
         }
         let state = self.board.read();
         let parts = token.parts.iter().map(|part| {

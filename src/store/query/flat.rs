@@ -204,6 +204,7 @@ fn access(patient: Option<&str>, carer: Option<&str>) -> Access {
         patients: patient.map(str::to_owned).into_iter().collect(),
         constraints: Vec::new(),
         carer: carer.map(str::to_owned),
+        own: false,
     };
     Access::granted(Arc::new(Grants::new(vec![rule], Vec::new()))).to(Right::Search)
 }

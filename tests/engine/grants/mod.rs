@@ -34,6 +34,7 @@ pub fn rule(text: &str) -> Rule {
         },
         constraints: decode(query),
         carer: who.strip_prefix('@').map(|id| format!("Practitioner/{id}")),
+        own: false,
     }
 }
 
