@@ -50,6 +50,17 @@ impl<'b> Rule<'b> {
                 slot.schedule == bookable.id
                     && stored.is_some_and(|stored| stored.span.contains(party.core))
             });
+            // A stored Slot that is busy or closed is no gap in the hours: whoever wants its time is
+            // told that it is taken, as all who lose it are.
+            let is_slot = |claim: &&Claim| {
+                matches!(claim.kind, ClaimKind::Taken | ClaimKind::Blocked)
+                    && claim.core.contains(party.core)
+            };
+            let is_taken = || {
+                let calendar = state.of(party.number);
+                let mut near = calendar.into_iter().flat_map(|one| one.near(party.core));
+                near.any(|claim| is_slot(&claim))
+            };
             let by_hours = || {
                 let around = party.core.padded(AROUND, AROUND);
                 visit.is_some() && hours::covers(&hours::open(bookable, around), party.core)
@@ -60,7 +71,8 @@ impl<'b> Rule<'b> {
                 has_hours: visit.is_some() || openings().next().is_some(),
                 is_open: is_named
                     || openings().any(|opening| opening.core.contains(party.core))
-                    || by_hours(),
+                    || by_hours()
+                    || is_taken(),
             }
         });
         let rules: Vec<Self> = rules.collect();
