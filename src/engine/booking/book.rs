@@ -6,6 +6,10 @@ use resources::{Doc, model::ResourceType, outcome::Issue};
 use super::{
     BookingCall, Engine, Error, ErrorKind,
     asked::{Asked, Named},
+    change::{
+        add_patients, book, expect_status, instance, local_id, no_proposal, set_extension,
+        set_participants,
+    },
     claims::LONGEST_HOLD,
     members::{Members, quoted},
     need::instant,
@@ -53,6 +57,30 @@ enum Subject {
     Given(Doc),
 }
 
+/// An operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Hold,
+    Book,
+    Release,
+    Confirm,
+    Cancel,
+    Reschedule,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Book => "book",
+            Self::Release => "release",
+            Self::Confirm => "confirm",
+            Self::Cancel => "cancel",
+            Self::Reschedule => "reschedule",
+        }
+    }
+}
+
 /// One write of an operation.
 struct Written {
     /// The id of the Appointment that is there; none is a new one.
@@ -71,11 +99,15 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "hold", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Hold, access).await
+    }
+
+    async fn hold(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let now = self.clock.now() / 1_000;
         let seconds = asked.number("hold-for")?.map(i64::from);
         if seconds.is_some_and(|seconds| !(1..=LONGEST_HOLD).contains(&seconds)) {
@@ -83,9 +115,9 @@ impl Engine {
                 "hold-for must be from 1 to {LONGEST_HOLD} seconds"
             )));
         }
-        let written = match self.subject(&asked, call).await? {
+        let written = match self.subject(asked, call).await? {
             Subject::Proposed(mut proposed) => {
-                add_patients(&asked, &mut proposed.patients)?;
+                add_patients(asked, &mut proposed.patients)?;
                 let visit = proposed.parts[0].visit().map_or(600, |visit| visit.hold);
                 let until = now + seconds.unwrap_or(visit).min(LONGEST_HOLD);
                 let text = proposed.text(None, Stage::Held(until), asked.text("comment"));
@@ -118,15 +150,19 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "book", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Book, access).await
+    }
+
+    async fn book(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let mut writes = Vec::new();
-        match self.subject(&asked, call).await? {
+        match self.subject(asked, call).await? {
             Subject::Proposed(mut proposed) => {
-                add_patients(&asked, &mut proposed.patients)?;
+                add_patients(asked, &mut proposed.patients)?;
                 let needs_approval = proposed
                     .parts
                     .iter()
@@ -137,25 +173,25 @@ impl Engine {
                     Stage::Booked
                 };
                 let text = proposed.text(None, stage, asked.text("comment"));
-                if super::timing::recurrence(&asked)?.is_some() {
-                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                if super::timing::recurrence(asked)?.is_some() {
+                    return Box::pin(self.book_series(asked, &text, once, access)).await;
                 }
-                writes.push(Written::new(parse(self.overbooked(text, &asked)?)?));
+                writes.push(Written::new(parse(self.overbooked(text, asked)?)?));
             }
             Subject::Stored(id) => {
-                writes.push(self.book_held(&id, &asked, access).await?);
+                writes.push(self.book_held(&id, asked, access).await?);
             }
             Subject::Given(doc) => {
-                let text = self.given_to_book(&doc, &asked)?;
-                if super::timing::recurrence(&asked)?.is_some() {
-                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                let text = self.given_to_book(&doc, asked)?;
+                if super::timing::recurrence(asked)?.is_some() {
+                    return Box::pin(self.book_series(asked, &text, once, access)).await;
                 }
                 writes.push(self.book_given(&doc, text, access).await?);
             }
         }
         for named in asked.named("cancelled-appt-id", "Appointment")? {
             let id = local_id(named)?;
-            writes.push(self.cancelled(&id, &asked, access).await?);
+            writes.push(self.cancelled(&id, asked, access).await?);
         }
         let done = self.write_all(writes, once, access).await?;
         Ok(self.replied(done))
@@ -170,13 +206,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        self.changed(call, "release", access, |doc, members| {
-            expect_status(doc, &[Status::Pending], "released")?;
-            members.set_text("status", "cancelled");
-            set_participants(doc, members, "declined");
-            Ok(())
-        })
-        .await
+        self.carried_out(call, Work::Release, access).await
     }
 
     /// `Appointment/[id]/$confirm`: what waited for approval or payment is booked.
@@ -189,16 +219,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        self.changed(call, "confirm", access, |doc, members| {
-            expect_status(
-                doc,
-                &[Status::Pending, Status::Proposed, Status::Waitlist],
-                "confirmed",
-            )?;
-            book(doc, members);
-            Ok(())
-        })
-        .await
+        self.carried_out(call, Work::Confirm, access).await
     }
 
     /// `Appointment/[id]/$cancel`, with `scope` this, following or all for a series.
@@ -210,16 +231,20 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "cancel", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
-        let id = instance(&asked, call)?;
+        self.carried_out(call, Work::Cancel, access).await
+    }
+
+    async fn cancel(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let id = instance(asked, call)?;
         let ids = self.in_scope(&id, asked.text("scope"), access).await?;
         let mut writes = Vec::new();
         for id in &ids {
-            writes.push(self.cancelled(id, &asked, access).await?);
+            writes.push(self.cancelled(id, asked, access).await?);
         }
         let done = self.write_all(writes, once, access).await?;
         Ok(self.replied(done))
@@ -234,11 +259,15 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "reschedule", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Reschedule, access).await
+    }
+
+    async fn reschedule(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let id = call.id.clone().ok_or_else(|| {
             Error::invalid("$reschedule is called on one Appointment: Appointment/1/$reschedule")
         })?;
@@ -253,14 +282,14 @@ impl Engine {
             self.move_to(&doc, &mut members, &proposed)?;
         } else {
             let zone = &self.settings.time_zone;
-            let start = instant(&asked, "start", zone, false)?.ok_or_else(|| {
+            let start = instant(asked, "start", zone, false)?.ok_or_else(|| {
                 Error::invalid("$reschedule needs appointment-reference, or start")
             })?;
             let before = Appointment::read(&doc, &self.settings.base_url);
             let length = before
                 .and_then(|one| one.span)
                 .map_or(0, |span| span.seconds());
-            let end = instant(&asked, "end", zone, false)?.unwrap_or(start + length);
+            let end = instant(asked, "end", zone, false)?.unwrap_or(start + length);
             members.set_text("start", &instant_text(start, zone));
             members.set_text("end", &instant_text(end, zone));
             members.remove("minutesDuration").remove("slot");
@@ -268,6 +297,50 @@ impl Engine {
         let written = Written::of(&stored, &members)?;
         let done = self.write_all(vec![written], once, access).await?;
         Ok(self.replied(done))
+    }
+
+    /// Carries out an operation: again if others have changed the Appointment meanwhile, and not
+    /// at all if it has been carried out with the same key.
+    async fn carried_out(
+        &self,
+        call: &BookingCall,
+        work: Work,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let asked = &self.parameters_of(call)?;
+        let (once, done) = self.once(call, work.name(), access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let mut attempt = 1;
+        let error = loop {
+            let (asked, own) = ((asked, call), once.clone());
+            let done = match work {
+                Work::Hold => self.hold(asked, own, access).await,
+                Work::Book => self.book(asked, own, access).await,
+                Work::Release | Work::Confirm => self.changed(asked, work, own, access).await,
+                Work::Cancel => self.cancel(asked, own, access).await,
+                Work::Reschedule => self.reschedule(asked, own, access).await,
+            };
+            match done {
+                Err(error) if error.kind == ErrorKind::PreconditionFailed => {
+                    if attempt == ATTEMPTS {
+                        let text = "others keep changing the Appointment; try again";
+                        break Error::new(ErrorKind::Conflict, "conflict", text);
+                    }
+                    attempt += 1;
+                }
+                Err(error) => break error,
+                Ok(reply) => return Ok(reply),
+            }
+        };
+        // The same request may have been carried out while this one was looked at.
+        if let Some(once) = &once
+            && let Some(done) = self.replayed(once).await?
+        {
+            return Ok(self.replied(done));
+        }
+        Err(error)
     }
 
     fn parameters_of(&self, call: &BookingCall) -> Result<Asked, Error> {
@@ -382,6 +455,11 @@ impl Engine {
                 .flat_map(Appointment::patients)
                 .any(|one| one == patient);
             if !is_there {
+                if appointment.iter().any(|one| one.status == Status::Booked) {
+                    let text = format!("Appointment/{id} is booked already, for somebody else");
+                    let issue = Issue::error("conflict", text).because("slot-taken");
+                    return Err(Error::with(ErrorKind::Conflict, vec![issue]));
+                }
                 let patient = quoted(&patient);
                 members.push(
                     "participant",
@@ -507,36 +585,29 @@ impl Engine {
         Ok(())
     }
 
-    /// An operation that changes one Appointment.
+    /// A hold that is released, or confirmed.
     async fn changed(
         &self,
-        call: &BookingCall,
-        name: &str,
+        (asked, call): (&Asked, &BookingCall),
+        work: Work,
+        once: Option<Once>,
         access: &Access,
-        change: impl Fn(&Doc, &mut Members) -> Result<(), Error> + Send + Sync,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, name, access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
+        let id = instance(asked, call)?;
+        let (stored, doc) = self.changeable(&id, access).await?;
+        let mut members = Members::of(&doc);
+        if work == Work::Release {
+            expect_status(&doc, &[Status::Pending], "released")?;
+            members.set_text("status", "cancelled");
+            set_participants(&doc, &mut members, "declined");
+        } else {
+            let waiting = [Status::Pending, Status::Proposed, Status::Waitlist];
+            expect_status(&doc, &waiting, "confirmed")?;
+            book(&doc, &mut members);
         }
-        let id = instance(&asked, call)?;
-        for attempt in 1..=ATTEMPTS {
-            let (stored, doc) = self.changeable(&id, access).await?;
-            let mut members = Members::of(&doc);
-            change(&doc, &mut members)?;
-            let written = Written::of(&stored, &members)?;
-            match self.write_all(vec![written], once.clone(), access).await {
-                Err(error) if error.kind == ErrorKind::PreconditionFailed && attempt < ATTEMPTS => {
-                }
-                done => return Ok(self.replied(done?)),
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Conflict,
-            "conflict",
-            "others change the Appointment; try again",
-        ))
+        let written = Written::of(&stored, &members)?;
+        let done = self.write_all(vec![written], once, access).await?;
+        Ok(self.replied(done))
     }
 
     /// Writes all, or nothing.
@@ -599,129 +670,4 @@ impl Written {
             doc: parse(members.text())?,
         })
     }
-}
-
-/// The Appointment of the URL, or of a parameter.
-fn instance(asked: &Asked, call: &BookingCall) -> Result<String, Error> {
-    if let Some(id) = &call.id {
-        return Ok(id.clone());
-    }
-    let named = asked.named("appointment-reference", "Appointment")?;
-    let named = named.into_iter().next().ok_or_else(|| {
-        Error::invalid("this is called on one Appointment, or needs appointment-reference")
-    })?;
-    local_id(named)
-}
-
-fn local_id(named: Named) -> Result<String, Error> {
-    match named {
-        Named::Local(reference) => match reference.strip_prefix("Appointment/") {
-            Some(id) => Ok(id.to_owned()),
-            None => Err(Error::invalid(format!("{reference} is no Appointment"))),
-        },
-        Named::Identifier(..) => Err(Error::invalid(
-            "appointment-reference must name an Appointment of this server, as in Appointment/1",
-        )),
-    }
-}
-
-fn no_proposal(id: &str) -> Error {
-    let text = format!("Appointment/{id} is no proposal of $find");
-    Error::new(ErrorKind::NotFound, "not-found", text)
-}
-
-/// Adds the patients of a call.
-fn add_patients(asked: &Asked, patients: &mut Vec<String>) -> Result<(), Error> {
-    for named in asked.named("patient-reference", "Patient")? {
-        let Named::Local(reference) = named else {
-            return Err(Error::invalid(
-                "patient-reference must name a Patient of this server",
-            ));
-        };
-        if !patients.contains(&reference) {
-            patients.push(reference);
-        }
-    }
-    for doc in asked.complex("patient-resource")? {
-        let id = doc.root().get("id").and_then(|id| id.as_str());
-        let Some(id) = id else {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "required",
-                "the patient-resource needs the id of a Patient of this server: create the Patient first",
-            ));
-        };
-        let reference = format!("Patient/{id}");
-        if !patients.contains(&reference) {
-            patients.push(reference);
-        }
-    }
-    Ok(())
-}
-
-fn expect_status(doc: &Doc, wanted: &[Status], done: &str) -> Result<(), Error> {
-    let status = doc.root().get("status").and_then(|status| status.as_str());
-    let status = status.as_deref().and_then(Status::parse);
-    if status.is_some_and(|status| wanted.contains(&status)) {
-        return Ok(());
-    }
-    let names: Vec<&str> = wanted.iter().map(|status| status.code()).collect();
-    let text = format!(
-        "only an Appointment that is {} can be {done}; this is {}",
-        names.join(" or "),
-        status.map_or("something else", Status::code)
-    );
-    let issue = Issue::error("business-rule", text).because("illegal-transition");
-    Err(Error::with(
-        ErrorKind::Unprocessable,
-        vec![issue.at("Appointment.status")],
-    ))
-}
-
-/// Makes it booked: the hold goes, whoever was only tentative has accepted.
-fn book(doc: &Doc, members: &mut Members) {
-    members.set_text("status", "booked");
-    // What is no list of extensions was refused when it was written.
-    let _ = set_extension(members, HOLD_EXPIRES, None);
-    set_participants(doc, members, "accepted");
-}
-
-/// Sets the status of all participants who have not declined.
-fn set_participants(doc: &Doc, members: &mut Members, status: &str) {
-    let participants = doc.root().get("participant");
-    let participants = participants
-        .iter()
-        .flat_map(resources::Value::items)
-        .map(|one| {
-            let mut own = Members::of_value(one);
-            if own.get("status") != Some("\"declined\"") {
-                own.set_text("status", status);
-            }
-            own.text()
-        });
-    let participants: Vec<String> = participants.collect();
-    if !participants.is_empty() {
-        members.set("participant", format!("[{}]", participants.join(",")));
-    }
-}
-
-/// Replaces the extension with this URL, or takes it away.
-fn set_extension(members: &mut Members, url: &str, new: Option<&str>) -> Result<(), Error> {
-    let mut kept = Vec::new();
-    if let Some(list) = members.get("extension") {
-        let doc = parse(format!(r#"{{"extension":{list}}}"#))?;
-        let extensions = doc.root().get("extension");
-        let others = extensions
-            .iter()
-            .flat_map(resources::Value::items)
-            .filter(|one| one.get("url").and_then(|own| own.as_str()).as_deref() != Some(url));
-        kept.extend(others.map(|one| one.raw().to_owned()));
-    }
-    kept.extend(new.map(str::to_owned));
-    if kept.is_empty() {
-        members.remove("extension");
-    } else {
-        members.set("extension", format!("[{}]", kept.join(",")));
-    }
-    Ok(())
 }

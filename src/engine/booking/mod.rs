@@ -5,6 +5,7 @@
 mod asked;
 mod board;
 mod book;
+mod change;
 mod claims;
 mod find;
 mod members;
