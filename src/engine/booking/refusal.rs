@@ -43,7 +43,7 @@ impl Engine {
         let moving = owners_of(coming);
         let refusal = {
             let state = self.board.read();
-            let refused = set.claims.iter().find_map(|new| {
+            set.claims.iter().find_map(|new| {
                 let calendar = state.of(new.claim.actor)?;
                 let mut reach = new.claim.padded;
                 for quota in &new.quotas {
@@ -58,8 +58,7 @@ impl Engine {
                     .filter(|other| !moving.contains(&other.owner))
                     .collect();
                 admit(new, &others, &set.beside, now).err()
-            });
-            refused
+            })
         };
         match refusal {
             Some(refusal) => Err(self.refused(&refusal, about, set.owner, now)),
