@@ -11,6 +11,10 @@ use super::{
         set_participants,
     },
     claims::LONGEST_HOLD,
+    edits::{
+        add_patients, book, expect_status, instance, local_id, no_proposal, set_extension,
+        set_participants,
+    },
     members::{Members, quoted},
     need::instant,
     number,

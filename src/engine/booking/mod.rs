@@ -7,12 +7,15 @@ mod board;
 mod book;
 mod change;
 mod claims;
+mod edits;
+mod feed;
 mod find;
 mod members;
 mod need;
 mod once;
 mod parties;
 mod proposed;
+mod publish;
 mod refusal;
 mod rule;
 mod series;
@@ -29,6 +32,7 @@ use super::{
 use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
+pub use publish::Published;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
