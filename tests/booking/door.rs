@@ -30,13 +30,14 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The code of the refusal: `slot-taken`.
+    /// The code of the refusal: `slot-taken`. Over HTTP `$book` puts it into a Bundle, as IHE has
+    /// it.
     pub fn code(&self) -> &str {
-        let code = &self.body["issue"][0]["details"]["coding"][0]["code"];
+        let code = &self.appointment()["issue"][0]["details"]["coding"][0]["code"];
         code.as_str().unwrap_or_default()
     }
 
-    /// The Appointment that a booking operation or a write answers with.
+    /// The Appointment that a booking operation or a write answers with, or the outcome.
     pub fn appointment(&self) -> &Value {
         match self.body["resourceType"].as_str() {
             Some("Bundle") => &self.body["entry"][0]["resource"],

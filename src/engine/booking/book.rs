@@ -6,10 +6,6 @@ use resources::{Doc, model::ResourceType, outcome::Issue};
 use super::{
     BookingCall, Engine, Error, ErrorKind,
     asked::{Asked, Named},
-    change::{
-        add_patients, book, expect_status, instance, local_id, no_proposal, set_extension,
-        set_participants,
-    },
     claims::LONGEST_HOLD,
     edits::{
         add_patients, book, expect_status, instance, local_id, no_proposal, set_extension,

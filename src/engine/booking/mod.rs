@@ -5,7 +5,6 @@
 mod asked;
 mod board;
 mod book;
-mod change;
 mod claims;
 mod edits;
 mod feed;
