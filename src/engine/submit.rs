@@ -133,6 +133,12 @@ impl Engine {
     ) -> Result<Vec<Done>, Error> {
         let done = self.carry_out_drafts(drafts, once, access).await;
         if let Err(error) = &done {
+            // The same request may have been carried out while this one was looked at.
+            if let Some(once) = once
+                && let Some(done) = self.replayed(once).await?
+            {
+                return Ok(done);
+            }
             self.record_refused(access, drafts, error).await?;
         }
         done
@@ -318,7 +324,12 @@ impl Engine {
         match committed {
             Ok(_) => Ok(Attempt::Done(done, parameters)),
             Err(StoreError::Conflict(write)) => {
-                let owner = owners.get(write).and_then(|at| drafts.get(*at));
+                // What follows from a draft, such as a Slot that becomes free, is not what its
+                // client has read.
+                let is_first =
+                    |at: &&usize| owners.iter().position(|own| own == *at) == Some(write);
+                let owner = owners.get(write).filter(is_first);
+                let owner = owner.and_then(|at| drafts.get(*at));
                 if owner.is_some_and(|draft| matches!(draft.if_match, Some(IfMatch::Version(_)))) {
                     return Err(Error::new(
                         ErrorKind::PreconditionFailed,

@@ -59,6 +59,30 @@ enum Subject {
     Needed,
 }
 
+/// An operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Hold,
+    Book,
+    Release,
+    Confirm,
+    Cancel,
+    Reschedule,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Book => "book",
+            Self::Release => "release",
+            Self::Confirm => "confirm",
+            Self::Cancel => "cancel",
+            Self::Reschedule => "reschedule",
+        }
+    }
+}
+
 /// One write of an operation.
 pub(super) struct Written {
     /// The id of the Appointment that is there; none is a new one.
@@ -79,11 +103,15 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "hold", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Hold, access).await
+    }
+
+    async fn hold(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let now = self.clock.now() / 1_000;
         let seconds = asked.number("hold-for")?.map(i64::from);
         if seconds.is_some_and(|seconds| !(1..=LONGEST_HOLD).contains(&seconds)) {
@@ -91,9 +119,9 @@ impl Engine {
                 "hold-for must be from 1 to {LONGEST_HOLD} seconds"
             )));
         }
-        let written = match self.subject(&asked, call, access).await? {
+        let written = match self.subject(asked, call, access).await? {
             Subject::Proposed(mut proposed) => {
-                add_patients(&asked, &mut proposed.patients)?;
+                add_patients(asked, &mut proposed.patients)?;
                 let until = proposed.held_until(now, seconds);
                 let text = proposed.text(None, Stage::Held(until), asked.text("comment"));
                 Written::new(parse(text)?)
@@ -112,7 +140,7 @@ impl Engine {
             }
             Subject::Needed => {
                 let stage = |proposed: &Proposed| Stage::Held(proposed.held_until(now, seconds));
-                return Box::pin(self.assign(&asked, call, &stage, once, access)).await;
+                return Box::pin(self.assign(asked, call, &stage, once, access)).await;
             }
         };
         let done = self.write_all(vec![written], once, access).await?;
@@ -129,39 +157,43 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "book", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Book, access).await
+    }
+
+    async fn book(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let mut writes = Vec::new();
-        match self.subject(&asked, call, access).await? {
+        match self.subject(asked, call, access).await? {
             Subject::Proposed(mut proposed) => {
-                add_patients(&asked, &mut proposed.patients)?;
+                add_patients(asked, &mut proposed.patients)?;
                 let text = proposed.text(None, proposed.booked(), asked.text("comment"));
-                if super::timing::recurrence(&asked)?.is_some() {
-                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                if super::timing::recurrence(asked)?.is_some() {
+                    return Box::pin(self.book_series(asked, &text, once, access)).await;
                 }
-                writes.push(Written::new(parse(self.overbooked(text, &asked)?)?));
+                writes.push(Written::new(parse(self.overbooked(text, asked)?)?));
             }
             Subject::Stored(id) => {
-                writes.push(self.book_held(&id, &asked, access).await?);
+                writes.push(self.book_held(&id, asked, access).await?);
             }
             Subject::Given(doc) => {
-                let text = self.given_to_book(&doc, &asked)?;
-                if super::timing::recurrence(&asked)?.is_some() {
-                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                let text = self.given_to_book(&doc, asked)?;
+                if super::timing::recurrence(asked)?.is_some() {
+                    return Box::pin(self.book_series(asked, &text, once, access)).await;
                 }
                 writes.push(self.book_given(&doc, text, access).await?);
             }
             Subject::Needed if asked.is_set("walk-in") => {
-                return Box::pin(self.walk_in(&asked, call, once, access)).await;
+                return Box::pin(self.walk_in(asked, call, once, access)).await;
             }
             Subject::Needed => {
-                return Box::pin(self.assign(&asked, call, &Proposed::booked, once, access)).await;
+                return Box::pin(self.assign(asked, call, &Proposed::booked, once, access)).await;
             }
         }
-        writes.extend(self.exchanged(&asked, access).await?);
+        writes.extend(self.exchanged(asked, access).await?);
         let done = self.write_all(writes, once, access).await?;
         Ok(self.replied(done))
     }
@@ -175,13 +207,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        self.changed(call, "release", access, |doc, members| {
-            expect_status(doc, &[Status::Pending], "released")?;
-            members.set_text("status", "cancelled");
-            set_participants(doc, members, "declined");
-            Ok(())
-        })
-        .await
+        self.carried_out(call, Work::Release, access).await
     }
 
     /// `Appointment/[id]/$confirm`: what waited for approval or payment is booked.
@@ -194,16 +220,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        self.changed(call, "confirm", access, |doc, members| {
-            expect_status(
-                doc,
-                &[Status::Pending, Status::Proposed, Status::Waitlist],
-                "confirmed",
-            )?;
-            book(doc, members);
-            Ok(())
-        })
-        .await
+        self.carried_out(call, Work::Confirm, access).await
     }
 
     /// `Appointment/[id]/$cancel`, with `scope` this, following or all for a series.
@@ -215,16 +232,20 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "cancel", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
-        let id = instance(&asked, call)?;
+        self.carried_out(call, Work::Cancel, access).await
+    }
+
+    async fn cancel(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let id = instance(asked, call)?;
         let ids = self.in_scope(&id, asked.text("scope"), access).await?;
         let mut writes = Vec::new();
         for id in &ids {
-            writes.push(self.cancelled(id, &asked, access).await?);
+            writes.push(self.cancelled(id, asked, access).await?);
         }
         let done = self.write_all(writes, once, access).await?;
         Ok(self.replied(done))
@@ -239,11 +260,15 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "reschedule", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Reschedule, access).await
+    }
+
+    async fn reschedule(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let id = call.id.clone().ok_or_else(|| {
             Error::invalid("$reschedule is called on one Appointment: Appointment/1/$reschedule")
         })?;
@@ -258,14 +283,14 @@ impl Engine {
             self.move_to(&doc, &mut members, &proposed)?;
         } else {
             let zone = &self.settings.time_zone;
-            let start = instant(&asked, "start", zone, false)?.ok_or_else(|| {
+            let start = instant(asked, "start", zone, false)?.ok_or_else(|| {
                 Error::invalid("$reschedule needs appointment-reference, or start")
             })?;
             let before = Appointment::read(&doc, &self.settings.base_url);
             let length = before
                 .and_then(|one| one.span)
                 .map_or(0, |span| span.seconds());
-            let end = instant(&asked, "end", zone, false)?.unwrap_or(start + length);
+            let end = instant(asked, "end", zone, false)?.unwrap_or(start + length);
             members.set_text("start", &instant_text(start, zone));
             members.set_text("end", &instant_text(end, zone));
             members.remove("minutesDuration").remove("slot");
@@ -273,6 +298,50 @@ impl Engine {
         let written = Written::of(&stored, &members)?;
         let done = self.write_all(vec![written], once, access).await?;
         Ok(self.replied(done))
+    }
+
+    /// Carries out an operation: again if others have changed the Appointment meanwhile, and not
+    /// at all if it has been carried out with the same key.
+    async fn carried_out(
+        &self,
+        call: &BookingCall,
+        work: Work,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let asked = &self.parameters_of(call)?;
+        let (once, done) = self.once(call, work.name(), access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let mut attempt = 1;
+        let error = loop {
+            let (asked, own) = ((asked, call), once.clone());
+            let done = match work {
+                Work::Hold => self.hold(asked, own, access).await,
+                Work::Book => self.book(asked, own, access).await,
+                Work::Release | Work::Confirm => self.changed(asked, work, own, access).await,
+                Work::Cancel => self.cancel(asked, own, access).await,
+                Work::Reschedule => self.reschedule(asked, own, access).await,
+            };
+            match done {
+                Err(error) if error.kind == ErrorKind::PreconditionFailed => {
+                    if attempt == ATTEMPTS {
+                        let text = "others keep changing the Appointment; try again";
+                        break Error::new(ErrorKind::Conflict, "conflict", text);
+                    }
+                    attempt += 1;
+                }
+                Err(error) => break error,
+                Ok(reply) => return Ok(reply),
+            }
+        };
+        // The same request may have been carried out while this one was looked at.
+        if let Some(once) = &once
+            && let Some(done) = self.replayed(once).await?
+        {
+            return Ok(self.replied(done));
+        }
+        Err(error)
     }
 
     fn parameters_of(&self, call: &BookingCall) -> Result<Asked, Error> {
@@ -400,6 +469,11 @@ impl Engine {
                 .flat_map(Appointment::patients)
                 .any(|one| one == patient);
             if !is_there {
+                if appointment.iter().any(|one| one.status == Status::Booked) {
+                    let text = format!("Appointment/{id} is booked already, for somebody else");
+                    let issue = Issue::error("conflict", text).because("slot-taken");
+                    return Err(Error::with(ErrorKind::Conflict, vec![issue]));
+                }
                 let patient = quoted(&patient);
                 members.push(
                     "participant",
@@ -548,36 +622,29 @@ impl Engine {
         Ok(())
     }
 
-    /// An operation that changes one Appointment.
+    /// A hold that is released, or confirmed.
     async fn changed(
         &self,
-        call: &BookingCall,
-        name: &str,
+        (asked, call): (&Asked, &BookingCall),
+        work: Work,
+        once: Option<Once>,
         access: &Access,
-        change: impl Fn(&Doc, &mut Members) -> Result<(), Error> + Send + Sync,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, name, access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
+        let id = instance(asked, call)?;
+        let (stored, doc) = self.changeable(&id, access).await?;
+        let mut members = Members::of(&doc);
+        if work == Work::Release {
+            expect_status(&doc, &[Status::Pending], "released")?;
+            members.set_text("status", "cancelled");
+            set_participants(&doc, &mut members, "declined");
+        } else {
+            let waiting = [Status::Pending, Status::Proposed, Status::Waitlist];
+            expect_status(&doc, &waiting, "confirmed")?;
+            book(&doc, &mut members);
         }
-        let id = instance(&asked, call)?;
-        for attempt in 1..=ATTEMPTS {
-            let (stored, doc) = self.changeable(&id, access).await?;
-            let mut members = Members::of(&doc);
-            change(&doc, &mut members)?;
-            let written = Written::of(&stored, &members)?;
-            match self.write_all(vec![written], once.clone(), access).await {
-                Err(error) if error.kind == ErrorKind::PreconditionFailed && attempt < ATTEMPTS => {
-                }
-                done => return Ok(self.replied(done?)),
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Conflict,
-            "conflict",
-            "others change the Appointment; try again",
-        ))
+        let written = Written::of(&stored, &members)?;
+        let done = self.write_all(vec![written], once, access).await?;
+        Ok(self.replied(done))
     }
 
     /// Writes all, or nothing.

@@ -229,7 +229,7 @@ impl Engine {
             parties,
             appointment: Some(after.clone()),
         };
-        self.refuse_early(&set, &about, now)?;
+        self.refuse_early(&set, &about, coming, now)?;
         Ok(Claimed {
             set,
             about: Arc::new(about),

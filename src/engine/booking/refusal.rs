@@ -22,6 +22,7 @@ use crate::scheduling::{
     hours,
     span::Span,
 };
+use crate::store::Write;
 
 /// Other times that a refusal names.
 const ALTERNATIVES: usize = 3;
@@ -36,8 +37,10 @@ impl Engine {
         &self,
         set: &ClaimSet,
         about: &About,
+        coming: &[Write],
         now: i64,
     ) -> Result<(), Error> {
+        let moving = owners_of(coming);
         let refusal = {
             let state = self.board.read();
             set.claims.iter().find_map(|new| {
@@ -49,7 +52,11 @@ impl Engine {
                         reach.end.max(quota.within.end),
                     );
                 }
-                let others: Vec<Claim> = calendar.near(reach).copied().collect();
+                // What the same commit moves or frees is in nobody's way.
+                let near = calendar.near(reach).copied();
+                let others: Vec<Claim> = near
+                    .filter(|other| !moving.contains(&other.owner))
+                    .collect();
                 admit(new, &others, &set.beside, now).err()
             })
         };
@@ -211,6 +218,14 @@ impl About {
         let first = bookables.next();
         first.map_or(jiff::tz::TimeZone::UTC, |bookable| bookable.zone.clone())
     }
+}
+
+/// Under which numbers what is about to be written claims.
+pub(super) fn owners_of(coming: &[Write]) -> Vec<Number> {
+    let owners = coming.iter();
+    owners
+        .map(|write| number(&format!("{}/{}", write.kind, write.id)))
+        .collect()
 }
 
 /// The actor number of a Schedule's own claims.

@@ -52,12 +52,23 @@ impl<'b> Rule<'b> {
                 slot.schedule == bookable.id
                     && stored.is_some_and(|stored| stored.span.contains(party.core))
             });
+            // A stored Slot that is busy or closed is no gap in the hours: whoever wants its time is
+            // told that it is taken, as all who lose it are.
+            let fills = |claim: &&Claim| {
+                matches!(claim.kind, ClaimKind::Taken | ClaimKind::Blocked)
+                    && claim.core.contains(party.core)
+            };
+            let is_taken = || {
+                let calendar = state.of(party.number);
+                let mut near = calendar.into_iter().flat_map(|one| one.near(party.core));
+                near.any(|claim| fills(&claim))
+            };
             let by_hours = || {
                 let around = party.core.padded(AROUND, AROUND);
                 visit.is_some() && hours::covers(&hours::open(bookable, around), party.core)
             };
             let is_slot = is_named || openings().any(|opening| opening.core.contains(party.core));
-            let is_open = is_slot || by_hours();
+            let is_open = is_slot || by_hours() || is_taken();
             let longest = longest_visit(bookable, appointment);
             Self {
                 bookable: Some(bookable),

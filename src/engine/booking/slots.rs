@@ -14,6 +14,7 @@ use super::{
     claims::{About, Claimed, actors_of, checked},
     number,
     parties::{LookedUp, Party, actors, practitioner_of},
+    refusal::owners_of,
 };
 use crate::{
     access::Access,
@@ -75,8 +76,9 @@ impl Engine {
         };
         let is_taken = {
             let state = self.board.read();
-            is_full(&about.parties, slot.span, &state, now, (Number(0), &[]))
-        };
+            let moving = owners_of(coming);
+            is_full(&about.parties, slot.span, &state, now, (&moving, &[]))
+        } || self.is_taken_by(&named, &about, coming);
         let kind = match slot.status {
             SlotStatus::Free if is_taken => {
                 return Err(Error::new(
@@ -116,7 +118,7 @@ impl Engine {
             claims: claims.collect(),
             beside: takers,
         };
-        self.refuse_early(&set, &about, now)?;
+        self.refuse_early(&set, &about, coming, now)?;
         Ok(Claimed {
             set,
             about: Arc::new(about),
@@ -149,6 +151,32 @@ impl Engine {
             }
         });
         Ok(parties.collect())
+    }
+
+    /// True if an Appointment that comes with a Slot takes its time.
+    fn is_taken_by(&self, slot: &str, about: &About, coming: &[Write]) -> bool {
+        let state = self.board.read();
+        let has_been = |id: &str| {
+            let owner = number(&format!("Appointment/{id}"));
+            let parties = about.parties.iter();
+            let mut calendars = parties.filter_map(|party| state.of(party.number));
+            calendars.any(|calendar| calendar.has(owner))
+        };
+        let written = coming
+            .iter()
+            .filter(|write| write.kind == ResourceType::APPOINTMENT);
+        let written = written.filter(|write| write.change != Change::Delete);
+        written
+            .filter_map(|write| {
+                let doc = parse(write.body.clone()).ok()?;
+                let one = Appointment::read(&doc, &self.settings.base_url)?;
+                Some((&write.id, one))
+            })
+            .any(|(id, one)| {
+                one.status.claims()
+                    && one.span.is_some_and(|own| own.overlaps(about.span))
+                    && (one.slots.iter().any(|named| named == slot) || has_been(id))
+            })
     }
 
     /// The Appointments that name a Slot: they are what makes it busy.
@@ -271,7 +299,7 @@ impl Engine {
                 slot.span,
                 &state,
                 now,
-                (owner, &claimed.set.claims),
+                (&[owner], &claimed.set.claims),
             );
             (
                 full,
@@ -323,21 +351,21 @@ fn parties_of(bookable: &Arc<Bookable>, core: Span) -> Vec<Party> {
     parties.collect()
 }
 
-/// True if one of the parties has no seat left somewhere in `span`, with the claims of `owner`
+/// True if one of the parties has no seat left somewhere in `span`, with the claims of `owners`
 /// replaced by new ones.
 fn is_full(
     parties: &[Party],
     span: Span,
     state: &State,
     now: i64,
-    (owner, new): (Number, &[NewClaim]),
+    (owners, new): (&[Number], &[NewClaim]),
 ) -> bool {
     parties.iter().any(|party| {
         let calendar = state.of(party.number);
         let kept = calendar
             .into_iter()
             .flat_map(|calendar| calendar.near(span));
-        let kept = kept.filter(|claim| claim.owner != owner && claim.is_live(now));
+        let kept = kept.filter(|claim| !owners.contains(&claim.owner) && claim.is_live(now));
         let new = new.iter().map(|new| &new.claim);
         let new = new.filter(|claim| claim.actor == party.number);
         let there: Vec<&Claim> = kept
