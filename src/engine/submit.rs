@@ -316,7 +316,10 @@ impl Engine {
             self.consent_changes.fetch_add(1, Ordering::AcqRel);
         }
         match committed {
-            Ok(_) => Ok(Attempt::Done(done, parameters)),
+            Ok(_) => {
+                claims.iter().for_each(Claimed::count);
+                Ok(Attempt::Done(done, parameters))
+            }
             Err(StoreError::Conflict(write)) => {
                 let owner = owners.get(write).and_then(|at| drafts.get(*at));
                 if owner.is_some_and(|draft| matches!(draft.if_match, Some(IfMatch::Version(_)))) {

@@ -8,6 +8,7 @@ mod book;
 mod claims;
 mod find;
 mod members;
+mod meters;
 mod need;
 mod once;
 mod parties;
