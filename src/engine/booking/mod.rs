@@ -18,6 +18,7 @@ mod rule;
 mod series;
 mod slots;
 mod timing;
+mod verify;
 
 use aws_lc_rs::digest;
 use resources::Doc;
@@ -29,6 +30,7 @@ use super::{
 use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
+pub use verify::ScheduleVerified;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
