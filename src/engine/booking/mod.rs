@@ -17,6 +17,7 @@ mod refusal;
 mod rule;
 mod series;
 mod slots;
+mod tidy;
 mod timing;
 mod verify;
 
@@ -30,6 +31,7 @@ use super::{
 use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
+pub use tidy::Tidied;
 pub use verify::ScheduleVerified;
 
 pub(super) use board::Board;
