@@ -254,6 +254,9 @@ fn write_resource(
     if kind == ResourceType::APPOINTMENT {
         operations.extend(booking::NAMES);
     }
+    if kind == ResourceType::SCHEDULE {
+        operations.push("preview");
+    }
     write_operations(out, &operations, Some(kind));
     out.push_str("]}");
 }

@@ -12,6 +12,7 @@ mod meters;
 mod need;
 mod once;
 mod parties;
+mod preview;
 mod proposed;
 mod refusal;
 mod rule;
