@@ -54,7 +54,7 @@ enum Subject {
 }
 
 /// One write of an operation.
-struct Written {
+pub(super) struct Written {
     /// The id of the Appointment that is there; none is a new one.
     id: Option<String>,
     version: Option<i64>,
@@ -62,11 +62,7 @@ struct Written {
 }
 
 impl Engine {
-    /// `Appointment/$hold`: the time is nobody else's until the hold ends.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] if it is taken, [`ErrorKind::Unprocessable`] against a rule.
-    pub async fn hold_appointment(
+    pub(super) async fn hold(
         &self,
         call: &BookingCall,
         access: &Access,
@@ -108,12 +104,7 @@ impl Engine {
         Ok(self.replied(done))
     }
 
-    /// `Appointment/$book`: a new booking, a change of one (status booked), or a cancellation
-    /// (status cancelled), as IHE has it.
-    ///
-    /// # Errors
-    /// As [`Engine::hold_appointment`].
-    pub async fn book_appointment(
+    pub(super) async fn book(
         &self,
         call: &BookingCall,
         access: &Access,
@@ -540,7 +531,7 @@ impl Engine {
     }
 
     /// Writes all, or nothing.
-    async fn write_all(
+    pub(super) async fn write_all(
         &self,
         writes: Vec<Written>,
         once: Option<Once>,
@@ -592,7 +583,7 @@ impl Written {
         }
     }
 
-    fn of(stored: &Stored, members: &Members) -> Result<Self, Error> {
+    pub(super) fn of(stored: &Stored, members: &Members) -> Result<Self, Error> {
         Ok(Self {
             id: Some(stored.head.id.clone()),
             version: Some(stored.head.version),
@@ -687,7 +678,7 @@ fn book(doc: &Doc, members: &mut Members) {
 }
 
 /// Sets the status of all participants who have not declined.
-fn set_participants(doc: &Doc, members: &mut Members, status: &str) {
+pub(super) fn set_participants(doc: &Doc, members: &mut Members, status: &str) {
     let participants = doc.root().get("participant");
     let participants = participants
         .iter()

@@ -20,6 +20,7 @@ mod series;
 mod slots;
 mod tidy;
 mod timing;
+mod transactions;
 mod verify;
 
 use aws_lc_rs::digest;
