@@ -1,6 +1,7 @@
 //! Black-box checks, load generators and fault drills against a running server. Nothing here
 //! knows the server's code: it talks HTTP and starts processes.
 
+pub mod booking;
 pub mod client;
 pub mod data;
 pub mod drill;

@@ -50,7 +50,7 @@ use computed::Computed;
 use parameters::Parameters;
 use race::Queues;
 
-pub use booking::{BookingCall, BookingReply, ScheduleVerified, Tidied};
+pub use booking::{BookingCall, BookingReply, Published, ScheduleVerified, Tidied};
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{
@@ -60,7 +60,10 @@ pub use operation::{
 pub use part::Part;
 pub use settings::Settings;
 
-pub use crate::search::{Scope, condition};
+pub use crate::{
+    scheduling::ics::MEDIA_TYPE as CALENDAR,
+    search::{Scope, condition},
+};
 
 /// The key under which the secret of page tokens is kept in the store.
 const TOKEN_KEY: &str = "page-token-key";
@@ -114,6 +117,11 @@ impl Engine {
         });
         engine.load_parameters().await?;
         Ok(engine)
+    }
+
+    /// The time, in milliseconds since 1970.
+    pub fn now(&self) -> i64 {
+        self.clock.now()
     }
 
     /// The settings in force.

@@ -6,8 +6,10 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
 use resources::{
+    Doc, Value,
     model::ResourceType,
     outcome::{Issue, Severity, operation_outcome},
+    primitive::format_instant,
 };
 
 use super::{
@@ -16,10 +18,11 @@ use super::{
     failure::Failure,
     headers::{etag, http_date, value},
     negotiate::BodyType,
+    query,
     target::Level,
     write::JSON,
 };
-use crate::engine::{self, BookingCall, BookingReply, ErrorKind};
+use crate::engine::{self, BookingCall, BookingReply, CALENDAR, Engine, ErrorKind, Published};
 
 /// The header of a request that may be sent again.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -62,6 +65,7 @@ pub async fn call(
         Level::Instance(_, id) => Some(id),
         _ => None,
     };
+    let is_ihe = doc.as_ref().is_some_and(has_ihe_names);
     let asked = BookingCall {
         pairs: call.pairs.clone(),
         body: doc,
@@ -97,11 +101,12 @@ pub async fn call(
     match done {
         Ok(done) => Ok(replied(&call, name, done)),
         Err(error) if name == "hold" => Err(not_held(error).into()),
+        Err(error) if name == "book" && is_ihe => Ok(not_booked(&call, &error)),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn document(call: &Call<'_>, body: Body) -> Result<Option<resources::Doc>, Failure> {
+async fn document(call: &Call<'_>, body: Body) -> Result<Option<Doc>, Failure> {
     let limits = &call.engine().settings().limits;
     let bytes = call.receive(body, limits.resource_bytes).await?;
     if bytes.is_empty() {
@@ -137,6 +142,151 @@ fn not_held(mut error: engine::Error) -> engine::Error {
         });
     }
     error
+}
+
+/// `$bulk-publish`: the manifest, or one of its files.
+pub async fn publish(call: &Call<'_>) -> Result<Reply, Failure> {
+    let Some(kind) = query::last(&call.pairs, "type") else {
+        return manifest(call).await;
+    };
+    let part = query::last(&call.pairs, "part").and_then(|part| part.parse().ok());
+    let file = ResourceType::from_name(kind).zip(part);
+    let unknown = || Failure::new(StatusCode::NOT_FOUND, "not-found", "There is no such file.");
+    let (kind, part) = file.ok_or_else(unknown)?;
+    let file = Published { kind, part };
+    let lines = call.engine().published(file, &call.access).await?;
+    let lines = lines.ok_or_else(unknown)?;
+    Ok(cached(call, lines, "application/fhir+ndjson"))
+}
+
+async fn manifest(call: &Call<'_>) -> Result<Reply, Failure> {
+    let base = &call.engine().settings().base_url;
+    let files = call.engine().publication(&call.access).await?;
+    let output = files.iter().map(|file| {
+        format!(
+            r#"{{"type":"{}","url":"{base}/$bulk-publish?type={}&part={}"}}"#,
+            file.kind, file.kind, file.part
+        )
+    });
+    let output: Vec<String> = output.collect();
+    let text = format!(
+        r#"{{"transactionTime":"{}","request":"{base}/$bulk-publish","output":[{}],"error":[]}}"#,
+        format_instant(call.engine().now()),
+        output.join(",")
+    );
+    let mut reply = Reply::new(Bytes::from(text));
+    let headers = reply.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=60"),
+    );
+    Ok(reply)
+}
+
+/// A file with an ETag of its content, or 304 for whoever has it.
+fn cached(call: &Call<'_>, text: String, content_type: &'static str) -> Reply {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let tag: String = hash.as_ref()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let tag = format!("\"{tag}\"");
+    let known = call.headers().get(header::IF_NONE_MATCH);
+    let is_known = known
+        .and_then(|known| known.to_str().ok())
+        .is_some_and(|known| {
+            known
+                .split(',')
+                .any(|one| one.trim().trim_start_matches("W/") == tag)
+        });
+    let mut reply = Reply::new(if is_known {
+        Bytes::new()
+    } else {
+        Bytes::from(text)
+    });
+    if is_known {
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=60"),
+    );
+    headers.insert(header::ETAG, value(tag));
+    reply
+}
+
+/// `Appointment/1/$ics`, and the address of a Schedule's feed: `Schedule/1/$ics`.
+pub async fn calendar(call: &Call<'_>, level: Level) -> Result<Reply, Failure> {
+    match level {
+        Level::Instance(ResourceType::APPOINTMENT, id) => {
+            let text = call
+                .engine()
+                .appointment_calendar(&id, &call.access)
+                .await?;
+            Ok(calendar_file(text))
+        }
+        Level::Instance(ResourceType::SCHEDULE, id) => {
+            let key = call.engine().feed_key(&id, &call.access).await?;
+            let base = &call.engine().settings().base_url;
+            Ok(call.ok(format!(
+                r#"{{"resourceType":"Parameters","parameter":[{{"name":"url","valueUrl":"{base}/Schedule/{id}/$ics?key={key}"}}]}}"#
+            )))
+        }
+        _ => Err(Failure::new(
+            StatusCode::NOT_FOUND,
+            "not-supported",
+            "$ics is called on one Appointment or one Schedule: /Appointment/1/$ics.",
+        )),
+    }
+}
+
+/// The feed of a Schedule, for whoever has its address: no token is asked for.
+pub async fn feed(engine: &Engine, schedule: &str, key: &str) -> Result<Reply, Failure> {
+    Ok(calendar_file(engine.feed(schedule, key).await?))
+}
+
+fn calendar_file(text: String) -> Reply {
+    let mut reply = Reply::new(Bytes::from(text));
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CALENDAR));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=300"),
+    );
+    reply
+}
+
+/// True for parameters under the names of IHE ITI Scheduling.
+fn has_ihe_names(doc: &Doc) -> bool {
+    let parameters = doc.root().get("parameter");
+    parameters.iter().flat_map(Value::items).any(|one| {
+        let name = one.get("name").and_then(|name| name.as_str());
+        matches!(
+            name.as_deref(),
+            Some("appointment-reference" | "appointment-resource")
+        )
+    })
+}
+
+/// IHE's clients look for the OperationOutcome of a refused `$book` inside a Bundle.
+fn not_booked(call: &Call<'_>, error: &engine::Error) -> Reply {
+    let mut reply = call.ok(format!(
+        r#"{{"resourceType":"Bundle","type":"searchset","total":0,"entry":[{{"resource":{},"search":{{"mode":"outcome"}}}}]}}"#,
+        error.outcome()
+    ));
+    let status = StatusCode::from_u16(error.kind.status());
+    *reply.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Some(seconds) = error.retry_after {
+        let seconds = HeaderValue::from(seconds);
+        reply.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    reply
 }
 
 /// `$hold` and `$book` answer with a Bundle, the others with the Appointment.

@@ -7,7 +7,7 @@ use axum::{
 use resources::model::ResourceType;
 
 use super::{
-    BASE_PATH, Reply, Server, authenticate, binary, bundle,
+    BASE_PATH, Reply, Server, authenticate, binary, booking, bundle,
     call::Call,
     failure::Failure,
     head,
@@ -78,6 +78,10 @@ pub async fn dispatch(
         seen.interaction = Interaction::Options;
         return Ok(methods);
     }
+    if let (Some((schedule, key)), true) = (feed(&target, &pairs), reads(parts)) {
+        seen.interaction = Interaction::Operation;
+        return booking::feed(&server.engine, schedule, key).await;
+    }
     // What the server can do is for all to see, and needs no look at any resource.
     let access = match target {
         Target::Metadata => Access::system("the CapabilityStatement is public"),
@@ -102,6 +106,19 @@ pub async fn dispatch(
         return without_json(call, target, seen).await;
     }
     interact(call, target, body, seen).await
+}
+
+/// The Schedule and the key of a feed, whose address is all that it asks for.
+fn feed<'t>(target: &'t Target, pairs: &'t Pairs) -> Option<(&'t str, &'t str)> {
+    let Target::Operation(Level::Instance(ResourceType::SCHEDULE, id), name) = target else {
+        return None;
+    };
+    let key = query::last(pairs, "key").filter(|_| name == "ics")?;
+    Some((id, key))
+}
+
+fn reads(parts: &Parts) -> bool {
+    matches!(parts.method, Method::GET | Method::HEAD)
 }
 
 fn find_target(parts: &Parts) -> Result<Target, Failure> {
@@ -162,6 +179,17 @@ async fn without_json(call: Call<'_>, target: Target, seen: &mut Seen) -> Result
         {
             seen.interaction = Interaction::Operation;
             operation::access_report(call, id, true).await
+        }
+        // Files of other types, whatever is accepted.
+        Target::Operation(Level::System, name) if reads && name == "bulk-publish" => {
+            seen.interaction = Interaction::Operation;
+            booking::publish(&call).await
+        }
+        Target::Operation(level @ Level::Instance(ResourceType::APPOINTMENT, _), name)
+            if reads && name == "ics" =>
+        {
+            seen.interaction = Interaction::Operation;
+            booking::calendar(&call, level).await
         }
         _ => {
             let accept = call.headers().get(header::ACCEPT);

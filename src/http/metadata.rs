@@ -188,7 +188,7 @@ fn statement(settings: &Settings, registry: &Registry, security: &str) -> String
     out.push_str(r#"],"searchParam":["#);
     write_params(&mut out, everywhere(registry));
     out.push_str(r#"],"operation":["#);
-    write_operations(&mut out, &["versions", "meta"], None);
+    write_operations(&mut out, &["versions", "meta", "bulk-publish"], None);
     out.push_str(r#"],"compartment":["#);
     for (i, name) in [
         "patient",
@@ -253,6 +253,9 @@ fn write_resource(
     }
     if kind == ResourceType::APPOINTMENT {
         operations.extend(booking::NAMES);
+    }
+    if matches!(kind, ResourceType::APPOINTMENT | ResourceType::SCHEDULE) {
+        operations.push("ics");
     }
     if kind == ResourceType::SCHEDULE {
         operations.push("preview");

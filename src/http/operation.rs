@@ -42,7 +42,7 @@ impl Known {
 }
 
 /// All operations, as they stand in the CapabilityStatement too.
-pub const KNOWN: [Known; 15] = [
+pub const KNOWN: [Known; 17] = [
     Known {
         name: "versions",
         writes: false,
@@ -77,6 +77,16 @@ pub const KNOWN: [Known; 15] = [
         name: "access-report",
         writes: false,
         definition: "urn:rotunda:OperationDefinition:Patient-access-report",
+    },
+    Known {
+        name: "bulk-publish",
+        writes: false,
+        definition: "urn:rotunda:OperationDefinition:bulk-publish",
+    },
+    Known {
+        name: "ics",
+        writes: false,
+        definition: "urn:rotunda:OperationDefinition:ics",
     },
     Known {
         name: "find",
@@ -144,6 +154,8 @@ pub async fn call(
     }
     match (name, level) {
         ("versions", Level::System) => Ok(versions(&call)),
+        ("bulk-publish", Level::System) if !post => booking::publish(&call).await,
+        ("ics", level) if !post => booking::calendar(&call, level).await,
         ("meta", level) => meta(&call, level).await,
         ("meta-add" | "meta-delete", Level::Instance(kind, id)) => {
             change_meta(&call, name == "meta-add", kind, &id, body).await

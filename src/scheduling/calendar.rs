@@ -154,29 +154,28 @@ impl Calendar {
 
     /// What the claims that count say of `core` for a visit. Claims of `ignore` do not count.
     pub fn state(&self, core: Span, visit: &Visit, now: i64, ignore: &[Number]) -> SlotState {
+        if visit.capacity == 0 {
+            return SlotState::Busy;
+        }
+        let padded = core.padded(visit.before, visit.after);
+        let own = probe(core, padded, visit);
         let against: Vec<&Claim> = self
-            .near(core.padded(visit.before, visit.after))
-            .filter(|claim| counts(claim, now, ignore) && clash(core, visit, claim))
+            .near(padded)
+            .filter(|claim| counts(claim, now, ignore) && claim.meets(&own))
             .collect();
         if against.is_empty() {
             return SlotState::Free;
         }
-        let with = |kind, at: Option<i64>| {
-            let live = |claim: &&&Claim| at.map_or(claim.expires.is_none(), |at| claim.is_live(at));
-            let mut of_kind = against.iter().filter(live);
-            of_kind.any(|claim| claim.kind == kind)
+        // At no time: of what is not a hold.
+        let is_live = |claim: &Claim, at: Option<i64>| {
+            at.map_or(claim.expires.is_none(), |at| claim.is_live(at))
         };
-        let full = |at: Option<i64>| {
-            let live = |claim: &&&Claim| at.map_or(claim.expires.is_none(), |at| claim.is_live(at));
-            let bookings = || {
-                let live = against.iter().filter(live);
-                live.filter(|claim| claim.kind == ClaimKind::Booking)
-            };
-            let count = distinct(bookings().map(|claim| claim.owner));
-            count > 0
-                && (count >= seats(visit.capacity)
-                    || bookings().any(|claim| count >= seats(claim.capacity)))
+        let of = |kind, at| {
+            let against = against.iter().copied();
+            against.filter(move |claim| claim.kind == kind && is_live(claim, at))
         };
+        let with = |kind, at| of(kind, at).next().is_some();
+        let full = |at| is_full(visit, of(ClaimKind::Booking, at));
         let taken = |at| full(at) || with(ClaimKind::Taken, at);
         if taken(None) {
             return SlotState::Busy;
@@ -203,10 +202,13 @@ impl Calendar {
         ignore: &[Number],
         mut each: impl FnMut(Span),
     ) {
+        if visit.capacity == 0 {
+            return each(starts);
+        }
         let reach = Span::new(starts.start, starts.end + visit.duration);
         let near = self.near(reach.padded(visit.before, visit.after));
         let counting = near.filter(|claim| counts(claim, now, ignore));
-        if seats(visit.capacity) == 1 {
+        if visit.capacity == 1 {
             counting.for_each(|claim| each(clashing_starts(visit, claim)));
             return;
         }
@@ -235,12 +237,7 @@ impl Calendar {
             while let Some(next) = waiting.next_if(|(span, _)| span.start <= from) {
                 present.push(next);
             }
-            let count = distinct(present.iter().map(|(_, claim)| claim.owner));
-            let mut present = present.iter();
-            if count > 0
-                && (count >= seats(visit.capacity)
-                    || present.any(|(_, claim)| count >= seats(claim.capacity)))
-            {
+            if is_full(visit, present.iter().map(|(_, claim)| *claim)) {
                 each(Span::new(from, until));
             }
         }
@@ -253,7 +250,10 @@ impl Calendar {
                 && (range.start..range.end).contains(&claim.core.start)
                 && counts(claim, now, ignore)
         });
-        distinct(bookings.map(|claim| claim.owner))
+        let mut owners: Vec<Number> = bookings.map(|claim| claim.owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners.len()
     }
 }
 
@@ -265,50 +265,43 @@ fn counts(claim: &Claim, now: i64, ignore: &[Number]) -> bool {
     claim.kind != ClaimKind::Opening && claim.is_live(now) && !ignore.contains(&claim.owner)
 }
 
-fn seats(capacity: u16) -> usize {
-    usize::from(capacity.max(1))
+/// True if there is no seat beside these bookings: the one with the fewest seats decides.
+fn is_full<'c>(visit: &Visit, bookings: impl Iterator<Item = &'c Claim>) -> bool {
+    let count_and_seats =
+        |(count, seats): (usize, u16), claim: &Claim| (count + 1, seats.min(claim.capacity));
+    let (count, seats) = bookings.fold((0, visit.capacity), count_and_seats);
+    count > 0 && count >= usize::from(seats)
 }
 
-/// What is kept in pieces counts once.
-fn distinct(owners: impl Iterator<Item = Number>) -> usize {
-    let mut owners: Vec<Number> = owners.collect();
-    owners.sort_unstable();
-    owners.dedup();
-    owners.len()
-}
-
-/// How the buffers of two go together: the one that asks for less.
-fn buffers(visit: &Visit, claim: &Claim) -> BufferPolicy {
-    match (visit.buffers, claim.buffers) {
-        (BufferPolicy::Ignore, _) | (_, BufferPolicy::Ignore) => BufferPolicy::Ignore,
-        (BufferPolicy::Share, _) | (_, BufferPolicy::Share) => BufferPolicy::Share,
-        _ => BufferPolicy::Stack,
+/// What a visit would claim.
+fn probe(core: Span, padded: Span, visit: &Visit) -> Claim {
+    Claim {
+        actor: Number(0),
+        owner: Number(0),
+        kind: ClaimKind::Booking,
+        core,
+        padded,
+        buffers: visit.buffers,
+        capacity: visit.capacity,
+        seat: 0,
+        expires: None,
     }
 }
 
-/// True if a visit and a claim want the same time.
-fn clash(core: Span, visit: &Visit, claim: &Claim) -> bool {
-    let padded = core.padded(visit.before, visit.after);
-    match buffers(visit, claim) {
-        BufferPolicy::Ignore => core.overlaps(claim.core),
-        BufferPolicy::Share => core.overlaps(claim.padded) || padded.overlaps(claim.core),
-        BufferPolicy::Stack => padded.overlaps(claim.padded),
-    }
-}
-
-/// The starts with which a visit and a claim want the same time.
+/// The starts with which a visit and a claim stand in each other's way ([`Claim::meets`]): one
+/// range, whatever the buffers.
 fn clashing_starts(visit: &Visit, claim: &Claim) -> Span {
     let starts = |taken: Span, before: i64, after: i64| {
         Span::new(taken.start - visit.duration - after + 1, taken.end + before)
     };
-    match buffers(visit, claim) {
-        BufferPolicy::Ignore => starts(claim.core, 0, 0),
-        BufferPolicy::Share => {
+    match (visit.buffers, claim.buffers) {
+        (BufferPolicy::Ignore, _) | (_, BufferPolicy::Ignore) => starts(claim.core, 0, 0),
+        (BufferPolicy::Share, _) | (_, BufferPolicy::Share) => {
             let own = starts(claim.core, visit.before, visit.after);
             let theirs = starts(claim.padded, 0, 0);
             Span::new(own.start.min(theirs.start), own.end.max(theirs.end))
         }
-        BufferPolicy::Stack => starts(claim.padded, visit.before, visit.after),
+        _ => starts(claim.padded, visit.before, visit.after),
     }
 }
 

@@ -255,7 +255,7 @@ impl Bits {
     /// Minutes in `narrow` bits, or seconds in `wide` bits if they are not whole or too many.
     fn put_time(&mut self, seconds: i64, narrow: u32, wide: u32) -> Option<()> {
         let seconds = u64::try_from(seconds).ok()?;
-        if seconds.is_multiple_of(60) && seconds / 60 >> narrow == 0 {
+        if seconds.is_multiple_of(60) && (seconds / 60) >> narrow == 0 {
             self.put(0, 1)?;
             return self.put(seconds / 60, narrow);
         }

@@ -272,6 +272,25 @@ pub fn state(
     state
 }
 
+/// What stands in the way of each appointment of a series: whether it is in open time, and what
+/// the calendars say of it. That the series itself uses up a limit is not looked at.
+pub fn series(
+    bookable: &Bookable,
+    visit: &Visit,
+    cores: &[Span],
+    calendars: &dyn Calendars,
+    now: i64,
+    ignore: &[Number],
+) -> Vec<(bool, SlotState)> {
+    let each = |core: &Span| {
+        (
+            is_open(bookable, *core, calendars, now),
+            state(bookable, visit, *core, calendars, now, ignore),
+        )
+    };
+    cores.iter().map(each).collect()
+}
+
 /// True if there are as many bookings as there may be.
 pub fn is_used_up(quota: &Quota, calendar: &Calendar, now: i64, ignore: &[Number]) -> bool {
     let most = usize::try_from(quota.most).unwrap_or(usize::MAX);

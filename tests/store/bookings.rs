@@ -11,8 +11,8 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::task::JoinSet;
 
 use crate::{
-    claims::{APPOINTMENT, DOCTOR, NOW, appointments, book, booking, commit, receipt, set},
-    fixture::{ALL, Fixture, create},
+    claims::{APPOINTMENT, DOCTOR, NOW, appointments, book, booking, commit, owner, receipt, set},
+    fixture::{ALL, Fixture, create, update},
 };
 
 on_both_databases!(
@@ -20,6 +20,7 @@ on_both_databases!(
     bookings_of_several_actors_in_any_order_all_end,
     very_many_actors_at_once_are_claimed_like_few,
     of_many_with_the_same_receipt_one_happens,
+    what_is_given_back_is_had_by_the_next,
 );
 
 /// All claims of actors, each with the others: how many pairs have the same seat at a time.
@@ -79,6 +80,72 @@ async fn two_nodes_on_one_database_race_as_one() {
     assert_eq!(race(&stores, 32, 100).await, 100);
     assert_eq!(overlaps(&first.store, &[DOCTOR]).await, (100, 0));
     assert_eq!(appointments(&first.store).await, 100);
+}
+
+/// Who waits learns from those before: what is told must be so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_those_who_wait_are_told_is_so() {
+    let Fixture { store, url, .. } = &Fixture::postgres().await;
+    let mut direct = PgConnection::connect(url).await.unwrap();
+    let lock = format!("SELECT pg_advisory_lock({})", DOCTOR.0);
+    direct.execute(AssertSqlSafe(lock)).await.unwrap();
+    let one = |id: &str, start: i64| {
+        let writes = vec![create(APPOINTMENT, id, vec![])];
+        commit(
+            writes,
+            vec![set(id, vec![booking(DOCTOR, start, start + 10)])],
+        )
+    };
+    // Stands in its own way.
+    let mut itself = one("a", 0);
+    itself.writes.extend(one("b", 0).writes);
+    itself.claims.extend(one("b", 0).claims);
+    let answered = |commit: Commit| Commit {
+        receipt: Some(receipt(9, i64::MAX)),
+        ..commit
+    };
+    let mut tasks = Vec::new();
+    for commit in [
+        itself,
+        one("c", 5),
+        // The same resource again, another at the time, the time that is left, a request twice.
+        one("c", 5),
+        one("d", 5),
+        one("e", 15),
+        answered(one("f", 30)),
+        answered(one("g", 30)),
+        one("h", 30),
+    ] {
+        let store = Arc::clone(store);
+        tasks.push(tokio::spawn(
+            async move { store.commit(commit, &ALL).await },
+        ));
+        // So that they queue in this order.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    direct.close().await.unwrap();
+    let mut done = Vec::new();
+    for task in tasks {
+        done.push(match task.await.unwrap() {
+            Ok(_) => "done",
+            Err(StoreError::Refused { set: 1, .. }) => "refused itself",
+            Err(StoreError::Refused { .. }) => "refused",
+            Err(StoreError::Conflict(0)) => "conflict",
+            Err(StoreError::Repeated) => "repeated",
+            Err(error) => panic!("{error}"),
+        });
+    }
+    let expected = [
+        "refused itself",
+        "done",
+        "conflict",
+        "refused",
+        "done",
+        "done",
+        "repeated",
+        "refused",
+    ];
+    assert_eq!(done, expected);
 }
 
 /// Somebody else has the doctor's time locked: of those who wait for it, one has a connection.
@@ -148,6 +215,38 @@ async fn without_locks_the_constraint_holds_on_postgres_and_without_it_the_race_
     let (claims, pairs) = overlaps(&store, &[DOCTOR]).await;
     assert_eq!(won, claims);
     assert!(pairs > 0, "{claims} claims of 50 spans");
+}
+
+/// Book, cancel, and again: in the end nobody is in the way of anybody.
+async fn what_is_given_back_is_had_by_the_next(Fixture { store, .. }: &Fixture) {
+    let mut tasks = JoinSet::new();
+    for task in 0..16 {
+        let store = Arc::clone(store);
+        tasks.spawn(async move {
+            let mut won = 0;
+            for at in 0..30 {
+                let id = format!("a{task}-{at}");
+                match book(&store, &id, vec![booking(DOCTOR, 0, 10)]).await {
+                    Ok(mut done) => {
+                        won += 1;
+                        let writes = vec![update(&done.heads.remove(0), vec![], vec![])];
+                        let cancel = commit(writes, vec![set(&id, vec![])]);
+                        store.commit(cancel, &ALL).await.unwrap();
+                        assert!(store.claims_by(&[owner(&id)]).await.unwrap().is_empty());
+                    }
+                    Err(StoreError::Refused { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            won
+        });
+    }
+    let won: usize = tasks.join_all().await.into_iter().sum();
+    assert!(won > 0);
+    assert_eq!(overlaps(store, &[DOCTOR]).await, (0, 0));
+    book(store, "last", vec![booking(DOCTOR, 0, 10)])
+        .await
+        .unwrap();
 }
 
 async fn bookings_of_several_actors_in_any_order_all_end(Fixture { store, .. }: &Fixture) {

@@ -235,12 +235,6 @@ impl Engine {
         Ok(())
     }
 
-    /// As [`Engine::update_board`], and with the calendars of `actors`.
-    pub(in crate::engine) async fn update_calendars(&self, actors: &[Number]) -> Result<(), Error> {
-        self.update_board().await?;
-        self.load_calendars(actors).await
-    }
-
     /// The calendars of `actors`, which are kept up to date from then on.
     pub(in crate::engine) async fn load_calendars(&self, actors: &[Number]) -> Result<(), Error> {
         let missing = |state: &State| -> Vec<Number> {

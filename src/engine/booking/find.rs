@@ -61,7 +61,8 @@ impl Engine {
                 patients: wanted.patients.clone(),
             })
             .collect();
-        self.write_proposals(&proposals, &found, patient, now)
+        let schedules = &wanted.need.filter.schedules;
+        self.write_proposals(&proposals, &found, (patient, schedules), now)
     }
 
     /// What is free, and the list that its places are of.
@@ -117,7 +118,7 @@ impl Engine {
         &self,
         proposals: &[Proposed],
         found: &Found,
-        patient: Option<i64>,
+        (patient, schedules): (Option<i64>, &[String]),
         now: i64,
     ) -> Result<String, Error> {
         let base_url = &self.settings.base_url;
@@ -125,6 +126,7 @@ impl Engine {
         let links = [("self", own)];
         let room = proposals.len() * 1_200;
         let total = Some(found.total as u64);
+        let mut issues = Vec::new();
         let mut bundle = BundleText::new("searchset", &links, total, self.clock.now(), room);
         let sign = |bytes: &[u8]| self.sign(bytes);
         for proposed in proposals {
@@ -141,6 +143,7 @@ impl Engine {
             };
             bundle.hit(base_url, &resource, &text, Mode::Match);
         }
+        issues.extend(self.why_not(schedules));
         if found.truncated {
             let text = format!(
                 "there are at least {} free times; no more were counted",
@@ -148,8 +151,22 @@ impl Engine {
             );
             let mut issue = Issue::warning("informational", text);
             issue.severity = Severity::Information;
-            bundle.outcome(&[issue]);
+            issues.push(issue);
+        }
+        if !issues.is_empty() {
+            bundle.outcome(&issues);
         }
         Ok(bundle.finish())
+    }
+
+    /// Why Schedules that were asked for cannot be booked.
+    fn why_not(&self, schedules: &[String]) -> Vec<Issue> {
+        let state = self.board.read();
+        let reasons = schedules.iter().filter_map(|id| state.unusable(id));
+        let reasons = reasons.flatten().map(|issue| Issue {
+            severity: Severity::Warning,
+            ..issue.clone()
+        });
+        reasons.collect()
     }
 }

@@ -6,6 +6,8 @@ mod asked;
 mod board;
 mod book;
 mod claims;
+mod edits;
+mod feed;
 mod find;
 mod members;
 mod meters;
@@ -14,6 +16,7 @@ mod once;
 mod parties;
 mod preview;
 mod proposed;
+mod publish;
 mod refusal;
 mod rule;
 mod series;
@@ -33,6 +36,7 @@ use super::{
 use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
+pub use publish::Published;
 pub use tidy::Tidied;
 pub use verify::ScheduleVerified;
 

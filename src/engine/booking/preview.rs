@@ -230,7 +230,7 @@ impl Engine {
         let actors: Vec<Number> = previewed.actors.iter().copied().collect();
         let mut calendars = actors.clone();
         calendars.push(schedule_number(&previewed.schedule.head.id));
-        self.update_calendars(&calendars).await?;
+        self.load_calendars(&calendars).await?;
         let now = self.clock.now() / 1_000;
         let mut claims = self
             .store

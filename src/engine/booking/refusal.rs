@@ -40,7 +40,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let refusal = {
             let state = self.board.read();
-            let refused = set.claims.iter().find_map(|new| {
+            set.claims.iter().find_map(|new| {
                 let calendar = state.of(new.claim.actor)?;
                 let mut reach = new.claim.padded;
                 for quota in &new.quotas {
@@ -51,8 +51,7 @@ impl Engine {
                 }
                 let others: Vec<Claim> = calendar.near(reach).copied().collect();
                 admit(new, &others, &set.beside, now).err()
-            });
-            refused
+            })
         };
         match refusal {
             Some(refusal) => Err(self.refused(&refusal, about, set.owner, now)),

@@ -4,11 +4,8 @@
 use resources::{Doc, model::ResourceType, primitive::format_instant};
 
 use super::{
-    Engine, Error, ErrorKind,
-    book::{Written, set_participants},
-    claims::expiry,
-    members::Members,
-    meters,
+    Engine, Error, ErrorKind, book::Written, claims::expiry, edits::set_participants,
+    members::Members, meters,
 };
 use crate::{
     access::Access,

@@ -1,38 +1,24 @@
 use super::*;
+use crate::scheduling::claim::{NewClaim, admit};
 use crate::scheduling::samples::{Dice, MINUTE, MONDAY, any_claim, any_visit, booking, visit};
 
 const NOW: i64 = MONDAY;
 
-/// Whether a visit would be admitted, told from each claim by itself.
+/// Whether the store would accept it.
 fn is_admitted(claims: &[Claim], core: Span, visit: &Visit, now: i64, ignore: &[Number]) -> bool {
-    let padded = Span::new(core.start - visit.before, core.end + visit.after);
-    let mut least = visit.capacity;
-    let mut beside: Vec<Number> = Vec::new();
-    for claim in claims {
-        let is_over = claim.expires.is_some_and(|expires| expires <= now);
-        if is_over || ignore.contains(&claim.owner) || claim.kind == ClaimKind::Opening {
-            continue;
-        }
-        let policies = [visit.buffers, claim.buffers];
-        let meets = if policies.contains(&BufferPolicy::Ignore) {
-            core.overlaps(claim.core)
-        } else if policies.contains(&BufferPolicy::Share) {
-            core.overlaps(claim.padded) || padded.overlaps(claim.core)
-        } else {
-            padded.overlaps(claim.padded)
-        };
-        if !meets {
-            continue;
-        }
-        if claim.kind != ClaimKind::Booking {
-            return false;
-        }
-        least = least.min(claim.capacity);
-        if !beside.contains(&claim.owner) {
-            beside.push(claim.owner);
-        }
-    }
-    beside.len() < usize::from(least)
+    let new = NewClaim {
+        claim: Claim {
+            owner: Number(-1),
+            padded: core.padded(visit.before, visit.after),
+            buffers: visit.buffers,
+            capacity: visit.capacity,
+            ..booking(1, -1, core.start, core.end)
+        },
+        is_forced: false,
+        overbook: 0,
+        quotas: Vec::new(),
+    };
+    admit(&new, claims, ignore, now).is_ok()
 }
 
 #[test]

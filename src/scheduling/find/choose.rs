@@ -47,12 +47,8 @@ pub fn choose<'r>(
 ) -> Option<Vec<&'r Member>> {
     let mut options: Vec<(usize, Vec<&Member>)> = Vec::with_capacity(roles.len());
     for (at, role) in roles.iter().enumerate() {
-        let is_free = |member: &&Member| {
-            let cores = appointments.iter().map(|core| role.core(*core));
-            member
-                .times
-                .are_free(&cores.collect::<Vec<_>>(), calendars, now)
-        };
+        let cores: Vec<Span> = appointments.iter().map(|core| role.core(*core)).collect();
+        let is_free = |member: &&Member| member.times.are_free(&cores, calendars, now);
         let members = role.members.iter();
         let free: Vec<&Member> = members
             .filter(|member| !share(member.times.bookable(), leader))

@@ -6,7 +6,7 @@ use crate::scheduling::bookable::{Bookable, Coding, Visit};
 /// the earlier the better.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
-    /// Of the visit; one without any fits all.
+    /// Of the visit, or of a Schedule without visits; one without any fits all.
     pub service_types: Vec<Code>,
     /// Of the visit; one without any fits all.
     pub appointment_types: Vec<Code>,
@@ -22,7 +22,7 @@ pub struct Filter {
     pub locations: Vec<Named>,
     /// `HealthcareService/1`
     pub services: Vec<Named>,
-    /// `InsurancePlan/1`
+    /// `Organization/1` or `InsurancePlan/1`
     pub insurances: Vec<String>,
     /// Ids of Schedules.
     pub schedules: Vec<String>,
@@ -111,7 +111,8 @@ impl Filter {
             distance,
         };
         if bookable.visits.is_empty() {
-            return vec![fit(None, (0, 0))];
+            let rank = ranked(&self.service_types, &bookable.facets.service_types);
+            return rank.map(|rank| fit(None, (rank, 0))).into_iter().collect();
         }
         let visits = bookable.visits.iter().enumerate();
         let mut fits: Vec<(usize, (u64, u64))> = visits
@@ -130,15 +131,9 @@ impl Filter {
     }
 
     fn fits_visit(&self, visit: &Visit) -> Option<(u64, u64)> {
-        let rank = |wanted: &[Code], own: &[Coding]| {
-            if own.is_empty() {
-                return Some(0);
-            }
-            first(wanted, |code| own.iter().any(|coding| code.is(coding)))
-        };
         Some((
-            rank(&self.service_types, &visit.service_types)?,
-            rank(&self.appointment_types, &visit.appointment_types)?,
+            ranked(&self.service_types, &visit.service_types)?,
+            ranked(&self.appointment_types, &visit.appointment_types)?,
         ))
     }
 
@@ -226,6 +221,14 @@ impl Rank {
         .into_iter()
         .fold(0, |rank, part| rank << 8 | part.min(255))
     }
+}
+
+/// Which of the wanted ones is among those of a visit; without any it fits all.
+fn ranked(wanted: &[Code], own: &[Coding]) -> Option<u64> {
+    if own.is_empty() {
+        return Some(0);
+    }
+    first(wanted, |code| own.iter().any(|coding| code.is(coding)))
 }
 
 /// Which of the wanted ones holds first; none wanted is none too bad.

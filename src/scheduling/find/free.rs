@@ -405,7 +405,6 @@ impl Times {
                 let openings = slots::openings(bookable, core, calendars, now);
                 return openings.iter().any(|opening| {
                     opening.core == core
-                        && !self.ignore.contains(&opening.owner)
                         && self.is_open_to(&slots::of_opening(opening), core, calendars, now)
                 });
             }
@@ -466,8 +465,7 @@ impl Times {
         let mut bits = Bits::none();
         let mut listed = Vec::new();
         let reach = Span::new(span.start, span.end + visit.duration);
-        let mut openings = slots::openings(bookable, reach, calendars, now);
-        openings.retain(|opening| !self.ignore.contains(&opening.owner));
+        let openings = slots::openings(bookable, reach, calendars, now);
         let is_here = |start: i64| (span.start..span.end).contains(&start);
         match self.starts {
             Starts::Openings | Starts::ExactOpenings => {

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row as _, postgres::PgArguments, query::Query};
 use super::{
     super::{
         audit::NewAuditRow,
-        claims,
+        claims::{self, Claimed},
         error::StoreError,
         generation, hash, query,
         read::change_number,
@@ -91,24 +91,28 @@ pub(super) async fn run(
     (view, cap): (&View, usize),
 ) -> Result<Committed, StoreError> {
     // Who waits for other commits of this node waits here, without a connection.
-    let _held = turns.take(&alone).await;
+    let mut held = turns.take(&alone).await;
+    if let Some(error) = held.refusal(&commit) {
+        return Err(refused(pool, &commit, error).await?);
+    }
     let mut lease = pool.lease().await?;
     let columns = Columns::new(&commit, numbers, &mut lease).await?;
     for attempt in 1..=ATTEMPTS {
         let done = if commit.is_plain() && commit.writes.len() <= MANY {
-            columns.write(&mut lease, &Claims::default()).await
+            let written = columns.write(&mut lease, &Claims::default()).await;
+            written.map(|vids| (vids, Claimed::default()))
         } else {
             alone_with(&alone, &mut lease, &columns, &commit, (view, cap)).await
         };
         match done {
-            Ok(vids) => return Ok(columns.committed(&commit.writes, &vids)),
+            Ok((vids, claimed)) => {
+                held.made(&commit, &claimed.rows);
+                return Ok(columns.committed(&commit.writes, &vids));
+            }
             Err(Refusal::Known(error @ StoreError::Refused { .. })) => {
-                // What was computed from an old version says nothing about the newest.
-                let is_old = match commit.writes.iter().any(|write| write.expect.is_some()) {
-                    true => outdated(&mut lease, &commit).await?,
-                    false => None,
-                };
-                return Err(is_old.unwrap_or(error));
+                held.found(&commit, &error);
+                drop((held, lease));
+                return Err(refused(pool, &commit, error).await?);
             }
             Err(Refusal::Known(error)) => return Err(error),
             Err(Refusal::Unexpected(error)) => {
@@ -129,6 +133,24 @@ pub(super) async fn run(
     Err(StoreError::Failed(
         "a commit was tried too often".to_owned(),
     ))
+}
+
+/// What to tell whoever asked for what is claimed: a request that comes again is told so, and what
+/// was computed from an old version says nothing about the newest.
+async fn refused(
+    pool: &Arc<Pool>,
+    commit: &Commit,
+    error: StoreError,
+) -> Result<StoreError, StoreError> {
+    let is_first = commit.writes.iter().all(|write| write.expect.is_none());
+    if is_first && commit.receipt.is_none() {
+        return Ok(error);
+    }
+    let mut lease = pool.lease().await?;
+    if claims::is_repeated(&mut lease, commit).await? {
+        return Ok(StoreError::Repeated);
+    }
+    Ok(outdated(&mut lease, commit).await?.unwrap_or(error))
 }
 
 /// Why a commit did not happen.
@@ -167,7 +189,7 @@ async fn alone_with(
     columns: &Columns,
     commit: &Commit,
     (view, cap): (&View, usize),
-) -> Result<Vec<i64>, Refusal> {
+) -> Result<(Vec<i64>, Claimed), Refusal> {
     let mut with = String::new();
     if commit.writes.len() > MANY {
         lease.take_your_time();
@@ -190,7 +212,7 @@ async fn in_transaction(
     commit: &Commit,
     view: &View,
     cap: usize,
-) -> Result<Vec<i64>, Refusal> {
+) -> Result<(Vec<i64>, Claimed), Refusal> {
     let found = match commit.has_claims() {
         true => claims::clear(lease, commit).await?,
         false => Vec::new(),
@@ -205,7 +227,7 @@ async fn in_transaction(
         claims::remove(lease, &claimed.over).await?;
     }
     let claims = Claims::new(&claimed, commit.receipt.clone());
-    columns.write(lease, &claims).await
+    Ok((columns.write(lease, &claims).await?, claimed))
 }
 
 /// What is in the way of a commit that the database itself refused.

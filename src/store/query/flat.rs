@@ -104,7 +104,11 @@ impl World {
     }
 
     fn observation(&mut self, patient: &str, nth: usize) {
-        let code = if nth % 3 == 0 { "rare" } else { "common" };
+        let code = if nth.is_multiple_of(3) {
+            "rare"
+        } else {
+            "common"
+        };
         self.put(&format!(
             r#"{{"resourceType":"Observation","id":"o-{patient}-{nth}","status":"final","code":{{"coding":[{{"code":"{code}"}}]}},"subject":{{"reference":"Patient/{patient}"}},"effectiveDateTime":"2026-{:02}-{:02}"}}"#,
             1 + nth % 12,
@@ -183,6 +187,7 @@ impl World {
     fn history(&self, kind: Option<&str>, access: &Access) -> (usize, usize) {
         let filter = LogFilter {
             kind: kind.map(|name| ResourceType::from_name(name).unwrap()),
+            since: Some(1),
             ..LogFilter::default()
         };
         let view = View::new(access, Registry::builtin());

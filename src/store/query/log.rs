@@ -8,7 +8,7 @@ use super::{
         error::StoreError,
         read::{CLOCK_SLACK, first_since, push_seen},
         session::Session,
-        sql::Sql,
+        sql::{Dialect, Sql},
         types::LogFilter,
         view::View,
     },
@@ -102,12 +102,12 @@ impl Bounds {
     }
 
     /// Appends ` AND` that it is of these times.
-    fn push_times(&self, sql: &mut Sql) {
+    fn push_times(&self, sql: &mut Sql, alias: &str) {
         if let Some(since) = self.since {
-            sql.push(" AND v.ts>=").int(since);
+            sql.push(&format!(" AND {alias}.ts>=")).int(since);
         }
         if let Some(before) = self.before {
-            sql.push(" AND v.ts<").int(before);
+            sql.push(&format!(" AND {alias}.ts<")).int(before);
         }
     }
 }
@@ -169,9 +169,9 @@ impl Look<'_> {
         sql.int(kind.number()).push(" AND r.id").in_texts(ids);
         sql.push(" AND v.rid=r.rid");
         self.bounds.push_places(&mut sql);
-        self.bounds.push_times(&mut sql);
+        self.bounds.push_times(&mut sql, "v");
         push_seen(&mut sql, kind, self.view)?;
-        self.first(session, sql).await
+        self.first(session, sql, Some("v")).await
     }
 
     /// The versions of what a condition gives.
@@ -181,13 +181,26 @@ impl Look<'_> {
         scope: &Scope<'_>,
         at: usize,
     ) -> Result<Found, StoreError> {
-        let mut sql = Sql::new(session.dialect(), "SELECT v.vid FROM (");
+        // Times are beside the texts, and so are looked at only as far as is needed.
+        let timed = self.bounds.since.or(self.bounds.before).is_some();
+        let mut sql = Sql::new(session.dialect(), "");
+        if timed {
+            sql.push("SELECT t.vid FROM (");
+        }
+        sql.push("SELECT v.vid FROM (");
         scope.push_candidates(&mut sql, at);
         sql.push(") d CROSS JOIN version v WHERE v.rid=d.rid");
         self.bounds.push_places(&mut sql);
-        self.bounds.push_times(&mut sql);
         scope.push_filter(&mut sql, "d.rid", scope.skip(at))?;
-        self.first(session, sql).await
+        if !timed {
+            return self.first(session, sql, Some("v")).await;
+        }
+        // Without a limit SQLite would leave out the order, in which it walks what it has made.
+        sql.push(" ORDER BY v.vid DESC LIMIT ").int(i64::MAX);
+        sql.push(") c CROSS JOIN version t WHERE t.vid=c.vid");
+        self.bounds.push_times(&mut sql, "t");
+        let order = (sql.dialect == Dialect::Postgres).then_some("t");
+        self.first(session, sql, order).await
     }
 
     /// Versions of the type, those below `end` left out.
@@ -206,12 +219,12 @@ impl Look<'_> {
         if let Some(end) = end {
             sql.push(" AND v.vid>=").int(end);
         }
-        self.bounds.push_times(&mut sql);
+        self.bounds.push_times(&mut sql, "v");
         if self.view.limits(kind) {
             sql.push(" AND r.rid=v.rid");
             push_seen(&mut sql, kind, self.view)?;
         }
-        let (found, reached) = self.first(session, sql).await?;
+        let (found, reached) = self.first(session, sql, Some("v")).await?;
         Ok((found, reached.or(end)))
     }
 
@@ -234,9 +247,17 @@ impl Look<'_> {
         rows.pop().map(|mut row| row.int()).transpose()
     }
 
-    async fn first<S: Session>(&self, session: &mut S, mut sql: Sql) -> Result<Found, StoreError> {
-        sql.push(" ORDER BY v.vid DESC LIMIT ")
-            .int(self.limit as i64);
+    /// The first of what a query gives; `order` is whose places order it, if that is to be said.
+    async fn first<S: Session>(
+        &self,
+        session: &mut S,
+        mut sql: Sql,
+        order: Option<&str>,
+    ) -> Result<Found, StoreError> {
+        if let Some(alias) = order {
+            sql.push(&format!(" ORDER BY {alias}.vid DESC"));
+        }
+        sql.push(" LIMIT ").int(self.limit as i64);
         let rows = session.rows(&sql).await?;
         let found: Vec<i64> = rows
             .into_iter()

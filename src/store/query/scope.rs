@@ -206,12 +206,15 @@ impl<'v> Scope<'v> {
                 .map(|(at, _)| *at)
                 .find(|&at| fits(&self.parts[at]))
         };
-        if let Some(at) = first(|part| exact_keys(part).is_some()) {
+        let single = |part: &Clause| exact_keys(part).is_some_and(|keys| keys.len() == 1);
+        if let Some(at) = first(single) {
             Driver::Exact(at)
         } else if let Some(at) = first(|part| matches!(part, Clause::Text { .. })) {
             Driver::Words(at)
         } else if let Some(at) = first(can_be_walked) {
             Driver::Keys(at)
+        } else if let Some(at) = first(|part| exact_keys(part).is_some()) {
+            Driver::Exact(at)
         } else if let Some(at) = first(|part| matches!(part, Clause::Updated { .. })) {
             Driver::Updated(at)
         } else {

@@ -2,9 +2,10 @@
 
 use crate::scheduling::{
     bookable::{Bookable, Coding},
-    find::{Cache, Code, Found, Named, Near, Need, Role, Sort, find},
+    claim::ClaimKind,
+    find::{Cache, Code, Found, Named, Near, Need, Proposal, Role, Sort, find},
     proposal::{Part, Token},
-    samples::{Book, DAY, HOUR, MINUTE, MONDAY, actor, bookable, shared},
+    samples::{Book, DAY, HOUR, MINUTE, MONDAY, actor, bookable, booking, shared},
     span::Span,
 };
 
@@ -218,6 +219,50 @@ fn a_doctor_a_room_and_a_device_are_one_proposal() {
     // A third room there is not.
     need.roles.push(need.roles[2].clone());
     assert_eq!(ask(&need, &all).total, 0);
+}
+
+#[test]
+fn posted_slots_are_offered_whole_if_they_are_of_the_type() {
+    let mut one = bookable(1);
+    one.visits.clear();
+    one.facets.service_types = vec![coding("t", "check")];
+    let mut book = Book::default();
+    for (owner, hour, minutes) in [(1, 9, 20), (2, 12, 45), (3, 23, 120)] {
+        let start = MONDAY + hour * HOUR;
+        let mut opening = booking(0, owner, start, start + minutes * MINUTE);
+        opening.kind = ClaimKind::Opening;
+        let calendar = book.openings.entry(one.rid).or_default();
+        calendar.replace(opening.owner, vec![opening]);
+    }
+    let bookables = shared([one]);
+    let cache = Cache::new(1 << 20);
+    let found = |book: &Book, change: &dyn Fn(&mut Need)| {
+        let mut need = need();
+        change(&mut need);
+        let found = find(&need, &bookables, book, &cache, MONDAY);
+        let minutes = |it: &Proposal| ((it.start - MONDAY) / HOUR, (it.end - it.start) / MINUTE);
+        found.proposals.iter().map(minutes).collect::<Vec<_>>()
+    };
+    // The last one ends behind the day.
+    assert_eq!(found(&book, &|_| ()), [(9, 20), (12, 45)]);
+    assert_eq!(
+        found(&book, &|need| need.duration = Some(30 * MINUTE)),
+        [(12, 45)]
+    );
+    let of_type = |text: &str| vec![Code::parse(text)];
+    let check = |need: &mut Need| need.filter.service_types = of_type("check");
+    assert_eq!(found(&book, &check), [(9, 20), (12, 45)]);
+    let other = |need: &mut Need| need.filter.service_types = of_type("other");
+    assert_eq!(found(&book, &other), []);
+    let later = |need: &mut Need| need.within.end = MONDAY + 2 * DAY;
+    assert_eq!(found(&book, &later), [(9, 20), (12, 45), (23, 120)]);
+    book.add(booking(
+        1,
+        9,
+        MONDAY + 12 * HOUR,
+        MONDAY + 12 * HOUR + MINUTE,
+    ));
+    assert_eq!(found(&book, &|_| ()), [(9, 20)]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::scheduling::{
     bookable::{Bookable, Closed, Per, Visit},
     calendar::Calendars,
-    claim::{BufferPolicy, Claim, ClaimKind, NewClaim, Number},
+    claim::{BufferPolicy, Claim, NewClaim, Number, admit},
     find::{Chosen, Need, Proposal, Role},
     samples::{Book, DAY, booking},
     span::Span,
@@ -21,38 +21,7 @@ pub struct Model<'a> {
     pub now: i64,
 }
 
-/// Whether the claims of others leave room for a booking, told from each by itself.
-pub fn is_admitted(new: &Claim, others: &[Claim], now: i64, ignore: &[Number]) -> bool {
-    let mut least = new.capacity;
-    let mut beside: Vec<Number> = Vec::new();
-    for claim in others {
-        let is_over = claim.expires.is_some_and(|expires| expires <= now);
-        if is_over || ignore.contains(&claim.owner) || claim.kind == ClaimKind::Opening {
-            continue;
-        }
-        let policies = [new.buffers, claim.buffers];
-        let meets = if policies.contains(&BufferPolicy::Ignore) {
-            new.core.overlaps(claim.core)
-        } else if policies.contains(&BufferPolicy::Share) {
-            new.core.overlaps(claim.padded) || new.padded.overlaps(claim.core)
-        } else {
-            new.padded.overlaps(claim.padded)
-        };
-        if !meets {
-            continue;
-        }
-        if claim.kind != ClaimKind::Booking {
-            return false;
-        }
-        least = least.min(claim.capacity);
-        if !beside.contains(&claim.owner) {
-            beside.push(claim.owner);
-        }
-    }
-    beside.len() < usize::from(least)
-}
-
-/// Whether a booking would be accepted, limits included.
+/// Whether the store would accept a claim.
 pub fn is_accepted(
     new: &NewClaim,
     book: &Book,
@@ -62,22 +31,8 @@ pub fn is_accepted(
 ) -> bool {
     let calendar = book.of(new.claim.actor);
     let known = calendar.map_or(&[][..], |calendar| calendar.claims());
-    let others = others.iter().filter(|other| other.actor == new.claim.actor);
     let others: Vec<Claim> = known.iter().chain(others).copied().collect();
-    let is_below = new.quotas.iter().all(|quota| {
-        let mut owners: Vec<Number> = others
-            .iter()
-            .filter(|claim| claim.kind == ClaimKind::Booking)
-            .filter(|claim| claim.expires.is_none_or(|expires| now < expires))
-            .filter(|claim| (quota.within.start..quota.within.end).contains(&claim.core.start))
-            .filter(|claim| !ignore.contains(&claim.owner))
-            .map(|claim| claim.owner)
-            .collect();
-        owners.sort();
-        owners.dedup();
-        owners.len() < quota.most as usize
-    });
-    is_below && is_admitted(&new.claim, &others, now, ignore)
+    admit(new, &others, ignore, now).is_ok()
 }
 
 impl Model<'_> {
@@ -144,15 +99,18 @@ impl Model<'_> {
                 .collect();
         }
         let patient_is_free = |number: &Number| {
-            let calendar = self.book.of(*number);
-            let others = calendar.map_or(&[][..], |calendar| calendar.claims());
-            let claim = |core: &Span| Claim {
-                buffers: BufferPolicy::Ignore,
-                ..booking(number.0, -1, core.start, core.end)
+            let new = |core: &Span| NewClaim {
+                claim: Claim {
+                    buffers: BufferPolicy::Ignore,
+                    ..booking(number.0, -1, core.start, core.end)
+                },
+                is_forced: false,
+                overbook: 0,
+                quotas: Vec::new(),
             };
             cores
                 .iter()
-                .all(|core| is_admitted(&claim(core), others, self.now, &self.need.ignore))
+                .all(|core| is_accepted(&new(core), self.book, &[], self.now, &self.need.ignore))
         };
         if !rules.patients_may_overlap && !self.need.patients.iter().all(patient_is_free) {
             return false;
