@@ -322,7 +322,10 @@ impl Engine {
             self.consent_changes.fetch_add(1, Ordering::AcqRel);
         }
         match committed {
-            Ok(_) => Ok(Attempt::Done(done, parameters)),
+            Ok(_) => {
+                claims.iter().for_each(Claimed::count);
+                Ok(Attempt::Done(done, parameters))
+            }
             Err(StoreError::Conflict(write)) => {
                 // What follows from a draft, such as a Slot that becomes free, is not what its
                 // client has read.

@@ -42,6 +42,7 @@ mod minimal;
 mod operations;
 mod parameters;
 mod reads;
+mod schedule;
 mod searches;
 mod upkeep;
 mod writes;

@@ -15,7 +15,7 @@ use super::{
     BookingCall, BookingReply, Engine, Error, ErrorKind,
     asked::Asked,
     board::State,
-    book::Written,
+    written::Written,
     edits::add_patients,
     need::Wanted,
     number,

@@ -302,6 +302,20 @@ impl Engine {
         done
     }
 
+    /// What could be booked of a Schedule if these resources were as they are given, and on what it
+    /// depends.
+    pub(super) async fn bookable_with(
+        &self,
+        schedule: Stored,
+        given: HashMap<String, Arc<Doc>>,
+    ) -> Result<(Result<Arc<Bookable>, Vec<Issue>>, BTreeSet<String>), Error> {
+        let built = self.built_with(vec![schedule], given).await?;
+        let built = built.into_iter().next();
+        Ok(built.map_or((Err(Vec::new()), BTreeSet::new()), |built| {
+            (built.bookable, built.depends)
+        }))
+    }
+
     async fn take_over(&self, changed: Vec<(ResourceType, String)>) -> Result<(), Error> {
         let (claiming, rules): (Vec<_>, Vec<_>) = changed
             .into_iter()
@@ -384,17 +398,32 @@ impl Engine {
     /// What can be booked of these Schedules, with all that they depend on read at once, step by
     /// step.
     async fn built(&self, schedules: Vec<Stored>) -> Result<Vec<Built>, Error> {
+        self.built_with(schedules, HashMap::new()).await
+    }
+
+    /// As [`Engine::built`], with these resources (`Location/1`) as they are given in place of what
+    /// is stored.
+    async fn built_with(
+        &self,
+        schedules: Vec<Stored>,
+        given: HashMap<String, Arc<Doc>>,
+    ) -> Result<Vec<Built>, Error> {
         let base = self.settings.base_url.as_str();
         let parse = |stored: &Stored| Doc::parse_bytes(&stored.body, &Bounds::default()).ok();
         let mut docs: HashMap<String, Option<Arc<Doc>>> = HashMap::new();
         let mut of_schedules = Vec::new();
         let mut wanted: BTreeSet<String> = BTreeSet::new();
         for stored in schedules.iter().filter(|stored| !stored.head.deleted) {
-            let Some(doc) = parse(stored).map(Arc::new) else {
+            let given = given.get(&format!("Schedule/{}", stored.head.id));
+            let Some(doc) = given.cloned().or_else(|| parse(stored).map(Arc::new)) else {
                 continue;
             };
             wanted.extend(rules::needs(&doc, base));
             of_schedules.push((stored.head.rid, stored.head.id.clone(), doc));
+        }
+        for (reference, doc) in given {
+            wanted.extend(rules::needs(&doc, base));
+            docs.insert(reference, Some(doc));
         }
         for _ in 0..STEPS {
             wanted.retain(|reference| !docs.contains_key(reference));

@@ -11,6 +11,7 @@ use resources::{
 use super::{
     Engine, Error, ErrorKind,
     board::State,
+    meters::{self, Outcome},
     number,
     parties::{NamedSlot, Party},
     refusal::schedule_number,
@@ -46,6 +47,8 @@ pub struct Claimed {
     pub set: ClaimSet,
     /// For a refusal.
     pub about: Arc<About>,
+    /// What it counts as once it is committed; nothing if no time is taken that was not before.
+    pub counts: Option<Outcome>,
 }
 
 /// What a set of claims is about.
@@ -115,7 +118,8 @@ impl Engine {
                 ResourceType::APPOINTMENT => {
                     let (claimed, slots) = self
                         .claim_appointment(write, before, coming, access)
-                        .await?;
+                        .await
+                        .inspect_err(meters::refused)?;
                     claims.push(claimed);
                     flipped.extend(slots);
                 }
@@ -181,20 +185,16 @@ impl Engine {
         coming: &[Write],
     ) -> Result<Claimed, Error> {
         let found = self.named_by(after, coming).await?;
-        let (slots, parties) = {
-            let state = self.board.read();
-            let slots = self.named_slots(after, &found, &state);
-            let parties = self.parties(after, span, &slots, &found, &state);
-            (slots, parties)
-        };
+        let (slots, parties) = self.whose(after, span, &found);
         self.load_calendars(&actors_of(&parties)).await?;
         let now = self.clock.now() / 1_000;
         let expires = hold(after, now)?;
-        let is_checked = booking.is_new_time() && is_ahead(after.status);
+        let is_new_time = booking.is_new_time(now);
+        let is_checked = is_new_time && is_ahead(after.status);
         let is_now = (span.start - now).abs() <= WALK_IN_RANGE;
         let is_walk_in = after.is_walk_in() && is_now && !booking.is_own;
         // Patients do not overbook, but keep what was booked over others for them.
-        let is_overbooked = after.is_overbooked && (!booking.is_own || !booking.is_new_time());
+        let is_overbooked = after.is_overbooked && (!booking.is_own || !is_new_time);
         let mut claims = Vec::with_capacity(parties.len());
         {
             let state = self.board.read();
@@ -207,10 +207,10 @@ impl Engine {
                 if is_checked && !party.is_patient {
                     rule.check(party, now, is_walk_in)?;
                 }
-                booking.check_offer(&rule, party)?;
+                booking.check_offer(&rule, party, now)?;
                 if !(party.is_patient && may_overlap) {
                     let mut new = rule.claim(owner, party, expires, is_overbooked);
-                    new.is_forced = !booking.is_new_time() && has(&state, owner, party);
+                    new.is_forced = !is_new_time && has(&state, owner, party);
                     claims.push(new);
                 }
             }
@@ -230,14 +230,26 @@ impl Engine {
             appointment: Some(after.clone()),
         };
         self.refuse_early(&set, &about, coming, now)?;
+        let outcome = match after.status {
+            Status::Pending if expires.is_some() => Outcome::Held,
+            _ => Outcome::Booked,
+        };
         Ok(Claimed {
             set,
             about: Arc::new(about),
+            counts: (is_checked || booking.is_confirmed()).then_some(outcome),
         })
     }
 }
 
 impl Claimed {
+    /// Counts what was committed.
+    pub(in crate::engine) fn count(&self) {
+        if let Some(outcome) = self.counts {
+            meters::tried(outcome);
+        }
+    }
+
     /// Nothing is claimed, what was claimed is free.
     pub(super) fn nothing(owner: Number) -> Self {
         Self {
@@ -252,6 +264,7 @@ impl Claimed {
                 parties: Vec::new(),
                 appointment: None,
             }),
+            counts: None,
         }
     }
 }
@@ -259,29 +272,33 @@ impl Claimed {
 impl Booking {
     /// The Appointment that is to be, if it claims time, and its time.
     fn claiming(&self) -> Option<(&Appointment, Span)> {
-        let after = self.after.as_ref().filter(|after| after.status.claims())?;
-        Some((after, after.span?))
+        let after = self.after.as_ref()?;
+        Some((after, claimed_span(after)?))
     }
 
-    /// True if time is claimed that was not claimed before.
-    pub(super) fn is_new_time(&self) -> bool {
+    /// True if time is claimed that was not claimed before: another time, or that of somebody
+    /// else. Patients are taken in at any time, and whether somebody has agreed does not matter.
+    pub(super) fn is_new_time(&self, now: i64) -> bool {
         let Some(after) = &self.after else {
             return false;
         };
-        // Who has accepted meanwhile takes no other time.
-        fn parties(one: &Appointment) -> Vec<(Option<&str>, Option<Span>)> {
-            let taking = one.participants.iter().filter(|one| one.takes_part());
-            taking
-                .map(|one| (one.reference.as_deref(), one.period))
-                .collect()
-        }
         let same = |before: &Appointment| {
+            let is_over = expiry(before).is_some_and(|expires| expires <= now);
             before.status.claims()
+                && !is_over
                 && before.span == after.span
                 && before.slots == after.slots
-                && parties(before) == parties(after)
+                && taking_part(before).eq(taking_part(after))
         };
         !self.before.as_ref().is_some_and(same)
+    }
+
+    /// True if what was only asked for or held is booked.
+    fn is_confirmed(&self) -> bool {
+        let is = |one: &Option<Appointment>, status| {
+            one.as_ref().is_some_and(|one| one.status == status)
+        };
+        is(&self.before, Status::Pending) && is(&self.after, Status::Booked)
     }
 
     fn check_status(&self) -> Result<(), Error> {
@@ -301,11 +318,27 @@ impl Booking {
     }
 }
 
+/// Who takes part beside patients, and when.
+fn taking_part(appointment: &Appointment) -> impl Iterator<Item = (Option<&str>, Option<Span>)> {
+    let participants = appointment.participants.iter();
+    let participants = participants.filter(|one| one.takes_part() && !one.is_patient());
+    participants.map(|one| (one.reference.as_deref(), one.period))
+}
+
+/// The time that an Appointment claims, if it does.
+pub(super) fn claimed_span(appointment: &Appointment) -> Option<Span> {
+    appointment.span.filter(|_| appointment.status.claims())
+}
+
+/// From when on an Appointment claims nothing.
+pub(super) fn expiry(appointment: &Appointment) -> Option<i64> {
+    let is_held = appointment.status == Status::Pending;
+    appointment.hold_expires.filter(|_| is_held)
+}
+
 /// When a pending Appointment's hold ends.
 fn hold(after: &Appointment, now: i64) -> Result<Option<i64>, Error> {
-    let expires = after
-        .hold_expires
-        .filter(|_| after.status == Status::Pending);
+    let expires = expiry(after);
     if expires.is_some_and(|expires| expires > now + LONGEST_HOLD) {
         let text = format!("a hold lasts {} minutes at most", LONGEST_HOLD / 60);
         return Err(super::rule::against_rule("hold-too-long", text));

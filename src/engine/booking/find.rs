@@ -30,21 +30,19 @@ use crate::{
 };
 
 impl Engine {
-    /// Free times, as the text of a searchset of proposed Appointments; each has an id that can be
-    /// held or booked within an hour.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] for parameters that make no sense; [`ErrorKind::Forbidden`] without
-    /// the right to search Slots.
-    pub async fn find_appointments(
+    /// Free times, as the text of a searchset of proposed Appointments. For whom is put into
+    /// `patients`.
+    pub(super) async fn free_times(
         &self,
         call: &BookingCall,
+        patients: &mut Vec<String>,
         access: &Access,
     ) -> Result<String, Error> {
         let base_url = &self.settings.base_url;
         let asked = Asked::read(&call.pairs, call.body.as_ref(), base_url)?;
         let now = self.clock.now() / 1_000;
         let mut wanted = Wanted::read(&asked, now, &self.settings.time_zone, call.strict)?;
+        patients.clone_from(&wanted.patients);
         let patient = self.within_sight(&mut wanted, access).await?;
         let (bookables, found) = self.found_times(&wanted.need, now).await?;
         let proposals: Vec<Proposed> = found

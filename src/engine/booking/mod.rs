@@ -11,18 +11,24 @@ mod edits;
 mod feed;
 mod find;
 mod members;
+mod meters;
 mod need;
 mod once;
 mod own;
 mod parties;
+mod preview;
 mod proposed;
 mod publish;
 mod refusal;
 mod rule;
 mod series;
 mod slots;
+mod tidy;
 mod timing;
+mod transactions;
+mod verify;
 mod walk_in;
+mod written;
 
 use aws_lc_rs::digest;
 use resources::Doc;
@@ -35,6 +41,8 @@ use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
 pub use publish::Published;
+pub use tidy::Tidied;
+pub use verify::ScheduleVerified;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;

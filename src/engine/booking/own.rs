@@ -97,11 +97,16 @@ impl Booking {
     }
 
     /// Refuses a time that is not offered, and one that needs approval.
-    pub(super) fn check_offer(&self, rule: &Rule<'_>, party: &Party) -> Result<(), Error> {
+    pub(super) fn check_offer(
+        &self,
+        rule: &Rule<'_>,
+        party: &Party,
+        now: i64,
+    ) -> Result<(), Error> {
         if !self.is_own || party.is_patient {
             return Ok(());
         }
-        if self.is_new_time() && !rule.is_offered() {
+        if self.is_new_time(now) && !rule.is_offered() {
             let core = party.core;
             let when = match rule.bookable() {
                 Some(bookable) => format!(
@@ -117,7 +122,7 @@ impl Booking {
             );
             return Err(refused("not-offered", "Appointment.start", text));
         }
-        if rule.needs_approval() && self.is_newly_booked() {
+        if rule.needs_approval() && self.is_newly_booked(now) {
             let text = format!(
                 "what is booked with {} needs approval: it stays pending until it is confirmed",
                 party.name
@@ -128,7 +133,7 @@ impl Booking {
     }
 
     /// True if something is booked that was not booked like that before.
-    fn is_newly_booked(&self) -> bool {
+    fn is_newly_booked(&self, now: i64) -> bool {
         let Some(after) = self
             .after
             .as_ref()
@@ -136,7 +141,7 @@ impl Booking {
         else {
             return false;
         };
-        self.is_new_time()
+        self.is_new_time(now)
             || self.before.as_ref().is_none_or(|before| {
                 before.status != Status::Booked
                     || before.service_types != after.service_types

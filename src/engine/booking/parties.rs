@@ -76,11 +76,23 @@ impl Engine {
         appointment: &Appointment,
         coming: &[Write],
     ) -> Result<LookedUp, Error> {
+        self.named_by_all([appointment].into_iter(), coming).await
+    }
+
+    /// As [`Engine::named_by`], for several at once.
+    pub(super) async fn named_by_all<'a>(
+        &self,
+        appointments: impl Iterator<Item = &'a Appointment>,
+        coming: &[Write],
+    ) -> Result<LookedUp, Error> {
         let mut found = LookedUp::default();
-        let mut wanted: BTreeSet<String> = appointment.slots.iter().cloned().collect();
-        let roles = appointment.participants.iter();
-        let roles = roles.filter(|one| one.kind.as_deref() == Some("PractitionerRole"));
-        wanted.extend(roles.filter_map(|one| one.reference.clone()));
+        let mut wanted = BTreeSet::new();
+        for appointment in appointments {
+            wanted.extend(appointment.slots.iter().cloned());
+            let roles = appointment.participants.iter();
+            let roles = roles.filter(|one| one.kind.as_deref() == Some("PractitionerRole"));
+            wanted.extend(roles.filter_map(|one| one.reference.clone()));
+        }
         self.add_docs(wanted, coming, &mut found).await?;
         let slots = found.docs.values().flatten();
         let slots = slots.filter(|doc| doc.resource_type() == Some("Slot"));
@@ -149,6 +161,19 @@ impl Engine {
             })
         });
         named.collect()
+    }
+
+    /// The Slots that an Appointment names, and whose time it takes at `span`.
+    pub(super) fn whose(
+        &self,
+        appointment: &Appointment,
+        span: Span,
+        found: &LookedUp,
+    ) -> (Vec<NamedSlot>, Vec<Party>) {
+        let state = self.board.read();
+        let slots = self.named_slots(appointment, found, &state);
+        let parties = self.parties(appointment, span, &slots, found, &state);
+        (slots, parties)
     }
 
     /// Whose time an Appointment at `span` takes.

@@ -11,7 +11,7 @@ use super::{
     Engine, Error, ErrorKind,
     board::State,
     claims::{About, Claimed},
-    number,
+    meters, number,
     parties::visit_of,
     rule::{against_rule, instant, starts},
 };
@@ -77,7 +77,11 @@ impl Engine {
             tracing::warn!(%error, "alternatives are not looked for");
         }
         let now = self.clock.now() / 1_000;
-        self.refused(refusal, &claimed.about, claimed.set.owner, now)
+        let error = self.refused(refusal, &claimed.about, claimed.set.owner, now);
+        if claimed.about.kind == ResourceType::APPOINTMENT {
+            meters::refused(&error);
+        }
+        error
     }
 
     fn refused(&self, refusal: &Refusal, about: &About, owner: Number, now: i64) -> Error {

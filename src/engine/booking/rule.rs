@@ -114,6 +114,13 @@ impl<'b> Rule<'b> {
         self.visit.is_some_and(|visit| visit.patients_may_overlap)
     }
 
+    /// True if the party's time is outside of the hours, or of the dates that are planned.
+    pub fn is_outside(&self, party: &Party) -> bool {
+        let planning = self.bookable.and_then(|bookable| bookable.planning);
+        planning.is_some_and(|planning| !planning.contains(party.core))
+            || self.has_hours && !self.is_open
+    }
+
     /// Refuses a time outside of hours, notice and horizon; of who is there no notice is asked.
     pub fn check(&self, party: &Party, now: i64, is_walk_in: bool) -> Result<(), Error> {
         let Some(bookable) = self.bookable else {

@@ -79,24 +79,17 @@ impl Engine {
             let moving = owners_of(coming);
             is_full(&about.parties, slot.span, &state, now, (&moving, &[]))
         } || self.is_taken_by(&named, &about, coming);
-        let kind = match slot.status {
-            SlotStatus::Free if is_taken => {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    "conflict",
-                    format!("{named} cannot be free: its time is booked; cancel what is booked"),
-                ));
-            }
-            SlotStatus::Free => ClaimKind::Opening,
-            SlotStatus::Busy if is_marked(doc.root()) && is_taken => ClaimKind::Opening,
-            SlotStatus::Busy | SlotStatus::BusyTentative => ClaimKind::Taken,
-            SlotStatus::BusyUnavailable => ClaimKind::Blocked,
-            SlotStatus::EnteredInError => return Ok(Claimed::nothing(owner)),
+        if slot.status == SlotStatus::Free && is_taken {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "conflict",
+                format!("{named} cannot be free: its time is booked; cancel what is booked"),
+            ));
+        }
+        let Some(kind) = claim_kind(slot.status, is_marked(doc.root()) && is_taken) else {
+            return Ok(Claimed::nothing(owner));
         };
-        let claimants: Vec<Number> = match kind {
-            ClaimKind::Opening => vec![number(slot.schedule.as_deref().unwrap_or_default())],
-            _ => about.parties.iter().map(|party| party.number).collect(),
-        };
+        let claimants = claimants(kind, &slot, &about.parties);
         let claims = claimants.into_iter().map(|actor| NewClaim {
             claim: Claim {
                 actor,
@@ -122,11 +115,16 @@ impl Engine {
         Ok(Claimed {
             set,
             about: Arc::new(about),
+            counts: None,
         })
     }
 
     /// The actors of a Slot's Schedule.
-    async fn slot_parties(&self, slot: &Slot, coming: &[Write]) -> Result<Vec<Party>, Error> {
+    pub(super) async fn slot_parties(
+        &self,
+        slot: &Slot,
+        coming: &[Write],
+    ) -> Result<Vec<Party>, Error> {
         let Some(schedule) = slot.schedule.clone() else {
             return Ok(Vec::new());
         };
@@ -336,6 +334,22 @@ impl Engine {
     }
 }
 
+/// What a Slot claims. One that Appointments have made busy still is an opening of its Schedule.
+pub(super) fn claim_kind(status: SlotStatus, is_booked: bool) -> Option<ClaimKind> {
+    match status {
+        SlotStatus::Busy if is_booked => Some(ClaimKind::Opening),
+        other => other.claim(),
+    }
+}
+
+/// Whose time a Slot claims: its Schedule's for an opening, else that of all actors.
+pub(super) fn claimants(kind: ClaimKind, slot: &Slot, parties: &[Party]) -> Vec<Number> {
+    match kind {
+        ClaimKind::Opening => vec![number(slot.schedule.as_deref().unwrap_or_default())],
+        _ => parties.iter().map(|party| party.number).collect(),
+    }
+}
+
 /// The actors of a Schedule, at a time.
 fn parties_of(bookable: &Arc<Bookable>, core: Span) -> Vec<Party> {
     let parties = bookable.actors.iter().map(|actor| Party {
@@ -368,19 +382,23 @@ fn is_full(
         let kept = kept.filter(|claim| !owners.contains(&claim.owner) && claim.is_live(now));
         let new = new.iter().map(|new| &new.claim);
         let new = new.filter(|claim| claim.actor == party.number);
-        let there: Vec<&Claim> = kept
-            .chain(new)
-            .filter(|claim| claim.kind == ClaimKind::Booking && claim.core.overlaps(span))
-            .collect();
-        let seats = there
-            .iter()
-            .map(|claim| usize::from(claim.capacity.max(1)))
-            .min();
-        seats.is_some_and(|seats| there.len() >= seats)
+        has_no_seat(kept.chain(new), span)
     })
 }
 
-fn is_marked(slot: Value<'_>) -> bool {
+/// True if these claims on one actor's time leave no seat somewhere in `span`.
+pub(super) fn has_no_seat<'c>(claims: impl Iterator<Item = &'c Claim>, span: Span) -> bool {
+    let is_there = |claim: &&Claim| claim.kind == ClaimKind::Booking && claim.core.overlaps(span);
+    let there: Vec<&Claim> = claims.filter(is_there).collect();
+    let seats = there
+        .iter()
+        .map(|claim| usize::from(claim.capacity.max(1)))
+        .min();
+    seats.is_some_and(|seats| there.len() >= seats)
+}
+
+/// True if it is busy because Appointments take its time.
+pub(super) fn is_marked(slot: Value<'_>) -> bool {
     let extensions = slot.get("extension");
     extensions.iter().flat_map(Value::items).any(|one| {
         let is_set = one.get("valueBoolean").and_then(|value| value.as_bool());

@@ -6,7 +6,7 @@ use super::{
     BookingCall, BookingReply, Engine, Error,
     asked::Asked,
     assign::{TRIES, is_lost},
-    book::Written,
+    written::Written,
     edits::{add_patients, overbook},
     members::Members,
     need::Wanted,
