@@ -43,5 +43,6 @@ mod operations;
 mod parameters;
 mod reads;
 mod searches;
+mod slots;
 mod upkeep;
 mod writes;

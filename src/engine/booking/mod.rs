@@ -9,13 +9,16 @@ mod claims;
 mod find;
 mod members;
 mod need;
+mod offered;
 mod once;
 mod parties;
 mod proposed;
 mod refusal;
 mod rule;
 mod series;
+mod slot_page;
 mod slots;
+mod sought;
 mod timing;
 
 use aws_lc_rs::digest;
