@@ -15,7 +15,7 @@ use super::{
     bundle::check_plain,
     draft::{Draft, Verb},
     error::{Error, ErrorKind},
-    operation::{Done, IfMatch, Operation, Resource},
+    operation::{Done, DoneStatus, IfMatch, Operation, Resource},
     parameters::Changes,
     permission::{Known, Subject},
     planner::{Newest, Planner, patched},
@@ -217,7 +217,26 @@ impl Engine {
             if let Resolved::Several(several) = resolved {
                 self.check_deletions(several, access).await?;
             }
-            let document = || documents(at);
+            let offered = match (draft.kind, resolved, &newest) {
+                (ResourceType::SLOT, Resolved::Id(id, _), Newest::Missing) => {
+                    let document = || documents(at);
+                    Box::pin(self.patched_offer(draft, id, &document, access)).await?
+                }
+                _ => None,
+            };
+            let (offered, put) = match offered {
+                None => (None, None),
+                Some(Ok(doc)) => (Some(doc), Some(draft.as_put())),
+                Some(Err(error)) => {
+                    planned.push(Err(error));
+                    continue;
+                }
+            };
+            let draft = put.as_ref().unwrap_or(draft);
+            let document = || match &offered {
+                Some(doc) => Ok(Cow::Owned(doc.clone())),
+                None => documents(at),
+            };
             let known = self
                 .known_of(draft, resolved, &newest, &document, access)
                 .await?;
@@ -231,9 +250,13 @@ impl Engine {
             if at % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
                 tokio::task::yield_now().await;
             }
-            let one = planner
+            let mut one = planner
                 .one(draft, resolved, newest, &document)
                 .and_then(|planned| unique(&mut identities, planned));
+            if let (Ok(one), true) = (&mut one, put.is_some()) {
+                // To the client it was there before.
+                one.done.status = DoneStatus::Updated;
+            }
             planned.push(one);
         }
         self.with_claims(&mut planned, &before, access).await?;

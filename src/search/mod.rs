@@ -20,6 +20,7 @@ pub mod memory;
 mod near;
 mod number;
 mod parse;
+pub mod partly;
 mod patients;
 pub mod plan;
 mod prefix;

@@ -44,5 +44,6 @@ mod parameters;
 mod reads;
 mod schedule;
 mod searches;
+mod slots;
 mod upkeep;
 mod writes;

@@ -15,13 +15,13 @@ use super::{
     BookingCall, BookingReply, Engine, Error, ErrorKind,
     asked::Asked,
     board::State,
-    written::Written,
     edits::add_patients,
     need::Wanted,
     number,
     once::Once,
     proposed::{Proposed, ProposedPart, Stage},
     rule::instant,
+    written::Written,
 };
 use crate::{
     access::{Access, Right},

@@ -13,7 +13,7 @@ use std::{
 use resources::{Doc, doc::Bounds, model::ResourceType, outcome::Issue};
 use tokio::sync::Mutex;
 
-use super::{assign::Chosen, number, refusal::schedule_number};
+use super::{assign::Chosen, number, offered::Templates, refusal::schedule_number};
 use crate::{
     access::Access,
     engine::{Engine, error::Error},
@@ -51,7 +51,7 @@ const CALENDARS: usize = 50_000;
 /// Bytes of hours that were expanded and of bits that were made of them.
 const CACHE_BYTES: usize = 256 << 20;
 /// Seconds of the past that calendars have.
-const PAST: i64 = 35 * 86_400;
+pub(super) const PAST: i64 = 35 * 86_400;
 
 static ALL: Access =
     Access::system("what can be booked follows from all rules; who may see it is asked later");
@@ -66,6 +66,8 @@ pub struct Board {
     cache: Cache,
     /// What is about to be booked.
     chosen: Chosen,
+    /// What searches know of the Slots that follow from rules.
+    templates: Templates,
 }
 
 impl Default for Board {
@@ -76,6 +78,7 @@ impl Default for Board {
             state: RwLock::default(),
             cache: Cache::new(CACHE_BYTES),
             chosen: Chosen::default(),
+            templates: Templates::default(),
         }
     }
 }
@@ -93,6 +96,8 @@ struct Turn {
 pub struct State {
     /// By id of the Schedule.
     bookables: HashMap<String, Arc<Bookable>>,
+    /// When each Schedule was written, in milliseconds since 1970.
+    updated: HashMap<String, i64>,
     list: Bookables,
     by_actor: HashMap<Number, Vec<Arc<Bookable>>>,
     /// Why a Schedule cannot be booked.
@@ -114,6 +119,11 @@ impl State {
     /// The Schedule with this id, if it can be booked.
     pub fn bookable(&self, id: &str) -> Option<&Arc<Bookable>> {
         self.bookables.get(id)
+    }
+
+    /// When the Schedule with this id was written, in milliseconds since 1970.
+    pub fn updated(&self, id: &str) -> i64 {
+        self.updated.get(id).copied().unwrap_or_default()
     }
 
     /// Why the Schedule with this id cannot be booked, if that is so.
@@ -141,6 +151,7 @@ impl State {
 
     fn forget(&mut self, schedule: &str) {
         self.bookables.remove(schedule);
+        self.updated.remove(schedule);
         self.unusable.remove(schedule);
         for reference in self.depends.remove(schedule).unwrap_or_default() {
             if let Some(of) = self.dependents.get_mut(&reference) {
@@ -220,6 +231,11 @@ impl Board {
     /// Hours that were expanded before.
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// What searches know of the Slots that follow from rules.
+    pub fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
@@ -419,7 +435,7 @@ impl Engine {
                 continue;
             };
             wanted.extend(rules::needs(&doc, base));
-            of_schedules.push((stored.head.rid, stored.head.id.clone(), doc));
+            of_schedules.push((stored.head.clone(), doc));
         }
         for (reference, doc) in given {
             wanted.extend(rules::needs(&doc, base));
@@ -456,15 +472,16 @@ impl Engine {
             base: base.to_owned(),
             number,
         };
-        let built = of_schedules.into_iter().map(|(rid, id, doc)| {
+        let built = of_schedules.into_iter().map(|(head, doc)| {
             let used = std::cell::RefCell::new(BTreeSet::new());
             let get = |reference: &str| {
                 used.borrow_mut().insert(reference.to_owned());
                 docs.get(reference).cloned().flatten()
             };
-            let bookable = rules::bookable(rid, &doc, &get, &defaults).map(Arc::new);
+            let bookable = rules::bookable(head.rid, &doc, &get, &defaults).map(Arc::new);
             Built {
-                id,
+                id: head.id,
+                updated: head.updated,
                 bookable,
                 depends: used.into_inner(),
             }
@@ -476,6 +493,7 @@ impl Engine {
 /// What came of a Schedule.
 struct Built {
     id: String,
+    updated: i64,
     bookable: Result<Arc<Bookable>, Vec<Issue>>,
     /// On what it depends, there or not.
     depends: BTreeSet<String>,
@@ -495,6 +513,7 @@ impl State {
             self.depends.insert(one.id.clone(), one.depends);
             match one.bookable {
                 Ok(bookable) => {
+                    self.updated.insert(one.id.clone(), one.updated);
                     self.bookables.insert(one.id, bookable);
                 }
                 Err(issues) => {

@@ -219,7 +219,7 @@ fn participant(
     out.push('}');
 }
 
-fn concepts(out: &mut String, name: &str, codings: &[Coding]) {
+pub(super) fn concepts(out: &mut String, name: &str, codings: &[Coding]) {
     for (at, coding) in codings.iter().enumerate() {
         out.push_str(&match at {
             0 => format!(",\"{name}\":["),
@@ -233,19 +233,28 @@ fn concepts(out: &mut String, name: &str, codings: &[Coding]) {
 }
 
 fn concept(out: &mut String, coding: &Coding) {
-    out.push_str(r#"{"coding":[{"#);
-    if !coding.system.is_empty() {
-        out.push_str("\"system\":");
-        write_json_string(out, &coding.system);
-        out.push(',');
+    codes(out, std::slice::from_ref(coding));
+}
+
+/// One concept with all of these codes.
+pub(super) fn codes(out: &mut String, codings: &[Coding]) {
+    out.push_str(r#"{"coding":["#);
+    for (at, coding) in codings.iter().enumerate() {
+        out.push_str(if at > 0 { ",{" } else { "{" });
+        if !coding.system.is_empty() {
+            out.push_str("\"system\":");
+            write_json_string(out, &coding.system);
+            out.push(',');
+        }
+        out.push_str("\"code\":");
+        write_json_string(out, &coding.code);
+        if let Some(display) = &coding.display {
+            out.push_str(",\"display\":");
+            write_json_string(out, display);
+        }
+        out.push('}');
     }
-    out.push_str("\"code\":");
-    write_json_string(out, &coding.code);
-    if let Some(display) = &coding.display {
-        out.push_str(",\"display\":");
-        write_json_string(out, display);
-    }
-    out.push_str("}]}");
+    out.push_str("]}");
 }
 
 impl Engine {

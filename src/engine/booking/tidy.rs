@@ -4,8 +4,8 @@
 use resources::{Doc, model::ResourceType, primitive::format_instant};
 
 use super::{
-    Engine, Error, ErrorKind, book::Written, claims::expiry, edits::set_participants,
-    members::Members, meters,
+    Engine, Error, ErrorKind, claims::expiry, edits::set_participants, members::Members, meters,
+    written::Written,
 };
 use crate::{
     access::Access,

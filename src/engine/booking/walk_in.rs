@@ -6,7 +6,6 @@ use super::{
     BookingCall, BookingReply, Engine, Error,
     asked::Asked,
     assign::{TRIES, is_lost},
-    written::Written,
     edits::{add_patients, overbook},
     members::Members,
     need::Wanted,
@@ -14,6 +13,7 @@ use super::{
     proposed::{Proposed, ProposedPart, Stage},
     refusal::schedule_number,
     rule::against_rule,
+    written::Written,
 };
 use crate::{
     access::{Access, Right},
