@@ -135,7 +135,7 @@ impl Engine {
         if let Err(error) = &done {
             // The same request may have been carried out while this one was looked at.
             if let Some(once) = once
-                && let Some(done) = self.replayed(once).await?
+                && let Some(done) = self.replayed(once, access).await?
             {
                 return Ok(done);
             }

@@ -18,14 +18,11 @@ use super::{
     once::Once,
     proposed::{Proposed, Stage},
     rule::{Rule, instant as instant_text},
+    written::Written,
 };
 use crate::{
     access::{Access, Right},
-    engine::{
-        draft::{Body, Draft, Verb, parse},
-        operation::{Done, DoneStatus, IfMatch, Resource, Target},
-        submit::parse_stored,
-    },
+    engine::{draft::parse, operation::Resource, submit::parse_stored},
     scheduling::{
         appointment::{Appointment, HOLD_EXPIRES},
         status::Status,
@@ -84,7 +81,7 @@ impl Work {
 }
 
 impl Engine {
-    pub(super) async fn hold(
+    pub(super) async fn held_once(
         &self,
         call: &BookingCall,
         access: &Access,
@@ -133,7 +130,7 @@ impl Engine {
         Ok(self.replied(done))
     }
 
-    pub(super) async fn book(
+    pub(super) async fn booked_once(
         &self,
         call: &BookingCall,
         access: &Access,
@@ -318,7 +315,7 @@ impl Engine {
         };
         // The same request may have been carried out while this one was looked at.
         if let Some(once) = &once
-            && let Some(done) = self.replayed(once).await?
+            && let Some(done) = self.replayed(once, access).await?
         {
             return Ok(self.replied(done));
         }

@@ -58,7 +58,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let reply = self.hold(call, access).await?;
+        let reply = self.held_once(call, access).await?;
         self.record_transaction(Code::HoldAppointment, reply, access)
             .await
     }
@@ -73,7 +73,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let reply = self.book(call, access).await?;
+        let reply = self.booked_once(call, access).await?;
         self.record_transaction(Code::BookAppointment, reply, access)
             .await
     }
