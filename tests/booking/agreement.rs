@@ -139,6 +139,12 @@ pub async fn wrong(door: &mut Door, store: &Store, now: i64) -> (Booked, Vec<Str
             ("busy", Some(ClaimKind::Opening)) => takers > 0,
             ("busy", Some(ClaimKind::Taken)) => true,
             ("busy-unavailable", Some(ClaimKind::Blocked)) => true,
+            // Computed: seats and buffers are the claims' own.
+            ("free", None) => takers == 0 || bookings.iter().any(|one| one.capacity > 1),
+            ("busy" | "busy-tentative", None) => {
+                takers > 0 || bookings.iter().any(|one| one.padded != one.core)
+            }
+            ("busy-unavailable", None) => true,
             _ => false,
         };
         if !is_right {

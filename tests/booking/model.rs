@@ -349,7 +349,10 @@ async fn step_of(
         let patient = format!("Patient/t{}", one.patient);
         appointment(status, time(one), &patient, "Practitioner/p")
     };
-    let ids: Vec<String> = model.booked.keys().cloned().collect();
+    // Ids are made by chance: their order is not that of another run.
+    let mut booked: Vec<(&String, &Booking)> = model.booked.iter().collect();
+    booked.sort_by_key(|(_, one)| (one.start, one.end, one.patient));
+    let ids: Vec<String> = booked.into_iter().map(|(id, _)| id.clone()).collect();
     let some = (!ids.is_empty()).then(|| ids[random.below(ids.len() as u64) as usize].clone());
     match (random.below(20), some) {
         (0..=6, _) | (_, None) => {
