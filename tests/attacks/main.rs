@@ -21,6 +21,7 @@ mod client;
 mod server;
 
 mod hospital;
+mod practice;
 mod rows;
 mod world;
 
