@@ -20,6 +20,7 @@ use crate::{
         appointment::{Appointment, Slot},
         bookable::{Bookable, Coding, Visit},
         claim::Number,
+        rules,
         slots::SlotId,
         span::Span,
     },
@@ -67,6 +68,21 @@ impl LookedUp {
     pub fn get(&self, reference: &str) -> Option<&Doc> {
         self.docs.get(reference)?.as_ref()
     }
+
+    /// The actors of a Schedule who have a time of their own; as of one that can be booked.
+    pub fn claimants(&self, schedule: &str) -> Vec<String> {
+        let all = self.get(schedule).map(actors).unwrap_or_default();
+        let is_shared = |reference: &String| {
+            reference.starts_with("HealthcareService/")
+                || self
+                    .get(reference)
+                    .is_some_and(|doc| rules::is_site(doc.root()))
+        };
+        match all.iter().all(is_shared) {
+            true => all,
+            false => all.into_iter().filter(|one| !is_shared(one)).collect(),
+        }
+    }
 }
 
 impl Engine {
@@ -97,7 +113,11 @@ impl Engine {
         let slots = found.docs.values().flatten();
         let slots = slots.filter(|doc| doc.resource_type() == Some("Slot"));
         let slots = slots.filter_map(|doc| Slot::read(doc, &self.settings.base_url)?.schedule);
-        self.add_docs(slots.collect(), coming, &mut found).await?;
+        let schedules: BTreeSet<String> = slots.collect();
+        self.add_docs(schedules.clone(), coming, &mut found).await?;
+        let references = schedules.iter().filter_map(|one| found.get(one));
+        let references: BTreeSet<String> = references.flat_map(actors).collect();
+        self.add_docs(references, coming, &mut found).await?;
         Ok(found)
     }
 
@@ -199,8 +219,7 @@ impl Engine {
                 }
                 continue;
             }
-            let schedule = found.get(&format!("Schedule/{}", slot.schedule));
-            let actors = schedule.map(actors).unwrap_or_default();
+            let actors = found.claimants(&format!("Schedule/{}", slot.schedule));
             for reference in actors.into_iter().filter(|one| !is_person_of_record(one)) {
                 let name = practitioner_of(&reference, found).unwrap_or(reference);
                 party(&mut parties, number(&name), &name, span);

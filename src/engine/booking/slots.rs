@@ -136,8 +136,9 @@ impl Engine {
         self.add_docs([schedule.clone()].into(), coming, &mut found)
             .await?;
         let references = found.get(&schedule).map(actors).unwrap_or_default();
-        self.add_docs(references.iter().cloned().collect(), coming, &mut found)
+        self.add_docs(references.into_iter().collect(), coming, &mut found)
             .await?;
+        let references = found.claimants(&schedule);
         let parties = references.into_iter().map(|reference| {
             let name = practitioner_of(&reference, &found).unwrap_or(reference);
             Party {
