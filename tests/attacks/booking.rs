@@ -654,6 +654,10 @@ async fn the_time_of_a_patient_is_offered_to_nobody_else() {
             "GET $bulk-publish",
             "GET $bulk-publish?type=Schedule&part=0",
             "GET $bulk-publish?type=Slot&part=0",
+            "GET Slot?_count=1000",
+            "GET Slot?schedule=pb-hours",
+            "GET Slot?schedule=pb-hours&_include=Slot:schedule",
+            "GET Slot?_sort=-start&_count=1000",
         ] {
             let told = practice.world.line(&practice.a, line).await;
             assert_eq!(told.status, 200, "{line}: {}", told.text());
@@ -663,6 +667,12 @@ async fn the_time_of_a_patient_is_offered_to_nobody_else() {
                 !is_told && !told.contains("Schedule/pb-hours"),
                 "{line}: {told}"
             );
+        }
+        let slot = time["slot"][0]["reference"].as_str().unwrap();
+        for who in [&practice.a, &practice.b] {
+            let told = practice.world.line(who, &format!("GET {slot}")).await;
+            let expected = if who == &practice.a { 404 } else { 200 };
+            assert_eq!(told.status, expected, "{}", told.text());
         }
         let published = practice
             .world

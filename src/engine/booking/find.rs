@@ -118,22 +118,7 @@ impl Engine {
         let search = access.to(Right::Search);
         let is_limited = self.is_limited(ResourceType::SLOT, &search);
         let bookables = Arc::clone(self.board.read().bookables());
-        let personal = bookables.iter().filter(|one| is_of_patients(one));
-        let personal: Vec<&str> = personal.map(|one| one.id.as_str()).collect();
-        if !is_limited && personal.is_empty() {
-            return Ok(None);
-        }
-        let mut hidden: HashSet<&str> = HashSet::new();
-        let shown = access.to_any(crate::engine::permission::shown());
-        for some in personal.chunks(500) {
-            let keys: Vec<(ResourceType, &str)> = some
-                .iter()
-                .map(|id| (ResourceType::SCHEDULE, *id))
-                .collect();
-            let found = self.store.current(&keys, &shown).await?;
-            let unseen = some.iter().zip(&found).filter(|(_, found)| found.is_none());
-            hidden.extend(unseen.map(|(id, _)| *id));
-        }
+        let hidden = self.personal(access).await?;
         if !is_limited && hidden.is_empty() {
             return Ok(None);
         }
@@ -145,6 +130,26 @@ impl Engine {
             }
         }
         Ok(Some(seen))
+    }
+
+    /// The Schedules of patients that the caller may not see: their times say when somebody is
+    /// where, though no Slot names them.
+    pub(super) async fn personal(&self, access: &Access) -> Result<HashSet<String>, Error> {
+        let bookables = Arc::clone(self.board.read().bookables());
+        let personal = bookables.iter().filter(|one| is_of_patients(one));
+        let personal: Vec<&str> = personal.map(|one| one.id.as_str()).collect();
+        let mut hidden = HashSet::new();
+        let shown = access.to_any(crate::engine::permission::shown());
+        for some in personal.chunks(500) {
+            let keys: Vec<(ResourceType, &str)> = some
+                .iter()
+                .map(|id| (ResourceType::SCHEDULE, *id))
+                .collect();
+            let found = self.store.current(&keys, &shown).await?;
+            let unseen = some.iter().zip(&found).filter(|(_, found)| found.is_none());
+            hidden.extend(unseen.map(|(id, _)| (*id).to_owned()));
+        }
+        Ok(hidden)
     }
 
     /// Whether free Slots of a Schedule may be found.

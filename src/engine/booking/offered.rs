@@ -258,6 +258,9 @@ impl Engine {
         let Some(bookable) = bookable else {
             return Ok(None);
         };
+        if self.personal(access).await?.contains(&bookable.id) {
+            return Ok(None);
+        }
         let mut actors: Vec<_> = bookable.actors.iter().map(|actor| actor.number).collect();
         actors.push(schedule_number(&bookable.id));
         self.load_calendars(&actors).await?;

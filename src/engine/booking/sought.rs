@@ -197,6 +197,7 @@ impl Sought {
         if list.iter().all(|bookable| bookable.visits.is_empty()) {
             return Ok(None);
         }
+        let hidden = engine.personal(access).await?;
         let registry = engine.registry();
         let mut filter = vec![plan.filter.clone()];
         filter.extend(access_clause(access, SLOT, &registry));
@@ -235,7 +236,8 @@ impl Sought {
                 (None, Some(referred)) => referred.iter().filter_map(known).collect(),
                 (None, None) => list.to_vec(),
             };
-            concerned.retain(|bookable| !bookable.visits.is_empty());
+            concerned
+                .retain(|bookable| !bookable.visits.is_empty() && !hidden.contains(&bookable.id));
             concerned.sort_unstable_by_key(|bookable| bookable.rid);
             for bookable in concerned {
                 sought.updated.push(state.updated(&bookable.id));
