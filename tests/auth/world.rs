@@ -113,10 +113,13 @@ impl World {
         let address = listener.local_addr().unwrap();
         let issuer = format!("http://{address}");
         let base = format!("{issuer}/fhir");
-        let settings = Settings {
+        let mut settings = Settings {
             base_url: base.clone(),
             ..Settings::default()
         };
+        // Drills send as fast as the machine can.
+        settings.limits.client_requests_per_second = 0;
+        settings.limits.user_requests_per_second = 0;
         let bounds = Connections::from(&settings.limits);
         let store = Store::open(&url, &store::Options::default()).await.unwrap();
         let store = Arc::new(store);
