@@ -3,7 +3,6 @@
 //! [`parse()`] reads names and values into a [`Query`]; [`Query::plan`] gives the conditions on
 //! index keys that the store runs, once terminology has answered [`Query::needs`].
 
-mod care;
 mod compare;
 mod compartment;
 mod compile;
@@ -25,6 +24,7 @@ pub mod plan;
 mod prefix;
 mod query;
 mod reference;
+mod relation;
 mod results;
 mod single;
 pub mod stored;
