@@ -8,3 +8,4 @@ pub mod load;
 pub mod postgres;
 pub mod process;
 pub mod server;
+pub mod smart;

@@ -9,6 +9,7 @@ mod first;
 mod kept;
 mod program;
 mod rest;
+mod smart;
 mod validation;
 
 #[path = "../support/mod.rs"]
