@@ -284,7 +284,7 @@ impl Auth {
                 rights: Rights::of(&[Right::Read]),
                 patients: vec![patient.to_owned()],
                 constraints: Vec::new(),
-                carer: None,
+                relation: None,
             };
             let of_patient = Grants::new(vec![of_patient], Vec::new());
             let of_patient = Access::granted(Arc::new(of_patient));
