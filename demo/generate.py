@@ -111,7 +111,7 @@ for ward, owner in [("cardiology", "cardiology"), ("surgical", "surgery")]:
                                  room_ref, DEPARTMENTS[owner], status=status)
             BEDS.append((reference, occupied, DEPARTMENTS[owner]))
 ROOMS = [location(f"consulting-room-{n}", f"Consulting room {n}", "ro", HOUSE if n < 4 else OUTPATIENT, HOSPITAL if n < 4 else CLINIC)
-         for n in range(1, 7)]
+         for n in range(1, 8)]
 THEATRE = location("operating-room-1", "Operating room 1", "ro", HOUSE, DEPARTMENTS["surgery"])
 
 # --- the people who work there ----------------------------------------------------------------
@@ -354,8 +354,11 @@ for n, (name, code, display) in enumerate([("Infusion pump", "430033006", "Infus
 # --- appointment books ------------------------------------------------------------------------
 
 OUTPATIENTS = [p for p in PATIENTS if p["n"] != 13]
-for doctor in [d for d in DOCTORS if d["field"] in SERVICES]:
-    service, kind, room, _ = SERVICES[doctor["field"]]
+CONSULTED = [d for d in DOCTORS if d["field"] in SERVICES]
+TAKEN = set()  # nobody is in two places at a time, and no room has two doctors
+for number, doctor in enumerate(CONSULTED):
+    service, kind, _, _ = SERVICES[doctor["field"]]
+    room = ROOMS[number]
     schedule = add("Schedule", f"schedule-{doctor['i']:02}", active=True, identifier=[{"system": OURS + "schedule", "value": f"S{1000 + doctor['i']}"}],
                    serviceType=[kind], specialty=[concept(SNOMED, *SPECIALTIES[doctor["field"]])], actor=[doctor["who"], doctor["role"], service, room],
                    planningHorizon={"start": at(FIRST_DAY, 0), "end": at(LAST_DAY + timedelta(days=1), 0)}, comment=f"Consultations of {doctor['who']['display']}")
@@ -370,7 +373,8 @@ for doctor in [d for d in DOCTORS if d["field"] in SERVICES]:
                 booked = not lunch and RNG.random() < (0.25 if day < date(2026, 12, 12) else 0.04)
                 slot = add("Slot", name, schedule=schedule, status="busy-unavailable" if lunch else "busy" if booked else "free", start=begin, end=end, serviceType=[kind])
                 if booked:
-                    patient = RNG.choice(OUTPATIENTS)
+                    patient = RNG.choice([p for p in OUTPATIENTS if (p["n"], begin) not in TAKEN])
+                    TAKEN.add((patient["n"], begin))
                     pending = RNG.random() < 0.1
                     add("Appointment", f"appointment-{name[5:]}", status="pending" if pending else "booked", serviceType=[kind],
                         appointmentType=concept(HL7 + "v2-0276", "ROUTINE", "Routine appointment - default if not valued"), description=f"{kind['text']} consultation",

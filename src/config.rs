@@ -59,12 +59,16 @@ pub struct Scheduling {
     /// The IANA name of the zone whose clock counts where Schedule, Location, PractitionerRole
     /// and HealthcareService name none: `Europe/Berlin`.
     pub time_zone: String,
+    /// Minutes after the start of an Appointment that is still booked at which it becomes a
+    /// no-show; 0 leaves that to people.
+    pub no_show_after_minutes: u32,
 }
 
 impl Default for Scheduling {
     fn default() -> Self {
         Self {
             time_zone: "UTC".to_owned(),
+            no_show_after_minutes: 0,
         }
     }
 }
@@ -74,7 +78,28 @@ impl Scheduling {
     pub fn zone(&self) -> Option<jiff::tz::TimeZone> {
         jiff::tz::TimeZone::get(&self.time_zone).ok()
     }
+
+    /// What makes no sense, as key and sentence.
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        if self.zone().is_none() {
+            let reason = format!(
+                "'{}' is no name of the IANA time zone database; names are like \"Europe/Berlin\" \
+                 or \"UTC\"",
+                self.time_zone
+            );
+            found.push(("time_zone", reason));
+        }
+        if self.no_show_after_minutes > LONGEST_NO_SHOW {
+            let reason = format!("must be at most {LONGEST_NO_SHOW} (a week); 0 is never");
+            found.push(("no_show_after_minutes", reason));
+        }
+        found
+    }
 }
+
+/// Minutes in which somebody may still come.
+const LONGEST_NO_SHOW: u32 = 7 * 24 * 60;
 
 /// Where the resources are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,6 +288,9 @@ impl Config {
         }
         for (key, reason) in self.fetch.problems() {
             found.push((format!("fetch.{key}"), reason));
+        }
+        for (key, reason) in self.scheduling.problems() {
+            found.push((format!("scheduling.{key}"), reason));
         }
         found
     }

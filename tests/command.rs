@@ -158,6 +158,23 @@ fn an_import_takes_the_good_names_the_bad_and_changes_nothing_when_repeated() {
 
     let output = rotunda(folder.path(), &["verify", "--store", "sqlite:a.db"]);
     assert_eq!(stdout(&output), "4 resources verified, 0 differences\n");
+    let schedule = ["verify", "--schedule", "--store", "sqlite:a.db"];
+    assert_eq!(
+        stdout(&rotunda(folder.path(), &schedule)),
+        "0 Appointments and Slots verified with 0 claims, 0 differences\n"
+    );
+    let connection = rusqlite::Connection::open(folder.path().join("a.db")).unwrap();
+    let stray = "INSERT INTO claim VALUES (1,0,0,60,0,60,2,0,0,0,1,0,NULL)";
+    connection.execute(stray, []).unwrap();
+    drop(connection);
+    let output = rotunda(folder.path(), &schedule);
+    assert_eq!(output.status.code(), Some(1));
+    let told = stdout(&output);
+    assert!(
+        told.contains("(owner 2): actor 1 from 1970-01-01"),
+        "{told}"
+    );
+    assert!(told.ends_with("with 1 claims, 1 differences\n"), "{told}");
     let output = rotunda(folder.path(), &["reindex", "--store", "sqlite:a.db"]);
     assert_eq!(stdout(&output), "4 resources looked at, 0 mended\n");
 }

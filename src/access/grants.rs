@@ -181,6 +181,9 @@ pub struct Rule {
     pub constraints: Vec<(String, String)>,
     /// How the patient must stand to who asks.
     pub relation: Option<Relation>,
+    /// It comes of being the patient, or of acting for one, and not of one's work: what it lets
+    /// be booked is bound to what is offered.
+    pub own: bool,
 }
 
 /// Why a patient is somebody's business.

@@ -125,11 +125,18 @@ pub enum Code {
     Denied,
     /// Many resources were handed out as files.
     Export,
+    /// Free times were looked for, for a patient (IHE ITI-115).
+    FindAppointment,
+    /// Time was held (IHE ITI-116). The write has an event of its own, with it.
+    HoldAppointment,
+    /// Time was booked, or a booking changed or cancelled (IHE ITI-117). The write has an event of
+    /// its own, with it.
+    BookAppointment,
 }
 
 impl Code {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Read,
         Self::Vread,
         Self::HistoryInstance,
@@ -152,6 +159,9 @@ impl Code {
         Self::AdminChange,
         Self::Denied,
         Self::Export,
+        Self::FindAppointment,
+        Self::HoldAppointment,
+        Self::BookAppointment,
     ];
 }
 

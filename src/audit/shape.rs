@@ -36,6 +36,7 @@ const REST: &str = "http://hl7.org/fhir/restful-interaction";
 pub const DICOM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const BALP_AUTHORIZATION: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType";
 const OWN: &str = "urn:rotunda:audit";
+const IHE_EVENT: &str = "urn:ihe:event-type-code";
 
 /// The shape of what was done.
 pub const fn of(code: Code) -> Shape {
@@ -99,6 +100,17 @@ pub const fn of(code: Code) -> Shape {
             profile: "",
             flow: Flow::ToClient,
         },
+        Code::FindAppointment => scheduling("ITI-115", "Find Potential Appointments"),
+        Code::HoldAppointment => scheduling("ITI-116", "Hold Appointment"),
+        Code::BookAppointment => scheduling("ITI-117", "Book Appointment"),
+    }
+}
+
+/// A transaction of IHE ITI Scheduling.
+const fn scheduling(transaction: &'static str, display: &'static str) -> Shape {
+    Shape {
+        subtype: (IHE_EVENT, transaction, display),
+        ..rest("operation", "E", "", Flow::ToServer)
     }
 }
 

@@ -285,6 +285,7 @@ impl Auth {
                 patients: vec![patient.to_owned()],
                 constraints: Vec::new(),
                 relation: None,
+                own: false,
             };
             let of_patient = Grants::new(vec![of_patient], Vec::new());
             let of_patient = Access::granted(Arc::new(of_patient));

@@ -60,15 +60,23 @@ pub fn rules_of_user(token: &Scopes, context: Option<&str>, standing: &Standing)
         .filter(|scope| scope.level != Level::System)
     {
         for (grant, bounds) in &standing.grants {
-            let Some(both) = scope.and(grant) else {
+            let Some(mut both) = scope.and(grant) else {
                 continue;
             };
+            if !bind_to_self(&mut both, standing) {
+                continue;
+            }
             for patients in reach(scope.level, grant.level, context, standing) {
+                let own = grant.level == Level::Patient;
                 match &standing.broken_glass {
                     Some(patient) if *bounds != Bounds::default() => {
-                        rules.extend(bound(&both, std::slice::from_ref(patient), vec![None]));
+                        let patient = std::slice::from_ref(patient);
+                        rules.extend(bound(&both, patient, vec![None], own));
                     }
-                    _ => rules.extend(bound(&both, &patients, bounds.relations(standing))),
+                    _ => {
+                        let relations = bounds.relations(standing);
+                        rules.extend(bound(&both, &patients, relations, own));
+                    }
                 }
             }
         }
@@ -113,6 +121,7 @@ fn own_resource(token: &Scopes, standing: &Standing) -> Option<Rule> {
         patients: Vec::new(),
         constraints: vec![("_id".to_owned(), id.to_owned())],
         relation: None,
+        own: true,
     })
 }
 
@@ -122,8 +131,9 @@ pub fn rules_of_program(token: &Scopes, allowed: &Scopes) -> Vec<Rule> {
     let of_system = within
         .resources()
         .filter(|scope| scope.level == Level::System);
+    let of_system = of_system.filter(|scope| !is_of_self(scope));
     of_system
-        .flat_map(|scope| bound(scope, &[], vec![None]))
+        .flat_map(|scope| bound(scope, &[], vec![None], false))
         .collect()
 }
 
@@ -131,19 +141,22 @@ pub fn rules_of_program(token: &Scopes, allowed: &Scopes) -> Vec<Rule> {
 /// Grants on one's own record need a patient in context.
 pub fn rules_of_roles(token: &Scopes, context: Option<&str>, standing: &Standing) -> Vec<Rule> {
     let mut rules = Vec::new();
-    for (grant, bounds) in &standing.grants {
+    let grants = standing.grants.iter();
+    for (grant, bounds) in grants.filter(|(grant, _)| !is_of_self(grant)) {
         let patients: Vec<String> = match (grant.level, context) {
             (Level::Patient, None) => continue,
             (Level::Patient, Some(patient)) => vec![patient.to_owned()],
             (_, patient) => patient.map(str::to_owned).into_iter().collect(),
         };
+        let own = grant.level == Level::Patient;
         let relations = bounds.without_care().relations(standing);
         if token.0.is_empty() {
-            rules.extend(bound(grant, &patients, relations));
+            rules.extend(bound(grant, &patients, relations, own));
             continue;
         }
         let narrowed = token.resources().filter_map(|scope| scope.and(grant));
-        rules.extend(narrowed.flat_map(|scope| bound(&scope, &patients, relations.clone())));
+        let narrowed = narrowed.filter(|scope| !is_of_self(scope));
+        rules.extend(narrowed.flat_map(|scope| bound(&scope, &patients, relations.clone(), own)));
     }
     rules
 }
@@ -153,6 +166,7 @@ fn bound(
     scope: &ResourceScope,
     patients: &[String],
     relations: Vec<Option<Relation>>,
+    own: bool,
 ) -> Vec<Rule> {
     let rule = |relation| Rule {
         kind: scope.kind,
@@ -160,8 +174,33 @@ fn bound(
         patients: patients.to_vec(),
         constraints: scope.constraints.clone(),
         relation,
+        own,
     };
     relations.into_iter().map(rule).collect()
+}
+
+/// The value of a constraint that stands for the user's own resource.
+const SELF: &str = "$me";
+
+fn is_of_self(scope: &ResourceScope) -> bool {
+    scope.constraints.iter().any(|(_, value)| value == SELF)
+}
+
+/// Puts the user's own resource where the constraints say so; false if there is none, and thus
+/// nothing that the scope could reach.
+fn bind_to_self(scope: &mut ResourceScope, standing: &Standing) -> bool {
+    if !is_of_self(scope) {
+        return true;
+    }
+    let Some(own) = &standing.fhir_user else {
+        return false;
+    };
+    for (_, value) in scope.constraints.iter_mut() {
+        if value == SELF {
+            value.clone_from(own);
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -343,6 +382,37 @@ mod tests {
         }
         let in_context = rules_of_user(&Scopes::parse("patient/*.rs"), Some("a"), &lab);
         assert_eq!(short(&in_context), ["user/*.rs [a] @ServiceRequest"]);
+    }
+
+    #[test]
+    fn what_is_bound_to_oneself_reaches_nothing_of_others() {
+        let grants = &[("user/PractitionerRole.u?practitioner=$me", true)];
+        let doctor = standing(grants, &[], Some("Practitioner/d"));
+        let all = Scopes::parse("user/*.cruds");
+        let rules = rules_of_user(&all, None, &doctor);
+        assert_eq!(
+            short(&rules),
+            ["user/PractitionerRole.u?practitioner=Practitioner/d [] @Practitioner/d"]
+        );
+        let nobody = standing(grants, &[], None);
+        assert_eq!(rules_of_user(&all, None, &nobody), []);
+        assert_eq!(rules_of_roles(&Scopes::default(), None, &doctor), []);
+        let asked = Scopes::parse("system/PractitionerRole.u?practitioner=$me");
+        assert_eq!(rules_of_program(&asked, &asked), []);
+    }
+
+    #[test]
+    fn it_is_known_what_comes_of_being_the_patient() {
+        let grants = &[
+            ("patient/Appointment.cu", false),
+            ("user/Appointment.cu", true),
+        ];
+        let both = standing(grants, &["a"], Some("Practitioner/d"));
+        let own = |rules: Vec<Rule>| rules.iter().map(|rule| rule.own).collect::<Vec<_>>();
+        let asked = Scopes::parse("patient/Appointment.cu");
+        assert_eq!(own(rules_of_user(&asked, Some("a"), &both)), [true, false]);
+        let none = Scopes::default();
+        assert_eq!(own(rules_of_roles(&none, Some("a"), &both)), [true, false]);
     }
 
     #[test]

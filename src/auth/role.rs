@@ -121,6 +121,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
             "user/Consent.crus",
             "user/Patient.crus",
             "user/RelatedPerson.crus",
+            // One's own hours.
+            "user/PractitionerRole.u?practitioner=$me",
             "rotunda/break-glass",
         ],
     ),

@@ -67,6 +67,10 @@ pub struct Verify {
     /// the newest against the signed anchors
     #[arg(long)]
     audit: bool,
+    /// Check bookings instead: what all Appointments and Slots claim, derived anew, against what
+    /// is claimed
+    #[arg(long, conflicts_with = "audit")]
+    schedule: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -75,6 +79,9 @@ pub async fn verify(arguments: Verify) -> Result<ExitCode, Failure> {
     let config = arguments.settings.begin()?;
     if arguments.audit {
         return verify_audit(&config).await;
+    }
+    if arguments.schedule {
+        return verify_schedule(&config).await;
     }
     let (store, engine) = server::open(&config, Purpose::Maintain).await?;
     let looked = upkeep::verify(&store, &rules(&engine), |sentence| println!("{sentence}")).await?;
@@ -118,6 +125,26 @@ async fn verify_audit(config: &Config) -> Result<ExitCode, Failure> {
         verified.rows, verified.unsealed, verified.anchors
     );
     Ok(if different == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Compares Appointments and Slots with the time that they claim.
+async fn verify_schedule(config: &Config) -> Result<ExitCode, Failure> {
+    let (store, engine) = server::open(config, Purpose::Maintain).await?;
+    let verified = engine
+        .verify_schedule(|sentence| println!("{sentence}"))
+        .await;
+    drop(engine);
+    server::close(store).await;
+    let verified = verified.map_err(server::StartError::from)?;
+    println!(
+        "{} Appointments and Slots verified with {} claims, {} differences",
+        verified.resources, verified.claims, verified.different
+    );
+    Ok(if verified.different == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -225,3 +225,46 @@ fn what_is_printed_reads_back() {
         Ok(Config::default())
     );
 }
+
+#[test]
+fn a_time_zone_that_there_is_not_is_a_problem() {
+    for (name, is_known) in [
+        ("UTC", true),
+        ("Europe/Berlin", true),
+        ("America/Argentina/Buenos_Aires", true),
+        ("Europe/Atlantis", false),
+        ("", false),
+        ("+02:00", false),
+        ("Europe/Berlin ", false),
+    ] {
+        let file = format!("[scheduling]\ntime_zone = {name:?}\n");
+        let sources = Sources {
+            file: Some(("f.toml".to_owned(), file)),
+            environment: Vec::new(),
+        };
+        let config = sources.read().unwrap();
+        assert_eq!(config.scheduling.zone().is_some(), is_known, "{name}");
+        let problems: Vec<(String, String)> = config.problems();
+        let found = problems
+            .iter()
+            .find(|(key, _)| key == "scheduling.time_zone");
+        assert_eq!(found.is_none(), is_known, "{name}: {problems:?}");
+        if let Some((_, reason)) = found {
+            assert!(reason.starts_with(&format!("'{name}' is no name of the IANA")));
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains("scheduling.time_zone: "), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_no_show_comes_within_a_week() {
+    let config = |minutes: u32| {
+        let mut config = Config::default();
+        config.scheduling.no_show_after_minutes = minutes;
+        config.problems()
+    };
+    assert_eq!(config(0), Vec::new());
+    assert_eq!(config(10_080), Vec::new());
+    assert_eq!(config(10_081)[0].0, "scheduling.no_show_after_minutes");
+}

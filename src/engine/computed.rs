@@ -182,7 +182,7 @@ impl ComputedHit {
 impl Engine {
     /// True if there is such a computed resource, hidden or not.
     pub(super) fn is_computed(&self, kind: ResourceType, id: &str) -> bool {
-        self.computed.has(kind, id)
+        self.computed.has(kind, id) || (kind == ResourceType::SLOT && self.is_offered(id))
     }
 
     /// All computed resources that a plan finds, in its order.

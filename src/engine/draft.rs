@@ -54,6 +54,17 @@ pub struct Draft<'a> {
     pub given_id: Option<String>,
 }
 
+impl Draft<'_> {
+    /// The same as a PUT of what the patch comes to, its precondition checked.
+    pub fn as_put(&self) -> Self {
+        Self {
+            verb: Verb::Update,
+            if_match: None,
+            ..self.clone()
+        }
+    }
+}
+
 impl<'a> From<&'a Operation> for Draft<'a> {
     fn from(operation: &'a Operation) -> Self {
         let (kind, verb, target, body, if_match, if_none_match_any) = match operation {

@@ -289,15 +289,17 @@ impl Engine {
             .collect();
         let (found, cut) = self.store.current_within(&keys, bytes, access).await?;
         let registry = self.registry();
-        let resources = found
-            .iter()
-            .zip(&keys)
-            .filter_map(|(stored, (kind, id))| match stored {
+        let mut resources = Vec::with_capacity(found.len());
+        for (stored, (kind, id)) in found.iter().zip(&keys) {
+            resources.extend(match stored {
                 Some(stored) if stored.head.deleted => None,
                 Some(stored) => Some(resource(stored)),
+                None if *kind == ResourceType::SLOT => {
+                    Box::pin(self.offered_slot(id, access)).await?
+                }
                 None => self.computed.visible((*kind, id), access, &registry),
-            })
-            .collect();
+            });
+        }
         Ok((resources, cut))
     }
 

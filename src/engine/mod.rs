@@ -50,7 +50,7 @@ use computed::Computed;
 use parameters::Parameters;
 use race::Queues;
 
-pub use booking::{BookingCall, BookingReply, Published};
+pub use booking::{BookingCall, BookingReply, Published, ScheduleVerified, Tidied};
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{

@@ -350,6 +350,39 @@ impl Engine {
         access: &Access,
         write: bool,
     ) -> bool {
+        self.allows_by(subject, known, access, write, &|_| true)
+    }
+
+    /// Whether it is one's work, and not being the patient, that lets `subject` be written. What
+    /// is no grant is no patient's either, but for a compartment.
+    pub(super) async fn writes_by_work(
+        &self,
+        subject: Subject<'_>,
+        access: &Access,
+    ) -> Result<bool, Error> {
+        let Decision::Granted(grants) = access.decision() else {
+            return Ok(access.is_unrestricted());
+        };
+        let access = &access.to_any(Rights::of(&[Right::Create, Right::Update]));
+        let granted = granted(grants, subject.kind, access.rights());
+        if granted.rules.iter().all(|rule| rule.own) {
+            return Ok(false);
+        }
+        if granted.rules.iter().all(|rule| !rule.own) {
+            return Ok(true);
+        }
+        let known = self.known(subject, access, true).await?;
+        Ok(self.allows_by(subject, &known, access, true, &|rule| !rule.own))
+    }
+
+    fn allows_by(
+        &self,
+        subject: Subject<'_>,
+        known: &Known,
+        access: &Access,
+        write: bool,
+        which: &dyn Fn(&Condition) -> bool,
+    ) -> bool {
         let registry = self.registry();
         let Some(clause) = access_clause(access, subject.kind, &registry) else {
             return true;
@@ -375,7 +408,7 @@ impl Engine {
             true => self.patients(subject),
             false => BTreeSet::new(),
         };
-        let mut rules = granted.rules.iter();
+        let mut rules = granted.rules.iter().filter(|rule| which(rule));
         rules.any(|rule| matches(&rule.clause, &facts, known) && is_about(rule, &patients, known))
     }
 

@@ -490,6 +490,16 @@ fn not_known(kind: ResourceType, id: &str) -> Error {
 }
 
 fn computed(draft: &Draft<'_>, id: &str) -> Error {
+    if draft.kind == ResourceType::SLOT {
+        return Error::new(
+            ErrorKind::NotAllowed,
+            "not-supported",
+            format!(
+                "Slot/{id} follows from the rules of its Schedule and has no stored version; \
+                 PUT a Slot under this id to replace it, or close the time in the rules"
+            ),
+        );
+    }
     Error::new(
         ErrorKind::NotAllowed,
         "not-supported",

@@ -111,6 +111,12 @@ impl Engine {
                 format!("version {version} of {kind}/{id} is its deletion"),
             )),
             Some(entry) => Ok(resource(&entry.stored)),
+            None if kind == ResourceType::SLOT => {
+                let found = self.read_computed(kind, id, access).await?;
+                found
+                    .filter(|found| found.version == version)
+                    .ok_or_else(missing)
+            }
             None if version == 1 => self
                 .read_computed(kind, id, access)
                 .await?
@@ -155,6 +161,14 @@ impl Engine {
         if kind == ResourceType::AUDIT_EVENT {
             // Boxed, so that other reads do not carry the room for it.
             return Box::pin(self.read_event(id, access)).await;
+        }
+        if kind == ResourceType::SLOT {
+            let found = Box::pin(self.offered_slot(id, access)).await?;
+            // It may have changed at any moment, with whatever is booked.
+            return Ok(found.map(|found| Resource {
+                updated: self.clock.now(),
+                ..found
+            }));
         }
         if !self.is_computed(kind, id) {
             return Ok(None);

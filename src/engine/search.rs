@@ -2,7 +2,10 @@
 
 use std::cmp::Ordering;
 
-use resources::outcome::{Issue, Severity};
+use resources::{
+    model::ResourceType,
+    outcome::{Issue, Severity},
+};
 
 use super::{
     Engine,
@@ -187,26 +190,11 @@ impl Engine {
             // Boxed, so that other searches do not carry the room for it.
             return Box::pin(self.event_page(plan, cursor, access)).await;
         }
+        if plan.types == [ResourceType::SLOT] {
+            return Box::pin(self.slot_page(plan, cursor, room, access)).await;
+        }
         let computed = self.computed_hits(plan, access).await?;
-        let stored = if cursor.stored_done && plan.total == TotalMode::None {
-            Page::default()
-        } else if cursor.stored_done {
-            let counted = Plan {
-                limit: 0,
-                after: None,
-                ..plan.clone()
-            };
-            Page {
-                more: false,
-                ..self.store.search(&counted, access).await?
-            }
-        } else {
-            let plan = Plan {
-                after: cursor.stored.clone(),
-                ..plan.clone()
-            };
-            self.store.search_within(&plan, room, access).await?
-        };
+        let stored = self.stored_page(plan, &cursor, room, access).await?;
         let total = stored.total.map(|(count, _)| count + computed.len() as u64);
         let at_least = stored.total.is_some_and(|(_, is_exact)| !is_exact);
         let explain = stored.explain.clone();
@@ -230,6 +218,35 @@ impl Engine {
             at_least,
             explain,
         })
+    }
+
+    /// The stored part of a page.
+    pub(super) async fn stored_page(
+        &self,
+        plan: &Plan,
+        cursor: &Cursor,
+        room: usize,
+        access: &Access,
+    ) -> Result<Page, Error> {
+        if cursor.stored_done && plan.total == TotalMode::None {
+            return Ok(Page::default());
+        }
+        if cursor.stored_done {
+            let counted = Plan {
+                limit: 0,
+                after: None,
+                ..plan.clone()
+            };
+            return Ok(Page {
+                more: false,
+                ..self.store.search(&counted, access).await?
+            });
+        }
+        let plan = Plan {
+            after: cursor.stored.clone(),
+            ..plan.clone()
+        };
+        Ok(self.store.search_within(&plan, room, access).await?)
     }
 
     fn write_searchset(
@@ -263,10 +280,16 @@ impl Engine {
         let mut issues = query.warnings.clone();
         issues.extend(included.warnings);
         if let (true, Some(total)) = (found.at_least, found.total) {
-            let text = format!(
-                "there are at least {total} matches; an estimate counts no further, \
-                 '_total=accurate' counts all"
-            );
+            let text = match query.total {
+                TotalMode::Estimate => format!(
+                    "there are at least {total} matches; an estimate counts no further, \
+                     '_total=accurate' counts all"
+                ),
+                _ => format!(
+                    "there are at least {total} matches; no more were counted, name \
+                     schedule and a range of start"
+                ),
+            };
             issues.push(Issue {
                 severity: Severity::Information,
                 ..Issue::warning("informational", text)

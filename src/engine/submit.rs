@@ -15,7 +15,7 @@ use super::{
     bundle::check_plain,
     draft::{Draft, Verb},
     error::{Error, ErrorKind},
-    operation::{Done, IfMatch, Operation, Resource},
+    operation::{Done, DoneStatus, IfMatch, Operation, Resource},
     parameters::Changes,
     permission::{Known, Subject},
     planner::{Newest, Planner, patched},
@@ -110,7 +110,7 @@ impl Engine {
         }
         let asked = format!("{operations:?}");
         let once = Once::new(key, &["write", &asked], access)?;
-        if let Some(done) = self.replayed(&once).await? {
+        if let Some(done) = self.replayed(&once, access).await? {
             return Ok(done);
         }
         self.submit_drafts_once(&drafts, Some(&once), access).await
@@ -133,6 +133,12 @@ impl Engine {
     ) -> Result<Vec<Done>, Error> {
         let done = self.carry_out_drafts(drafts, once, access).await;
         if let Err(error) = &done {
+            // The same request may have been carried out while this one was looked at.
+            if let Some(once) = once
+                && let Some(done) = self.replayed(once, access).await?
+            {
+                return Ok(done);
+            }
             self.record_refused(access, drafts, error).await?;
         }
         done
@@ -159,7 +165,7 @@ impl Engine {
                 Attempt::Lost(key) => race.lost(&key).await?,
                 Attempt::Repeated => {
                     if let Some(once) = once
-                        && let Some(done) = self.replayed(once).await?
+                        && let Some(done) = self.replayed(once, access).await?
                     {
                         return Ok(done);
                     }
@@ -211,7 +217,26 @@ impl Engine {
             if let Resolved::Several(several) = resolved {
                 self.check_deletions(several, access).await?;
             }
-            let document = || documents(at);
+            let offered = match (draft.kind, resolved, &newest) {
+                (ResourceType::SLOT, Resolved::Id(id, _), Newest::Missing) => {
+                    let document = || documents(at);
+                    Box::pin(self.patched_offer(draft, id, &document, access)).await?
+                }
+                _ => None,
+            };
+            let (offered, put) = match offered {
+                None => (None, None),
+                Some(Ok(doc)) => (Some(doc), Some(draft.as_put())),
+                Some(Err(error)) => {
+                    planned.push(Err(error));
+                    continue;
+                }
+            };
+            let draft = put.as_ref().unwrap_or(draft);
+            let document = || match &offered {
+                Some(doc) => Ok(Cow::Owned(doc.clone())),
+                None => documents(at),
+            };
             let known = self
                 .known_of(draft, resolved, &newest, &document, access)
                 .await?;
@@ -225,9 +250,13 @@ impl Engine {
             if at % BETWEEN_YIELDS == BETWEEN_YIELDS - 1 {
                 tokio::task::yield_now().await;
             }
-            let one = planner
+            let mut one = planner
                 .one(draft, resolved, newest, &document)
                 .and_then(|planned| unique(&mut identities, planned));
+            if let (Ok(one), true) = (&mut one, put.is_some()) {
+                // To the client it was there before.
+                one.done.status = DoneStatus::Updated;
+            }
             planned.push(one);
         }
         self.with_claims(&mut planned, &before, access).await?;
@@ -316,9 +345,17 @@ impl Engine {
             self.consent_changes.fetch_add(1, Ordering::AcqRel);
         }
         match committed {
-            Ok(_) => Ok(Attempt::Done(done, parameters)),
+            Ok(_) => {
+                claims.iter().for_each(Claimed::count);
+                Ok(Attempt::Done(done, parameters))
+            }
             Err(StoreError::Conflict(write)) => {
-                let owner = owners.get(write).and_then(|at| drafts.get(*at));
+                // What follows from a draft, such as a Slot that becomes free, is not what its
+                // client has read.
+                let is_first =
+                    |at: &&usize| owners.iter().position(|own| own == *at) == Some(write);
+                let owner = owners.get(write).filter(is_first);
+                let owner = owner.and_then(|at| drafts.get(*at));
                 if owner.is_some_and(|draft| matches!(draft.if_match, Some(IfMatch::Version(_)))) {
                     return Err(Error::new(
                         ErrorKind::PreconditionFailed,

@@ -40,11 +40,13 @@ pub const NAMES: [&str; 7] = [
 
 /// True for an operation of this module.
 pub fn is_booking(name: &str, level: &Level) -> bool {
-    NAMES.contains(&name)
-        && matches!(
-            level,
-            Level::Type(ResourceType::APPOINTMENT) | Level::Instance(ResourceType::APPOINTMENT, _)
-        )
+    match level {
+        Level::Type(ResourceType::APPOINTMENT) | Level::Instance(ResourceType::APPOINTMENT, _) => {
+            NAMES.contains(&name)
+        }
+        Level::Instance(ResourceType::SCHEDULE, _) => name == "preview",
+        _ => false,
+    }
 }
 
 /// Calls one of the operations.
@@ -76,6 +78,10 @@ pub async fn call(
             .engine()
             .find_appointments(&asked, &call.access)
             .await?;
+        return Ok(call.ok(found));
+    }
+    if name == "preview" {
+        let found = call.engine().preview_schedule(&asked, &call.access).await?;
         return Ok(call.ok(found));
     }
     let operation = name.to_owned();

@@ -257,6 +257,9 @@ fn write_resource(
     if matches!(kind, ResourceType::APPOINTMENT | ResourceType::SCHEDULE) {
         operations.push("ics");
     }
+    if kind == ResourceType::SCHEDULE {
+        operations.push("preview");
+    }
     write_operations(out, &operations, Some(kind));
     out.push_str("]}");
 }

@@ -42,7 +42,7 @@ impl Known {
 }
 
 /// All operations, as they stand in the CapabilityStatement too.
-pub const KNOWN: [Known; 16] = [
+pub const KNOWN: [Known; 17] = [
     Known {
         name: "versions",
         writes: false,
@@ -123,6 +123,11 @@ pub const KNOWN: [Known; 16] = [
         writes: true,
         definition: "urn:rotunda:OperationDefinition:Appointment-reschedule",
     },
+    Known {
+        name: "preview",
+        writes: false,
+        definition: "urn:rotunda:OperationDefinition:Schedule-preview",
+    },
 ];
 
 /// The methods that call an operation.
@@ -187,6 +192,7 @@ fn unknown(name: &str) -> Failure {
         "find" | "hold" | "book" | "release" | "confirm" | "cancel" | "reschedule" => {
             format!("${name} is called on Appointment: /Appointment/${name}.")
         }
+        "preview" => "$preview is called on one Schedule: /Schedule/1/$preview.".to_owned(),
         "access-report" => {
             "$access-report is called on one Patient: /Patient/1/$access-report.".to_owned()
         }

@@ -53,6 +53,18 @@ pub struct Appointment {
     pub is_overbooked: bool,
 }
 
+/// The system of `appointmentType`: HL7 v2 table 0276.
+const TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0276";
+
+impl Appointment {
+    /// Somebody came without having booked.
+    pub fn is_walk_in(&self) -> bool {
+        let is_type = |coding: &Coding| coding.system.is_empty() || coding.system == TYPES;
+        let mut types = self.appointment_types.iter();
+        types.any(|coding| coding.code == "WALKIN" && is_type(coding))
+    }
+}
+
 /// One participant of an Appointment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Participant {

@@ -13,6 +13,7 @@ pub mod facets;
 pub mod find;
 pub mod hours;
 pub mod ics;
+pub mod offers;
 mod opening;
 pub mod policy;
 pub mod proposal;

@@ -200,6 +200,7 @@ impl Reader<'_> {
         sources: &mut Sources,
     ) -> Vec<Actor> {
         let mut actors: Vec<Actor> = Vec::new();
+        let mut shared = Vec::new();
         for (i, value) in each(schedule, "actor").enumerate() {
             let path = format!("Schedule.actor[{i}]");
             let Some(reference) = element::reference(value, self.base) else {
@@ -209,11 +210,13 @@ impl Reader<'_> {
                 continue;
             };
             let mut practitioner = None;
+            let mut is_shared = kind_of(&reference) == Some("HealthcareService");
             // One that there is not, or not yet, has no hours, but its time can be claimed.
             if let Some(linked) = self.linked(reference.clone()) {
                 if let Some(why) = closed(&linked) {
                     self.refuse(&path, why);
                 }
+                is_shared |= is_site(linked.root());
                 practitioner = self.actor(linked, &path, sources);
             }
             let number = (defaults.number)(practitioner.as_deref().unwrap_or(&reference));
@@ -221,12 +224,18 @@ impl Reader<'_> {
             if actors.iter().any(|other| other.number == number) {
                 continue;
             }
+            shared.extend(is_shared.then_some(number));
             actors.push(Actor {
                 number,
                 reference,
                 practitioner,
                 display: text(value, "display").map(|it| it.into_owned()),
             });
+        }
+        // Many work in a service and at a site at the same time: where they stand beside
+        // somebody, or a room, they say what is done and where, and have no time of their own.
+        if actors.iter().any(|actor| !shared.contains(&actor.number)) {
+            actors.retain(|actor| !shared.contains(&actor.number));
         }
         if actors.is_empty() && self.issues.is_empty() {
             self.refuse("Schedule.actor", "A Schedule needs an actor.");
@@ -497,6 +506,32 @@ impl Reader<'_> {
 
 /// Issues of other resources are read under their references; here the sentence says whose they
 /// are, and the expression becomes FHIRPath.
+/// True for a place in which many can be at the same time: by its `physicalType` (HL7's codes), or
+/// if it has none and is part of nothing.
+pub fn is_site(root: Value<'_>) -> bool {
+    let kind = root.get("resourceType").and_then(|kind| kind.as_str());
+    if kind.as_deref() != Some("Location") {
+        return false;
+    }
+    let codings = root.get("physicalType").and_then(|kind| kind.get("coding"));
+    let mut codes = codings
+        .iter()
+        .flat_map(|list| list.items())
+        .filter_map(|one| {
+            let code = one.get("code")?.as_str()?;
+            Some(code.into_owned())
+        });
+    match root.get("physicalType") {
+        Some(_) => codes.any(|code| {
+            let sites = [
+                "si", "bu", "wi", "wa", "lvl", "co", "ho", "rd", "area", "jdn",
+            ];
+            sites.contains(&code.as_str())
+        }),
+        None => root.get("partOf").is_none(),
+    }
+}
+
 fn placed(mut issue: Issue) -> Issue {
     let Some(expression) = issue.expression.take() else {
         return issue;

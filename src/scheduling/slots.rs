@@ -19,7 +19,7 @@ const DAY: i64 = 86_400;
 /// The longest id that FHIR allows.
 const ID: usize = 64;
 /// The longest visit that has slots.
-const LONGEST: i64 = 366 * DAY;
+pub const LONGEST: i64 = 366 * DAY;
 
 /// A Slot that follows from rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,6 +47,8 @@ pub struct Condition {
     pub clause: Clause,
     /// Some say about whom it may be. What is written must refer to no other patient.
     pub about: About,
+    /// It comes of being the patient, or of acting for one.
+    pub own: bool,
 }
 
 /// About whom resources are that a rule covers.
@@ -85,6 +87,7 @@ fn compile(grants: &Grants, kind: ResourceType, rights: Rights) -> Granted {
         rules.push(Condition {
             clause: all([place.clone(), constraint.clone()]),
             about,
+            own: rule.own,
         });
         if is_by_context {
             continue;

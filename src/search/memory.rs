@@ -87,7 +87,11 @@ impl MemoryIndex {
             .flat_map(HashMap::values)
             .copied()
             .filter(|&at| self.satisfies(at, &plan.filter))
-            .map(|at| (self.sort_values(at, &plan.sort), at))
+            .map(|at| {
+                let item = &self.items[at];
+                let named = (item.id.as_str(), item.updated);
+                (sort_values(&plan.sort, named, &item.entries), at)
+            })
             .collect();
         found.sort_by(|a, b| compare(&plan.sort, (&a.0, a.1), (&b.0, b.1)));
         let total = (plan.total != TotalMode::None).then_some(found.len() as u64);
@@ -129,28 +133,32 @@ impl MemoryIndex {
             matches(clause, &facts, self)
         })
     }
+}
 
-    fn sort_values(&self, at: usize, sort: &[Sort]) -> Vec<Option<Vec<u8>>> {
-        let item = &self.items[at];
-        let value = |sort: &Sort| match &sort.by {
-            SortKey::Id => Some(item.id.clone().into_bytes()),
-            SortKey::Updated => Some(key::ordered_i64(item.updated).to_vec()),
-            SortKey::Keys { params, space } => {
-                let of = |param: &ParamId| keys(&item.entries, *param);
-                let keys = params
-                    .iter()
-                    .flat_map(of)
-                    .filter(|key| key.first() == Some(space));
-                let best = if sort.descending {
-                    keys.max()
-                } else {
-                    keys.min()
-                };
-                best.map(<[u8]>::to_vec)
-            }
-        };
-        sort.iter().map(value).collect()
-    }
+/// What the criteria of an order find of a resource, in their order; `None` where it has nothing.
+pub fn sort_values(
+    sort: &[Sort],
+    (id, updated): (&str, i64),
+    entries: &[Entry],
+) -> Vec<Option<Vec<u8>>> {
+    let value = |sort: &Sort| match &sort.by {
+        SortKey::Id => Some(id.as_bytes().to_vec()),
+        SortKey::Updated => Some(key::ordered_i64(updated).to_vec()),
+        SortKey::Keys { params, space } => {
+            let of = |param: &ParamId| keys(entries, *param);
+            let keys = params
+                .iter()
+                .flat_map(of)
+                .filter(|key| key.first() == Some(space));
+            let best = if sort.descending {
+                keys.max()
+            } else {
+                keys.min()
+            };
+            best.map(<[u8]>::to_vec)
+        }
+    };
+    sort.iter().map(value).collect()
 }
 
 impl Others for MemoryIndex {

@@ -19,6 +19,7 @@ pub mod memory;
 mod near;
 mod number;
 mod parse;
+pub mod partly;
 mod patients;
 pub mod plan;
 mod prefix;

@@ -224,6 +224,7 @@ mod tests {
             patients: Vec::new(),
             constraints: Vec::new(),
             relation: Some(relation),
+            own: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Configuration -> a running server: the one place that knows every module.
 
 mod audit;
+mod booking;
 mod demo;
 mod federated;
 mod identity;
@@ -216,6 +217,10 @@ impl Server {
         if let Some(auth) = &auth {
             upkeep.spawn(auth::upkeep::tend(Arc::downgrade(auth)));
         }
+        upkeep.spawn(booking::tidy(
+            Arc::downgrade(&engine),
+            config.scheduling.clone(),
+        ));
         let listeners = [
             serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
             serve(

@@ -99,6 +99,43 @@ impl Store {
         })
     }
 
+    /// Claims that overlap these ranges of these actors' time, with their buffers, holds that are
+    /// over too; each once.
+    ///
+    /// # Errors
+    /// What the database reports.
+    pub async fn claims_in(&self, ranges: &[(Number, Span)]) -> Result<Vec<Claim>, StoreError> {
+        let looks = ranges.iter().map(|(actor, span)| Look::new(*actor, *span));
+        let looks: Vec<Look> = looks.collect();
+        let mut found = run!(self, scan, |session| around(session, &looks))?;
+        found.sort_unstable_by_key(|one| (one.claim.owner, one.n));
+        found.dedup();
+        Ok(claims(found))
+    }
+
+    /// Actors whose time is booked, in order, behind an actor.
+    ///
+    /// # Errors
+    /// What the database reports.
+    pub async fn booked_actors(
+        &self,
+        after: Option<Number>,
+        limit: usize,
+    ) -> Result<Vec<Number>, StoreError> {
+        run!(self, scan, |session| async move {
+            let mut sql = Sql::new(session.dialect(), "SELECT DISTINCT c.actor FROM claim c");
+            sql.push(" WHERE c.kind=0");
+            if let Some(after) = after {
+                sql.push(" AND c.actor>").int(after.0);
+            }
+            sql.push(" ORDER BY c.actor LIMIT ").int(limit as i64);
+            let rows = session.rows(&sql).await?;
+            rows.into_iter()
+                .map(|mut row| Ok(Number(row.int()?)))
+                .collect()
+        })
+    }
+
     /// The receipt with this key, even if it is no longer valid.
     ///
     /// # Errors

@@ -21,9 +21,11 @@ mod client;
 mod server;
 
 mod hospital;
+mod practice;
 mod rows;
 mod world;
 
+mod booking;
 mod content;
 mod detours;
 mod entrance;

@@ -79,6 +79,7 @@ fn granted(kind_name: &str, patients: &[&str], fhir_user: &str) -> Access {
         patients: patients.iter().map(|id| (*id).to_owned()).collect(),
         constraints: Vec::new(),
         relation: None,
+        own: false,
     };
     let grants = Grants::new(vec![rule], Vec::new());
     Access::granted(Arc::new(grants)).by(Arc::new(Caller {

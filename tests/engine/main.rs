@@ -42,6 +42,8 @@ mod minimal;
 mod operations;
 mod parameters;
 mod reads;
+mod schedule;
 mod searches;
+mod slots;
 mod upkeep;
 mod writes;

@@ -40,7 +40,7 @@ impl Fixture {
     }
 
     /// Changes the database behind the server's back.
-    async fn damage(&self, sql: &str) {
+    pub async fn damage(&self, sql: &str) {
         if let Some(path) = self.url.strip_prefix("sqlite:") {
             let connection = rusqlite::Connection::open(path).unwrap();
             connection.execute_batch(sql).unwrap();

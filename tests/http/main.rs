@@ -16,6 +16,7 @@ mod json;
 mod pattern;
 mod server;
 
+mod assignment;
 mod connections;
 mod hardening;
 mod hostile;

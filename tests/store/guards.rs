@@ -387,6 +387,7 @@ async fn a_log_of_which_little_is_seen_comes_in_parts_without_gaps(Fixture { url
         patients: patient.map(str::to_owned).into_iter().collect(),
         constraints: Vec::new(),
         relation: None,
+        own: false,
     };
     let denial = Denial {
         patient: "c".to_owned(),

@@ -126,6 +126,7 @@ fn limited() -> Vec<Access> {
         patients: Vec::new(),
         constraints: Vec::new(),
         relation: None,
+        own: false,
     };
     let of = |id: &str| Rule {
         patients: vec![id.to_owned()],

@@ -190,7 +190,7 @@ impl Engine {
 }
 
 /// What the audit says of a failure. The sentence may have values of the request.
-fn fail(event: &mut Event<'_>, error: &Error) {
+pub(in crate::engine) fn fail(event: &mut Event<'_>, error: &Error) {
     event.outcome = match error.kind {
         ErrorKind::Forbidden
         | ErrorKind::Internal

@@ -13,7 +13,7 @@ use std::{
 use resources::{Doc, doc::Bounds, model::ResourceType, outcome::Issue};
 use tokio::sync::Mutex;
 
-use super::{number, refusal::schedule_number};
+use super::{assign::Chosen, number, offered::Templates, refusal::schedule_number};
 use crate::{
     access::Access,
     engine::{Engine, error::Error},
@@ -51,7 +51,7 @@ const CALENDARS: usize = 50_000;
 /// Bytes of hours that were expanded and of bits that were made of them.
 const CACHE_BYTES: usize = 256 << 20;
 /// Seconds of the past that calendars have.
-const PAST: i64 = 35 * 86_400;
+pub(super) const PAST: i64 = 35 * 86_400;
 
 static ALL: Access =
     Access::system("what can be booked follows from all rules; who may see it is asked later");
@@ -64,6 +64,10 @@ pub struct Board {
     state: RwLock<State>,
     /// Hours that `$find` has expanded.
     cache: Cache,
+    /// What is about to be booked.
+    chosen: Chosen,
+    /// What searches know of the Slots that follow from rules.
+    templates: Templates,
 }
 
 impl Default for Board {
@@ -73,6 +77,8 @@ impl Default for Board {
             begun: AtomicU64::new(0),
             state: RwLock::default(),
             cache: Cache::new(CACHE_BYTES),
+            chosen: Chosen::default(),
+            templates: Templates::default(),
         }
     }
 }
@@ -90,6 +96,8 @@ struct Turn {
 pub struct State {
     /// By id of the Schedule.
     bookables: HashMap<String, Arc<Bookable>>,
+    /// When each Schedule was written, in milliseconds since 1970.
+    updated: HashMap<String, i64>,
     list: Bookables,
     by_actor: HashMap<Number, Vec<Arc<Bookable>>>,
     /// Why a Schedule cannot be booked.
@@ -111,6 +119,11 @@ impl State {
     /// The Schedule with this id, if it can be booked.
     pub fn bookable(&self, id: &str) -> Option<&Arc<Bookable>> {
         self.bookables.get(id)
+    }
+
+    /// When the Schedule with this id was written, in milliseconds since 1970.
+    pub fn updated(&self, id: &str) -> i64 {
+        self.updated.get(id).copied().unwrap_or_default()
     }
 
     /// Why the Schedule with this id cannot be booked, if that is so.
@@ -138,6 +151,7 @@ impl State {
 
     fn forget(&mut self, schedule: &str) {
         self.bookables.remove(schedule);
+        self.updated.remove(schedule);
         self.unusable.remove(schedule);
         for reference in self.depends.remove(schedule).unwrap_or_default() {
             if let Some(of) = self.dependents.get_mut(&reference) {
@@ -209,9 +223,19 @@ impl Board {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was chosen among several and is not yet committed.
+    pub fn chosen(&self) -> &Chosen {
+        &self.chosen
+    }
+
     /// Hours that were expanded before.
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// What searches know of the Slots that follow from rules.
+    pub fn templates(&self) -> &Templates {
+        &self.templates
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
@@ -233,12 +257,6 @@ impl Engine {
         self.follow(&mut turn).await?;
         turn.done = number;
         Ok(())
-    }
-
-    /// As [`Engine::update_board`], and with the calendars of `actors`.
-    pub(in crate::engine) async fn update_calendars(&self, actors: &[Number]) -> Result<(), Error> {
-        self.update_board().await?;
-        self.load_calendars(actors).await
     }
 
     /// The calendars of `actors`, which are kept up to date from then on.
@@ -298,6 +316,20 @@ impl Engine {
             *self.board.write() = State::default();
         }
         done
+    }
+
+    /// What could be booked of a Schedule if these resources were as they are given, and on what it
+    /// depends.
+    pub(super) async fn bookable_with(
+        &self,
+        schedule: Stored,
+        given: HashMap<String, Arc<Doc>>,
+    ) -> Result<(Result<Arc<Bookable>, Vec<Issue>>, BTreeSet<String>), Error> {
+        let built = self.built_with(vec![schedule], given).await?;
+        let built = built.into_iter().next();
+        Ok(built.map_or((Err(Vec::new()), BTreeSet::new()), |built| {
+            (built.bookable, built.depends)
+        }))
     }
 
     async fn take_over(&self, changed: Vec<(ResourceType, String)>) -> Result<(), Error> {
@@ -382,17 +414,32 @@ impl Engine {
     /// What can be booked of these Schedules, with all that they depend on read at once, step by
     /// step.
     async fn built(&self, schedules: Vec<Stored>) -> Result<Vec<Built>, Error> {
+        self.built_with(schedules, HashMap::new()).await
+    }
+
+    /// As [`Engine::built`], with these resources (`Location/1`) as they are given in place of what
+    /// is stored.
+    async fn built_with(
+        &self,
+        schedules: Vec<Stored>,
+        given: HashMap<String, Arc<Doc>>,
+    ) -> Result<Vec<Built>, Error> {
         let base = self.settings.base_url.as_str();
         let parse = |stored: &Stored| Doc::parse_bytes(&stored.body, &Bounds::default()).ok();
         let mut docs: HashMap<String, Option<Arc<Doc>>> = HashMap::new();
         let mut of_schedules = Vec::new();
         let mut wanted: BTreeSet<String> = BTreeSet::new();
         for stored in schedules.iter().filter(|stored| !stored.head.deleted) {
-            let Some(doc) = parse(stored).map(Arc::new) else {
+            let given = given.get(&format!("Schedule/{}", stored.head.id));
+            let Some(doc) = given.cloned().or_else(|| parse(stored).map(Arc::new)) else {
                 continue;
             };
             wanted.extend(rules::needs(&doc, base));
-            of_schedules.push((stored.head.rid, stored.head.id.clone(), doc));
+            of_schedules.push((stored.head.clone(), doc));
+        }
+        for (reference, doc) in given {
+            wanted.extend(rules::needs(&doc, base));
+            docs.insert(reference, Some(doc));
         }
         for _ in 0..STEPS {
             wanted.retain(|reference| !docs.contains_key(reference));
@@ -425,15 +472,16 @@ impl Engine {
             base: base.to_owned(),
             number,
         };
-        let built = of_schedules.into_iter().map(|(rid, id, doc)| {
+        let built = of_schedules.into_iter().map(|(head, doc)| {
             let used = std::cell::RefCell::new(BTreeSet::new());
             let get = |reference: &str| {
                 used.borrow_mut().insert(reference.to_owned());
                 docs.get(reference).cloned().flatten()
             };
-            let bookable = rules::bookable(rid, &doc, &get, &defaults).map(Arc::new);
+            let bookable = rules::bookable(head.rid, &doc, &get, &defaults).map(Arc::new);
             Built {
-                id,
+                id: head.id,
+                updated: head.updated,
                 bookable,
                 depends: used.into_inner(),
             }
@@ -445,6 +493,7 @@ impl Engine {
 /// What came of a Schedule.
 struct Built {
     id: String,
+    updated: i64,
     bookable: Result<Arc<Bookable>, Vec<Issue>>,
     /// On what it depends, there or not.
     depends: BTreeSet<String>,
@@ -464,6 +513,7 @@ impl State {
             self.depends.insert(one.id.clone(), one.depends);
             match one.bookable {
                 Ok(bookable) => {
+                    self.updated.insert(one.id.clone(), one.updated);
                     self.bookables.insert(one.id, bookable);
                 }
                 Err(issues) => {

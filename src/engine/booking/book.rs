@@ -1,34 +1,35 @@
 //! `$hold`, `$book`, `$release`, `$confirm`, `$cancel`, `$reschedule`: each is one write, or one
 //! set of writes, that goes the way of all writes.
 
-use resources::{Doc, model::ResourceType, outcome::Issue};
+use resources::{Doc, outcome::Issue};
 
 use super::{
-    BookingCall, Engine, Error, ErrorKind,
+    APPOINTMENT, BookingCall, Engine, Error, ErrorKind,
     asked::{Asked, Named},
+    assign::is_need,
     claims::LONGEST_HOLD,
+    edits::{
+        add_patients, book, expect_status, instance, local_id, no_proposal, overbook, request,
+        set_extension, set_participants,
+    },
     members::{Members, quoted},
     need::instant,
     number,
     once::Once,
     proposed::{Proposed, Stage},
-    rule::instant as instant_text,
+    rule::{Rule, instant as instant_text},
+    written::Written,
 };
 use crate::{
     access::{Access, Right},
-    engine::{
-        draft::{Body, Draft, Verb, parse},
-        operation::{Done, DoneStatus, IfMatch, Resource, Target},
-        submit::parse_stored,
-    },
+    engine::{draft::parse, operation::Resource, submit::parse_stored},
     scheduling::{
-        appointment::{Appointment, HOLD_EXPIRES, OVERBOOKED},
+        appointment::{Appointment, HOLD_EXPIRES},
         status::Status,
     },
     store::Stored,
 };
 
-const APPOINTMENT: ResourceType = ResourceType::APPOINTMENT;
 /// Attempts to change an Appointment that others change at the same time.
 const ATTEMPTS: usize = 5;
 
@@ -51,31 +52,49 @@ enum Subject {
     Stored(String),
     /// One that came with the call.
     Given(Doc),
+    /// Any that `$find` finds.
+    Needed,
 }
 
-/// One write of an operation.
-struct Written {
-    /// The id of the Appointment that is there; none is a new one.
-    id: Option<String>,
-    version: Option<i64>,
-    doc: Doc,
+/// An operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Hold,
+    Book,
+    Release,
+    Confirm,
+    Cancel,
+    Reschedule,
+}
+
+impl Work {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Book => "book",
+            Self::Release => "release",
+            Self::Confirm => "confirm",
+            Self::Cancel => "cancel",
+            Self::Reschedule => "reschedule",
+        }
+    }
 }
 
 impl Engine {
-    /// `Appointment/$hold`: the time is nobody else's until the hold ends.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Conflict`] if it is taken, [`ErrorKind::Unprocessable`] against a rule.
-    pub async fn hold_appointment(
+    pub(super) async fn held_once(
         &self,
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "hold", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Hold, access).await
+    }
+
+    async fn hold(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let now = self.clock.now() / 1_000;
         let seconds = asked.number("hold-for")?.map(i64::from);
         if seconds.is_some_and(|seconds| !(1..=LONGEST_HOLD).contains(&seconds)) {
@@ -83,11 +102,10 @@ impl Engine {
                 "hold-for must be from 1 to {LONGEST_HOLD} seconds"
             )));
         }
-        let written = match self.subject(&asked, call).await? {
+        let written = match self.subject(asked, call, access).await? {
             Subject::Proposed(mut proposed) => {
-                add_patients(&asked, &mut proposed.patients)?;
-                let visit = proposed.parts[0].visit().map_or(600, |visit| visit.hold);
-                let until = now + seconds.unwrap_or(visit).min(LONGEST_HOLD);
+                add_patients(asked, &mut proposed.patients)?;
+                let until = proposed.held_until(now, seconds);
                 let text = proposed.text(None, Stage::Held(until), asked.text("comment"));
                 Written::new(parse(text)?)
             }
@@ -103,60 +121,57 @@ impl Engine {
                 self.held(&mut members, now + seconds.unwrap_or(600))?;
                 Written::new(parse(members.text())?)
             }
+            Subject::Needed => {
+                let stage = |proposed: &Proposed| Stage::Held(proposed.held_until(now, seconds));
+                return Box::pin(self.assign(asked, call, &stage, once, access)).await;
+            }
         };
         let done = self.write_all(vec![written], once, access).await?;
         Ok(self.replied(done))
     }
 
-    /// `Appointment/$book`: a new booking, a change of one (status booked), or a cancellation
-    /// (status cancelled), as IHE has it.
-    ///
-    /// # Errors
-    /// As [`Engine::hold_appointment`].
-    pub async fn book_appointment(
+    pub(super) async fn booked_once(
         &self,
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "book", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Book, access).await
+    }
+
+    async fn book(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let mut writes = Vec::new();
-        match self.subject(&asked, call).await? {
+        match self.subject(asked, call, access).await? {
             Subject::Proposed(mut proposed) => {
-                add_patients(&asked, &mut proposed.patients)?;
-                let needs_approval = proposed
-                    .parts
-                    .iter()
-                    .any(|part| part.visit().is_some_and(|visit| visit.needs_approval));
-                let stage = if needs_approval {
-                    Stage::Requested
-                } else {
-                    Stage::Booked
-                };
-                let text = proposed.text(None, stage, asked.text("comment"));
-                if super::timing::recurrence(&asked)?.is_some() {
-                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                add_patients(asked, &mut proposed.patients)?;
+                let text = proposed.text(None, proposed.booked(), asked.text("comment"));
+                if super::timing::recurrence(asked)?.is_some() {
+                    return Box::pin(self.book_series(asked, &text, once, access)).await;
                 }
-                writes.push(Written::new(parse(self.overbooked(text, &asked)?)?));
+                writes.push(Written::new(parse(self.overbooked(text, asked)?)?));
             }
             Subject::Stored(id) => {
-                writes.push(self.book_held(&id, &asked, access).await?);
+                writes.push(self.book_held(&id, asked, access).await?);
             }
             Subject::Given(doc) => {
-                let text = self.given_to_book(&doc, &asked)?;
-                if super::timing::recurrence(&asked)?.is_some() {
-                    return Box::pin(self.book_series(&asked, &text, once, access)).await;
+                let text = self.given_to_book(&doc, asked)?;
+                if super::timing::recurrence(asked)?.is_some() {
+                    return Box::pin(self.book_series(asked, &text, once, access)).await;
                 }
                 writes.push(self.book_given(&doc, text, access).await?);
             }
+            Subject::Needed if asked.is_set("walk-in") => {
+                return Box::pin(self.walk_in(asked, call, once, access)).await;
+            }
+            Subject::Needed => {
+                return Box::pin(self.assign(asked, call, &Proposed::booked, once, access)).await;
+            }
         }
-        for named in asked.named("cancelled-appt-id", "Appointment")? {
-            let id = local_id(named)?;
-            writes.push(self.cancelled(&id, &asked, access).await?);
-        }
+        writes.extend(self.exchanged(asked, access).await?);
         let done = self.write_all(writes, once, access).await?;
         Ok(self.replied(done))
     }
@@ -170,13 +185,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        self.changed(call, "release", access, |doc, members| {
-            expect_status(doc, &[Status::Pending], "released")?;
-            members.set_text("status", "cancelled");
-            set_participants(doc, members, "declined");
-            Ok(())
-        })
-        .await
+        self.carried_out(call, Work::Release, access).await
     }
 
     /// `Appointment/[id]/$confirm`: what waited for approval or payment is booked.
@@ -189,16 +198,7 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        self.changed(call, "confirm", access, |doc, members| {
-            expect_status(
-                doc,
-                &[Status::Pending, Status::Proposed, Status::Waitlist],
-                "confirmed",
-            )?;
-            book(doc, members);
-            Ok(())
-        })
-        .await
+        self.carried_out(call, Work::Confirm, access).await
     }
 
     /// `Appointment/[id]/$cancel`, with `scope` this, following or all for a series.
@@ -210,16 +210,20 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "cancel", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
-        let id = instance(&asked, call)?;
+        self.carried_out(call, Work::Cancel, access).await
+    }
+
+    async fn cancel(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let id = instance(asked, call)?;
         let ids = self.in_scope(&id, asked.text("scope"), access).await?;
         let mut writes = Vec::new();
         for id in &ids {
-            writes.push(self.cancelled(id, &asked, access).await?);
+            writes.push(self.cancelled(id, asked, access).await?);
         }
         let done = self.write_all(writes, once, access).await?;
         Ok(self.replied(done))
@@ -234,11 +238,15 @@ impl Engine {
         call: &BookingCall,
         access: &Access,
     ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, "reschedule", access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
+        self.carried_out(call, Work::Reschedule, access).await
+    }
+
+    async fn reschedule(
+        &self,
+        (asked, call): (&Asked, &BookingCall),
+        once: Option<Once>,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
         let id = call.id.clone().ok_or_else(|| {
             Error::invalid("$reschedule is called on one Appointment: Appointment/1/$reschedule")
         })?;
@@ -248,19 +256,19 @@ impl Engine {
         let names = asked.named("appointment-reference", "Appointment")?;
         if let Some(named) = names.into_iter().next() {
             let new = local_id(named)?;
-            let proposed = self.proposed(&new).await?;
+            let proposed = self.proposed(&new, access).await?;
             let proposed = proposed.ok_or_else(|| no_proposal(&new))?;
             self.move_to(&doc, &mut members, &proposed)?;
         } else {
             let zone = &self.settings.time_zone;
-            let start = instant(&asked, "start", zone, false)?.ok_or_else(|| {
+            let start = instant(asked, "start", zone, false)?.ok_or_else(|| {
                 Error::invalid("$reschedule needs appointment-reference, or start")
             })?;
             let before = Appointment::read(&doc, &self.settings.base_url);
             let length = before
                 .and_then(|one| one.span)
                 .map_or(0, |span| span.seconds());
-            let end = instant(&asked, "end", zone, false)?.unwrap_or(start + length);
+            let end = instant(asked, "end", zone, false)?.unwrap_or(start + length);
             members.set_text("start", &instant_text(start, zone));
             members.set_text("end", &instant_text(end, zone));
             members.remove("minutesDuration").remove("slot");
@@ -270,12 +278,61 @@ impl Engine {
         Ok(self.replied(done))
     }
 
+    /// Carries out an operation: again if others have changed the Appointment meanwhile, and not
+    /// at all if it has been carried out with the same key.
+    async fn carried_out(
+        &self,
+        call: &BookingCall,
+        work: Work,
+        access: &Access,
+    ) -> Result<BookingReply, Error> {
+        let asked = &self.parameters_of(call)?;
+        let (once, done) = self.once(call, work.name(), access).await?;
+        if let Some(done) = done {
+            return Ok(self.replied(done));
+        }
+        let mut attempt = 1;
+        let error = loop {
+            let (asked, own) = ((asked, call), once.clone());
+            let done = match work {
+                Work::Hold => self.hold(asked, own, access).await,
+                Work::Book => self.book(asked, own, access).await,
+                Work::Release | Work::Confirm => self.changed(asked, work, own, access).await,
+                Work::Cancel => self.cancel(asked, own, access).await,
+                Work::Reschedule => self.reschedule(asked, own, access).await,
+            };
+            match done {
+                Err(error) if error.kind == ErrorKind::PreconditionFailed => {
+                    if attempt == ATTEMPTS {
+                        let text = "others keep changing the Appointment; try again";
+                        break Error::new(ErrorKind::Conflict, "conflict", text);
+                    }
+                    attempt += 1;
+                }
+                Err(error) => break error,
+                Ok(reply) => return Ok(reply),
+            }
+        };
+        // The same request may have been carried out while this one was looked at.
+        if let Some(once) = &once
+            && let Some(done) = self.replayed(once, access).await?
+        {
+            return Ok(self.replied(done));
+        }
+        Err(error)
+    }
+
     fn parameters_of(&self, call: &BookingCall) -> Result<Asked, Error> {
         Asked::read(&call.pairs, call.body.as_ref(), &self.settings.base_url)
     }
 
     /// What a call of `$hold` or `$book` is about.
-    async fn subject(&self, asked: &Asked, call: &BookingCall) -> Result<Subject, Error> {
+    async fn subject(
+        &self,
+        asked: &Asked,
+        call: &BookingCall,
+        access: &Access,
+    ) -> Result<Subject, Error> {
         let mut named = asked.named("appointment-reference", "Appointment")?;
         named.extend(
             call.id
@@ -286,7 +343,7 @@ impl Engine {
         match (named.pop(), given.pop()) {
             (Some(named), None) => {
                 let id = local_id(named)?;
-                match self.proposed(&id).await? {
+                match self.proposed(&id, access).await? {
                     Some(proposed) => Ok(Subject::Proposed(proposed)),
                     None => Ok(Subject::Stored(id)),
                 }
@@ -300,7 +357,7 @@ impl Engine {
                     .unwrap_or_default();
                 let status = doc.root().get("status").and_then(|status| status.as_str());
                 if status.as_deref() == Some("proposed")
-                    && let Some(proposed) = self.proposed(&id).await?
+                    && let Some(proposed) = self.proposed(&id, access).await?
                 {
                     let patients = Appointment::read(&doc, &self.settings.base_url);
                     let mut proposed = proposed;
@@ -313,10 +370,12 @@ impl Engine {
                 }
                 Ok(Subject::Given(doc))
             }
+            (None, None) if is_need(asked) => Ok(Subject::Needed),
             _ => Err(Error::new(
                 ErrorKind::Invalid,
                 "required",
-                "give appointment-reference or appointment-resource, and one of the two only",
+                "give appointment-reference or appointment-resource, and one of the two only; \
+                 or what is needed, with the parameters of $find",
             )),
         }
     }
@@ -373,7 +432,13 @@ impl Engine {
             ));
         }
         let mut members = Members::of(&doc);
-        book(&doc, &mut members);
+        let is_held = appointment
+            .as_ref()
+            .filter(|one| one.hold_expires.is_some());
+        match is_held {
+            Some(one) if self.needs_approval(one).await? => request(&doc, &mut members),
+            _ => book(&doc, &mut members),
+        }
         let mut patients = Vec::new();
         add_patients(asked, &mut patients)?;
         for patient in patients {
@@ -382,6 +447,11 @@ impl Engine {
                 .flat_map(Appointment::patients)
                 .any(|one| one == patient);
             if !is_there {
+                if appointment.iter().any(|one| one.status == Status::Booked) {
+                    let text = format!("Appointment/{id} is booked already, for somebody else");
+                    let issue = Issue::error("conflict", text).because("slot-taken");
+                    return Err(Error::with(ErrorKind::Conflict, vec![issue]));
+                }
                 let patient = quoted(&patient);
                 members.push(
                     "participant",
@@ -395,6 +465,22 @@ impl Engine {
         Written::of(&stored, &members)
     }
 
+    /// What is booked like this waits until somebody confirms it.
+    async fn needs_approval(&self, appointment: &Appointment) -> Result<bool, Error> {
+        let Some(span) = appointment.span else {
+            return Ok(false);
+        };
+        self.update_board().await?;
+        let found = self.named_by(appointment, &[]).await?;
+        let state = self.board.read();
+        let slots = self.named_slots(appointment, &found, &state);
+        let parties = self.parties(appointment, span, &slots, &found, &state);
+        Ok(parties.iter().any(|party| {
+            let rule = Rule::of(party, appointment, &slots, &state);
+            !party.is_patient && rule.needs_approval()
+        }))
+    }
+
     /// The text of an Appointment that came with `$book`.
     fn given_to_book(&self, doc: &Doc, asked: &Asked) -> Result<String, Error> {
         let mut members = Members::of(doc);
@@ -406,10 +492,12 @@ impl Engine {
         match status.as_str() {
             "proposed" | "pending" => book(doc, &mut members),
             "booked" | "cancelled" => {}
+            "arrived" | "checked-in" if is_walk_in(doc, &self.settings.base_url) => {}
             other => {
                 let text = format!(
                     "$book takes Appointments that are pending or proposed (to book), booked (to \
-                     change) or cancelled (to cancel), and not '{other}'"
+                     change) or cancelled (to cancel), of the type WALKIN also arrived or \
+                     checked-in, and not '{other}'"
                 );
                 let issue = Issue::error("business-rule", text).at("Appointment.status");
                 return Err(Error::with(ErrorKind::Unprocessable, vec![issue]));
@@ -444,13 +532,17 @@ impl Engine {
             return Ok(text);
         }
         let mut members = Members::of(&parse(text)?);
-        let mark = format!(r#"{{"url":"{OVERBOOKED}","valueBoolean":true}}"#);
-        set_extension(&mut members, OVERBOOKED, Some(&mark))?;
+        overbook(&mut members)?;
         Ok(members.text())
     }
 
     /// An Appointment, cancelled.
-    async fn cancelled(&self, id: &str, asked: &Asked, access: &Access) -> Result<Written, Error> {
+    pub(super) async fn cancelled(
+        &self,
+        id: &str,
+        asked: &Asked,
+        access: &Access,
+    ) -> Result<Written, Error> {
         let (stored, doc) = self.changeable(id, access).await?;
         let mut members = Members::of(&doc);
         members.set_text("status", "cancelled");
@@ -489,8 +581,9 @@ impl Engine {
                 let actor = one.get("actor").and_then(|actor| actor.get("reference"));
                 let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
                 let state = self.board.read();
-                state.of_actor(number(&reference)).is_empty()
-                    && !reference.starts_with("PractitionerRole/")
+                reference.starts_with("Patient/")
+                    || state.of_actor(number(&reference)).is_empty()
+                        && !reference.starts_with("PractitionerRole/")
             });
         let mut participants: Vec<String> = stays.map(|one| one.raw().to_owned()).collect();
         let added = new.root().get("participant");
@@ -507,221 +600,50 @@ impl Engine {
         Ok(())
     }
 
-    /// An operation that changes one Appointment.
+    /// A hold that is released, or confirmed.
     async fn changed(
         &self,
-        call: &BookingCall,
-        name: &str,
-        access: &Access,
-        change: impl Fn(&Doc, &mut Members) -> Result<(), Error> + Send + Sync,
-    ) -> Result<BookingReply, Error> {
-        let asked = self.parameters_of(call)?;
-        let (once, done) = self.once(call, name, access).await?;
-        if let Some(done) = done {
-            return Ok(self.replied(done));
-        }
-        let id = instance(&asked, call)?;
-        for attempt in 1..=ATTEMPTS {
-            let (stored, doc) = self.changeable(&id, access).await?;
-            let mut members = Members::of(&doc);
-            change(&doc, &mut members)?;
-            let written = Written::of(&stored, &members)?;
-            match self.write_all(vec![written], once.clone(), access).await {
-                Err(error) if error.kind == ErrorKind::PreconditionFailed && attempt < ATTEMPTS => {
-                }
-                done => return Ok(self.replied(done?)),
-            }
-        }
-        Err(Error::new(
-            ErrorKind::Conflict,
-            "conflict",
-            "others change the Appointment; try again",
-        ))
-    }
-
-    /// Writes all, or nothing.
-    async fn write_all(
-        &self,
-        writes: Vec<Written>,
+        (asked, call): (&Asked, &BookingCall),
+        work: Work,
         once: Option<Once>,
         access: &Access,
-    ) -> Result<Vec<Done>, Error> {
-        let drafts: Vec<Draft<'_>> = writes
-            .iter()
-            .map(|written| Draft {
-                kind: APPOINTMENT,
-                verb: match written.id {
-                    Some(_) => Verb::Update,
-                    None => Verb::Create,
-                },
-                target: written.id.clone().map(Target::Id),
-                body: Body::Own(&written.doc),
-                if_match: written.version.map(IfMatch::Version),
-                if_none_match_any: false,
-                wants_text: true,
-                given_id: None,
-            })
-            .collect();
-        self.submit_drafts_once(&drafts, once.as_ref(), access)
-            .await
+    ) -> Result<BookingReply, Error> {
+        let id = instance(asked, call)?;
+        let (stored, doc) = self.changeable(&id, access).await?;
+        let mut members = Members::of(&doc);
+        if work == Work::Release {
+            expect_status(&doc, &[Status::Pending], "released")?;
+            members.set_text("status", "cancelled");
+            set_participants(&doc, &mut members, "declined");
+        } else {
+            let waiting = [Status::Pending, Status::Proposed, Status::Waitlist];
+            expect_status(&doc, &waiting, "confirmed")?;
+            book(&doc, &mut members);
+        }
+        let written = Written::of(&stored, &members)?;
+        let done = self.write_all(vec![written], once, access).await?;
+        Ok(self.replied(done))
+    }
+}
+
+impl Proposed {
+    /// Until when it is held: `seconds` are what was asked for.
+    fn held_until(&self, now: i64, seconds: Option<i64>) -> i64 {
+        let visit = self.parts[0].visit().map_or(600, |visit| visit.hold);
+        now + seconds.unwrap_or(visit).min(LONGEST_HOLD)
     }
 
-    pub(super) fn replied(&self, done: Vec<Done>) -> BookingReply {
-        let is_created = done
-            .first()
-            .is_some_and(|one| one.status == DoneStatus::Created);
-        let appointments: Vec<Resource> = done.into_iter().filter_map(|one| one.resource).collect();
-        let first = appointments.first();
-        let first = first.and_then(|one| Doc::parse_bytes(&one.body, &Default::default()).ok());
-        let held = first.and_then(|doc| Appointment::read(&doc, &self.settings.base_url));
-        let held = held.filter(|one| one.status == Status::Pending);
-        BookingReply {
-            is_created,
-            expires: held.and_then(|one| one.hold_expires),
-            appointments,
+    /// What it becomes when it is booked.
+    fn booked(&self) -> Stage {
+        let mut visits = self.parts.iter().filter_map(|part| part.visit());
+        match visits.any(|visit| visit.needs_approval) {
+            true => Stage::Requested,
+            false => Stage::Booked,
         }
     }
 }
 
-impl Written {
-    fn new(doc: Doc) -> Self {
-        Self {
-            id: None,
-            version: None,
-            doc,
-        }
-    }
-
-    fn of(stored: &Stored, members: &Members) -> Result<Self, Error> {
-        Ok(Self {
-            id: Some(stored.head.id.clone()),
-            version: Some(stored.head.version),
-            doc: parse(members.text())?,
-        })
-    }
-}
-
-/// The Appointment of the URL, or of a parameter.
-fn instance(asked: &Asked, call: &BookingCall) -> Result<String, Error> {
-    if let Some(id) = &call.id {
-        return Ok(id.clone());
-    }
-    let named = asked.named("appointment-reference", "Appointment")?;
-    let named = named.into_iter().next().ok_or_else(|| {
-        Error::invalid("this is called on one Appointment, or needs appointment-reference")
-    })?;
-    local_id(named)
-}
-
-fn local_id(named: Named) -> Result<String, Error> {
-    match named {
-        Named::Local(reference) => match reference.strip_prefix("Appointment/") {
-            Some(id) => Ok(id.to_owned()),
-            None => Err(Error::invalid(format!("{reference} is no Appointment"))),
-        },
-        Named::Identifier(..) => Err(Error::invalid(
-            "appointment-reference must name an Appointment of this server, as in Appointment/1",
-        )),
-    }
-}
-
-fn no_proposal(id: &str) -> Error {
-    let text = format!("Appointment/{id} is no proposal of $find");
-    Error::new(ErrorKind::NotFound, "not-found", text)
-}
-
-/// Adds the patients of a call.
-fn add_patients(asked: &Asked, patients: &mut Vec<String>) -> Result<(), Error> {
-    for named in asked.named("patient-reference", "Patient")? {
-        let Named::Local(reference) = named else {
-            return Err(Error::invalid(
-                "patient-reference must name a Patient of this server",
-            ));
-        };
-        if !patients.contains(&reference) {
-            patients.push(reference);
-        }
-    }
-    for doc in asked.complex("patient-resource")? {
-        let id = doc.root().get("id").and_then(|id| id.as_str());
-        let Some(id) = id else {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "required",
-                "the patient-resource needs the id of a Patient of this server: create the Patient first",
-            ));
-        };
-        let reference = format!("Patient/{id}");
-        if !patients.contains(&reference) {
-            patients.push(reference);
-        }
-    }
-    Ok(())
-}
-
-fn expect_status(doc: &Doc, wanted: &[Status], done: &str) -> Result<(), Error> {
-    let status = doc.root().get("status").and_then(|status| status.as_str());
-    let status = status.as_deref().and_then(Status::parse);
-    if status.is_some_and(|status| wanted.contains(&status)) {
-        return Ok(());
-    }
-    let names: Vec<&str> = wanted.iter().map(|status| status.code()).collect();
-    let text = format!(
-        "only an Appointment that is {} can be {done}; this is {}",
-        names.join(" or "),
-        status.map_or("something else", Status::code)
-    );
-    let issue = Issue::error("business-rule", text).because("illegal-transition");
-    Err(Error::with(
-        ErrorKind::Unprocessable,
-        vec![issue.at("Appointment.status")],
-    ))
-}
-
-/// Makes it booked: the hold goes, whoever was only tentative has accepted.
-fn book(doc: &Doc, members: &mut Members) {
-    members.set_text("status", "booked");
-    // What is no list of extensions was refused when it was written.
-    let _ = set_extension(members, HOLD_EXPIRES, None);
-    set_participants(doc, members, "accepted");
-}
-
-/// Sets the status of all participants who have not declined.
-fn set_participants(doc: &Doc, members: &mut Members, status: &str) {
-    let participants = doc.root().get("participant");
-    let participants = participants
-        .iter()
-        .flat_map(resources::Value::items)
-        .map(|one| {
-            let mut own = Members::of_value(one);
-            if own.get("status") != Some("\"declined\"") {
-                own.set_text("status", status);
-            }
-            own.text()
-        });
-    let participants: Vec<String> = participants.collect();
-    if !participants.is_empty() {
-        members.set("participant", format!("[{}]", participants.join(",")));
-    }
-}
-
-/// Replaces the extension with this URL, or takes it away.
-fn set_extension(members: &mut Members, url: &str, new: Option<&str>) -> Result<(), Error> {
-    let mut kept = Vec::new();
-    if let Some(list) = members.get("extension") {
-        let doc = parse(format!(r#"{{"extension":{list}}}"#))?;
-        let extensions = doc.root().get("extension");
-        let others = extensions
-            .iter()
-            .flat_map(resources::Value::items)
-            .filter(|one| one.get("url").and_then(|own| own.as_str()).as_deref() != Some(url));
-        kept.extend(others.map(|one| one.raw().to_owned()));
-    }
-    kept.extend(new.map(str::to_owned));
-    if kept.is_empty() {
-        members.remove("extension");
-    } else {
-        members.set("extension", format!("[{}]", kept.join(",")));
-    }
-    Ok(())
+fn is_walk_in(doc: &Doc, base_url: &str) -> bool {
+    let appointment = Appointment::read(doc, base_url);
+    appointment.is_some_and(|one| one.is_walk_in())
 }

@@ -9,7 +9,10 @@ use resources::{
 };
 
 use super::{
-    Engine, Error, ErrorKind, number,
+    Engine, Error, ErrorKind,
+    board::State,
+    meters::{self, Outcome},
+    number,
     parties::{NamedSlot, Party},
     refusal::schedule_number,
     rule::Rule,
@@ -22,7 +25,8 @@ use crate::{
     },
     scheduling::{
         appointment::Appointment,
-        claim::{ClaimSet, Number},
+        calendar::Calendars,
+        claim::{ClaimKind, ClaimSet, Number},
         rules,
         span::Span,
         status::{SlotStatus, Status, check_change},
@@ -33,6 +37,9 @@ use crate::{
 /// Seconds that a hold lasts at most.
 pub(super) const LONGEST_HOLD: i64 = 30 * 60;
 
+/// Seconds around the present within which no notice is asked of who walked in.
+const WALK_IN_RANGE: i64 = 3_600;
+
 /// A set of claims, and what to tell whoever is refused.
 #[derive(Debug, Clone)]
 pub struct Claimed {
@@ -40,6 +47,8 @@ pub struct Claimed {
     pub set: ClaimSet,
     /// For a refusal.
     pub about: Arc<About>,
+    /// What it counts as once it is committed; nothing if no time is taken that was not before.
+    pub counts: Option<Outcome>,
 }
 
 /// What a set of claims is about.
@@ -56,9 +65,13 @@ pub struct About {
 }
 
 /// An Appointment as it is and as it shall be.
-struct Booking {
-    before: Option<Appointment>,
-    after: Option<Appointment>,
+pub(super) struct Booking {
+    /// As it is.
+    pub before: Option<Appointment>,
+    /// As it shall be; `None` if it is deleted.
+    pub after: Option<Appointment>,
+    /// Only being the patient lets the caller write it.
+    pub is_own: bool,
 }
 
 impl Engine {
@@ -105,13 +118,15 @@ impl Engine {
                 ResourceType::APPOINTMENT => {
                     let (claimed, slots) = self
                         .claim_appointment(write, before, coming, access)
-                        .await?;
+                        .await
+                        .inspect_err(meters::refused)?;
                     claims.push(claimed);
                     flipped.extend(slots);
                 }
                 ResourceType::SLOT => claims.push(self.claim_slot(write, coming).await?),
                 _ if write.change != Change::Delete => {
-                    checked(write)?;
+                    let doc = checked(write)?;
+                    self.check_schedule(write, &doc, access).await?;
                 }
                 _ => {}
             }
@@ -130,24 +145,30 @@ impl Engine {
     ) -> Result<(Claimed, Vec<Write>), Error> {
         let base_url = &self.settings.base_url;
         let read = |doc: &Doc| Appointment::read(doc, base_url);
+        let doc = match write.change {
+            Change::Delete => None,
+            _ => Some(checked(write)?),
+        };
+        let is_own = match &doc {
+            Some(doc) => self.is_own(write, doc, access).await?,
+            None => false,
+        };
         let booking = Booking {
             // What came in before there were rules may not be readable.
             before: match before {
                 Some(stored) => read(&parse_stored(stored)?),
                 None => None,
             },
-            after: match write.change {
-                Change::Delete => None,
-                _ => read(&checked(write)?),
-            },
+            after: doc.as_ref().and_then(read),
+            is_own,
         };
+        if is_own {
+            booking.check_own()?;
+        }
         booking.check_status()?;
         let owner = number(&format!("Appointment/{}", write.id));
         let claimed = match booking.claiming() {
-            Some((after, span)) => {
-                self.claimed(owner, &booking, (after, span), coming, access)
-                    .await?
-            }
+            Some((after, span)) => self.claimed(owner, &booking, (after, span), coming).await?,
             None => Claimed::nothing(owner),
         };
         let flipped = self
@@ -162,20 +183,18 @@ impl Engine {
         booking: &Booking,
         (after, span): (&Appointment, Span),
         coming: &[Write],
-        access: &Access,
     ) -> Result<Claimed, Error> {
         let found = self.named_by(after, coming).await?;
-        let (slots, parties) = {
-            let state = self.board.read();
-            let slots = self.named_slots(after, &found, &state);
-            let parties = self.parties(after, span, &slots, &found, &state);
-            (slots, parties)
-        };
+        let (slots, parties) = self.whose(after, span, &found);
         self.load_calendars(&actors_of(&parties)).await?;
         let now = self.clock.now() / 1_000;
         let expires = hold(after, now)?;
-        let is_checked = booking.is_new_time() && is_ahead(after.status);
-        let is_overbooked = after.is_overbooked && may_overbook(access);
+        let is_new_time = booking.is_new_time(now);
+        let is_checked = is_new_time && is_ahead(after.status);
+        let is_now = (span.start - now).abs() <= WALK_IN_RANGE;
+        let is_walk_in = after.is_walk_in() && is_now && !booking.is_own;
+        // Patients do not overbook, but keep what was booked over others for them.
+        let is_overbooked = after.is_overbooked && (!booking.is_own || !is_new_time);
         let mut claims = Vec::with_capacity(parties.len());
         {
             let state = self.board.read();
@@ -186,10 +205,13 @@ impl Engine {
             for party in &parties {
                 let rule = Rule::of(party, after, &slots, &state);
                 if is_checked && !party.is_patient {
-                    rule.check(party, now)?;
+                    rule.check(party, now, is_walk_in)?;
                 }
+                booking.check_offer(&rule, party, now)?;
                 if !(party.is_patient && may_overlap) {
-                    claims.push(rule.claim(owner, party, expires, is_overbooked));
+                    let mut new = rule.claim(owner, party, expires, is_overbooked);
+                    new.is_forced = !is_new_time && has(&state, owner, party);
+                    claims.push(new);
                 }
             }
         }
@@ -207,15 +229,27 @@ impl Engine {
             parties,
             appointment: Some(after.clone()),
         };
-        self.refuse_early(&set, &about, now)?;
+        self.refuse_early(&set, &about, coming, now)?;
+        let outcome = match after.status {
+            Status::Pending if expires.is_some() => Outcome::Held,
+            _ => Outcome::Booked,
+        };
         Ok(Claimed {
             set,
             about: Arc::new(about),
+            counts: (is_checked || booking.is_confirmed()).then_some(outcome),
         })
     }
 }
 
 impl Claimed {
+    /// Counts what was committed.
+    pub(in crate::engine) fn count(&self) {
+        if let Some(outcome) = self.counts {
+            meters::tried(outcome);
+        }
+    }
+
     /// Nothing is claimed, what was claimed is free.
     pub(super) fn nothing(owner: Number) -> Self {
         Self {
@@ -230,6 +264,7 @@ impl Claimed {
                 parties: Vec::new(),
                 appointment: None,
             }),
+            counts: None,
         }
     }
 }
@@ -237,21 +272,33 @@ impl Claimed {
 impl Booking {
     /// The Appointment that is to be, if it claims time, and its time.
     fn claiming(&self) -> Option<(&Appointment, Span)> {
-        let after = self.after.as_ref().filter(|after| after.status.claims())?;
-        Some((after, after.span?))
+        let after = self.after.as_ref()?;
+        Some((after, claimed_span(after)?))
     }
 
-    /// True if time is claimed that was not claimed before.
-    fn is_new_time(&self) -> bool {
+    /// True if time is claimed that was not claimed before: another time, or that of somebody
+    /// else. Patients are taken in at any time, and whether somebody has agreed does not matter.
+    pub(super) fn is_new_time(&self, now: i64) -> bool {
         let Some(after) = &self.after else {
             return false;
         };
         let same = |before: &Appointment| {
+            let is_over = expiry(before).is_some_and(|expires| expires <= now);
             before.status.claims()
+                && !is_over
                 && before.span == after.span
-                && before.participants == after.participants
+                && before.slots == after.slots
+                && taking_part(before).eq(taking_part(after))
         };
         !self.before.as_ref().is_some_and(same)
+    }
+
+    /// True if what was only asked for or held is booked.
+    fn is_confirmed(&self) -> bool {
+        let is = |one: &Option<Appointment>, status| {
+            one.as_ref().is_some_and(|one| one.status == status)
+        };
+        is(&self.before, Status::Pending) && is(&self.after, Status::Booked)
     }
 
     fn check_status(&self) -> Result<(), Error> {
@@ -271,11 +318,27 @@ impl Booking {
     }
 }
 
+/// Who takes part beside patients, and when.
+fn taking_part(appointment: &Appointment) -> impl Iterator<Item = (Option<&str>, Option<Span>)> {
+    let participants = appointment.participants.iter();
+    let participants = participants.filter(|one| one.takes_part() && !one.is_patient());
+    participants.map(|one| (one.reference.as_deref(), one.period))
+}
+
+/// The time that an Appointment claims, if it does.
+pub(super) fn claimed_span(appointment: &Appointment) -> Option<Span> {
+    appointment.span.filter(|_| appointment.status.claims())
+}
+
+/// From when on an Appointment claims nothing.
+pub(super) fn expiry(appointment: &Appointment) -> Option<i64> {
+    let is_held = appointment.status == Status::Pending;
+    appointment.hold_expires.filter(|_| is_held)
+}
+
 /// When a pending Appointment's hold ends.
 fn hold(after: &Appointment, now: i64) -> Result<Option<i64>, Error> {
-    let expires = after
-        .hold_expires
-        .filter(|_| after.status == Status::Pending);
+    let expires = expiry(after);
     if expires.is_some_and(|expires| expires > now + LONGEST_HOLD) {
         let text = format!("a hold lasts {} minutes at most", LONGEST_HOLD / 60);
         return Err(super::rule::against_rule("hold-too-long", text));
@@ -283,10 +346,19 @@ fn hold(after: &Appointment, now: i64) -> Result<Option<i64>, Error> {
     Ok(expires)
 }
 
-/// Patients do not overbook.
-fn may_overbook(access: &Access) -> bool {
-    let caller = access.caller();
-    caller.is_none_or(|caller| caller.identity.patient.is_none())
+/// True if an owner has the time of a party already, and for good: it keeps it, whoever was
+/// booked over it. The new version of the owner is committed only over the one that has it.
+fn has(state: &State, owner: Number, party: &Party) -> bool {
+    let calendar = state.of(party.number);
+    let mut near = calendar
+        .into_iter()
+        .flat_map(|calendar| calendar.near(party.core));
+    near.any(|claim| {
+        claim.owner == owner
+            && claim.kind == ClaimKind::Booking
+            && claim.core == party.core
+            && claim.expires.is_none()
+    })
 }
 
 /// The actors of parties, and their Schedules.

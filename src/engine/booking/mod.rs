@@ -3,22 +3,35 @@
 //! [`Engine::with_claims`] on its way to the commit, so that no way in can book twice.
 
 mod asked;
+mod assign;
 mod board;
 mod book;
 mod claims;
+mod edits;
 mod feed;
 mod find;
 mod members;
+mod meters;
 mod need;
+mod offered;
 mod once;
+mod own;
 mod parties;
+mod preview;
 mod proposed;
 mod publish;
 mod refusal;
 mod rule;
 mod series;
+mod slot_page;
 mod slots;
+mod sought;
+mod tidy;
 mod timing;
+mod transactions;
+mod verify;
+mod walk_in;
+mod written;
 
 use aws_lc_rs::digest;
 use resources::Doc;
@@ -31,10 +44,14 @@ use crate::scheduling::claim::Number;
 
 pub use book::BookingReply;
 pub use publish::Published;
+pub use tidy::Tidied;
+pub use verify::ScheduleVerified;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
 pub(super) use once::Once;
+
+const APPOINTMENT: resources::model::ResourceType = resources::model::ResourceType::APPOINTMENT;
 
 /// True for a type that claims time, or a rule of which must be understood.
 pub(super) fn claims_time(kind: resources::model::ResourceType) -> bool {

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     scheduling::{
-        claim::Number,
         find::{Code, Filter, Named as Who, Near, Need, Role, Sort},
         span::Span,
     },
@@ -35,6 +34,14 @@ const IGNORED: &[&str] = &[
     "referral-identifier",
     "patient-resource",
     "comment",
+    // Of $book and $hold by what is needed.
+    "assignment",
+    "hold-for",
+    "overbook",
+    "cancelled-appt-id",
+    "all-or-nothing",
+    "walk-in",
+    "status",
 ];
 const KNOWN: &[&str] = &[
     "start",
@@ -69,6 +76,8 @@ pub struct Wanted {
     pub need: Need,
     /// `Patient/1`
     pub patients: Vec<String>,
+    /// The ids of Appointments that are looked away from.
+    pub ignored: Vec<String>,
 }
 
 impl Wanted {
@@ -102,7 +111,11 @@ impl Wanted {
         let patients = asked.named("patient-reference", "Patient")?;
         let patients: Vec<String> = patients.iter().map(local).collect::<Result<_, _>>()?;
         need.patients = patients.iter().map(|patient| number(patient)).collect();
-        need.ignore = ignored(asked)?;
+        let ignored = ignored(asked)?;
+        need.ignore = ignored
+            .iter()
+            .map(|id| number(&format!("Appointment/{id}")))
+            .collect();
         need.sort = match asked.text("sort") {
             None | Some("earliest") => Sort::Earliest,
             Some("nearest") => Sort::Nearest,
@@ -121,7 +134,11 @@ impl Wanted {
             .map_or(COUNT, |count| count as usize)
             .min(MOST);
         need.total = need.count.max(COUNTED);
-        Ok(Self { need, patients })
+        Ok(Self {
+            need,
+            patients,
+            ignored,
+        })
     }
 }
 
@@ -280,10 +297,10 @@ fn role(text: &str) -> Result<Role, Error> {
     Ok(role)
 }
 
-fn ignored(asked: &Asked) -> Result<Vec<Number>, Error> {
+fn ignored(asked: &Asked) -> Result<Vec<String>, Error> {
     let named = asked.named("ignore-appointment", "Appointment")?;
     let local = named.iter().filter_map(|named| match named {
-        Named::Local(reference) => Some(number(reference)),
+        Named::Local(reference) => Some(reference.strip_prefix("Appointment/")?.to_owned()),
         Named::Identifier(..) => None,
     });
     Ok(local.collect())

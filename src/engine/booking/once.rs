@@ -6,7 +6,7 @@ use resources::{Doc, model::ResourceType};
 
 use super::{Engine, Error, ErrorKind};
 use crate::{
-    access::Access,
+    access::{Access, Rights},
     engine::operation::{Done, DoneStatus},
     store::NewReceipt,
 };
@@ -36,7 +36,14 @@ impl Once {
         }
         let caller = access.caller().map(|caller| {
             let identity = &caller.identity;
-            format!("{:?}\0{:?}", identity.client, identity.user)
+            let roles: &[String] = match &identity.user {
+                Some(_) => &[],
+                None => &identity.roles,
+            };
+            format!(
+                "{:?}",
+                (&identity.client, &identity.user, &identity.patient, roles)
+            )
         });
         Ok(Self {
             key: hash(&[&caller.unwrap_or_default(), key]),
@@ -87,10 +94,12 @@ impl Engine {
     /// What came of the request the first time, if it has come before.
     ///
     /// # Errors
-    /// The key was used for another request ([`ErrorKind::Unprocessable`]).
+    /// The key was used for another request ([`ErrorKind::Unprocessable`]); what came of it may
+    /// no longer be seen ([`ErrorKind::NotFound`]).
     pub(in crate::engine) async fn replayed(
         &self,
         once: &Once,
+        access: &Access,
     ) -> Result<Option<Vec<Done>>, Error> {
         let Some(receipt) = self.store.receipt(&once.key).await? else {
             return Ok(None);
@@ -123,7 +132,17 @@ impl Engine {
             let mut resource = None;
             if let Some((kind, id, version)) = named {
                 let found = self.store.version(kind, id, version, &all).await?;
-                resource = found.map(|entry| crate::engine::submit::resource(&entry.stored));
+                if let Some(entry) = found {
+                    // Rights may have ended since; whoever may only write is told what was
+                    // written.
+                    if !self
+                        .covers(&entry.stored, &access.to_any(Rights::ALL))
+                        .await?
+                    {
+                        return Err(Error::not_found(kind, id));
+                    }
+                    resource = Some(crate::engine::submit::resource(&entry.stored));
+                }
             }
             done.push(Done {
                 status,
@@ -152,7 +171,7 @@ impl Engine {
         let id = call.id.as_deref().unwrap_or_default();
         let body = call.body.as_ref().map_or("", Doc::text);
         let once = Once::new(key, &[name, id, &pairs, body], access)?;
-        let done = self.replayed(&once).await?;
+        let done = self.replayed(&once, access).await?;
         Ok((Some(once), done))
     }
 }

@@ -10,6 +10,7 @@ use resources::{Doc, model::ResourceType};
 use super::{
     Engine, Error,
     board::{State, split},
+    find::is_person_of_record,
     number,
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
         appointment::{Appointment, Slot},
         bookable::{Bookable, Coding, Visit},
         claim::Number,
+        rules,
         slots::SlotId,
         span::Span,
     },
@@ -66,6 +68,21 @@ impl LookedUp {
     pub fn get(&self, reference: &str) -> Option<&Doc> {
         self.docs.get(reference)?.as_ref()
     }
+
+    /// The actors of a Schedule who have a time of their own; as of one that can be booked.
+    pub fn claimants(&self, schedule: &str) -> Vec<String> {
+        let all = self.get(schedule).map(actors).unwrap_or_default();
+        let is_shared = |reference: &String| {
+            reference.starts_with("HealthcareService/")
+                || self
+                    .get(reference)
+                    .is_some_and(|doc| rules::is_site(doc.root()))
+        };
+        match all.iter().all(is_shared) {
+            true => all,
+            false => all.into_iter().filter(|one| !is_shared(one)).collect(),
+        }
+    }
 }
 
 impl Engine {
@@ -75,16 +92,32 @@ impl Engine {
         appointment: &Appointment,
         coming: &[Write],
     ) -> Result<LookedUp, Error> {
+        self.named_by_all([appointment].into_iter(), coming).await
+    }
+
+    /// As [`Engine::named_by`], for several at once.
+    pub(super) async fn named_by_all<'a>(
+        &self,
+        appointments: impl Iterator<Item = &'a Appointment>,
+        coming: &[Write],
+    ) -> Result<LookedUp, Error> {
         let mut found = LookedUp::default();
-        let mut wanted: BTreeSet<String> = appointment.slots.iter().cloned().collect();
-        let roles = appointment.participants.iter();
-        let roles = roles.filter(|one| one.kind.as_deref() == Some("PractitionerRole"));
-        wanted.extend(roles.filter_map(|one| one.reference.clone()));
+        let mut wanted = BTreeSet::new();
+        for appointment in appointments {
+            wanted.extend(appointment.slots.iter().cloned());
+            let roles = appointment.participants.iter();
+            let roles = roles.filter(|one| one.kind.as_deref() == Some("PractitionerRole"));
+            wanted.extend(roles.filter_map(|one| one.reference.clone()));
+        }
         self.add_docs(wanted, coming, &mut found).await?;
         let slots = found.docs.values().flatten();
         let slots = slots.filter(|doc| doc.resource_type() == Some("Slot"));
         let slots = slots.filter_map(|doc| Slot::read(doc, &self.settings.base_url)?.schedule);
-        self.add_docs(slots.collect(), coming, &mut found).await?;
+        let schedules: BTreeSet<String> = slots.collect();
+        self.add_docs(schedules.clone(), coming, &mut found).await?;
+        let references = schedules.iter().filter_map(|one| found.get(one));
+        let references: BTreeSet<String> = references.flat_map(actors).collect();
+        self.add_docs(references, coming, &mut found).await?;
         Ok(found)
     }
 
@@ -150,6 +183,19 @@ impl Engine {
         named.collect()
     }
 
+    /// The Slots that an Appointment names, and whose time it takes at `span`.
+    pub(super) fn whose(
+        &self,
+        appointment: &Appointment,
+        span: Span,
+        found: &LookedUp,
+    ) -> (Vec<NamedSlot>, Vec<Party>) {
+        let state = self.board.read();
+        let slots = self.named_slots(appointment, found, &state);
+        let parties = self.parties(appointment, span, &slots, found, &state);
+        (slots, parties)
+    }
+
     /// Whose time an Appointment at `span` takes.
     pub(super) fn parties(
         &self,
@@ -161,8 +207,10 @@ impl Engine {
     ) -> Vec<Party> {
         let mut parties: BTreeMap<Number, Party> = BTreeMap::new();
         for slot in slots {
+            // A Slot names no patient: whoever may not write about one takes none of their time.
             if let Some(bookable) = state.bookable(&slot.schedule) {
-                for actor in &bookable.actors {
+                let actors = bookable.actors.iter();
+                for actor in actors.filter(|actor| !is_person_of_record(&actor.reference)) {
                     let name = actor.practitioner.as_ref().unwrap_or(&actor.reference);
                     let party = party(&mut parties, actor.number, name, span);
                     if !party.bookables.iter().any(|one| one.id == bookable.id) {
@@ -171,8 +219,8 @@ impl Engine {
                 }
                 continue;
             }
-            let schedule = found.get(&format!("Schedule/{}", slot.schedule));
-            for reference in schedule.map(actors).unwrap_or_default() {
+            let actors = found.claimants(&format!("Schedule/{}", slot.schedule));
+            for reference in actors.into_iter().filter(|one| !is_person_of_record(one)) {
                 let name = practitioner_of(&reference, found).unwrap_or(reference);
                 party(&mut parties, number(&name), &name, span);
             }
@@ -257,22 +305,29 @@ pub(super) fn actors(schedule: &Doc) -> Vec<String> {
 
 /// The rules of a Schedule for what is booked: those of the first kind of visit that it is.
 pub fn visit_of<'b>(bookable: &'b Bookable, appointment: &Appointment) -> Option<&'b Visit> {
-    let fits = |visit: &&Visit| {
-        let codes = |own: &[Coding], asked: &[Coding]| {
-            own.is_empty()
-                || asked.is_empty()
-                || own
-                    .iter()
-                    .any(|one| asked.iter().any(|other| means(one, other)))
-        };
-        codes(&visit.service_types, &appointment.service_types)
-            && codes(&visit.appointment_types, &appointment.appointment_types)
+    let mut visits = bookable.visits.iter();
+    let fitting = visits.find(|visit| is_visit(visit, appointment));
+    fitting.or(bookable.visits.first())
+}
+
+/// Seconds of the longest kind of visit that an Appointment may be.
+pub fn longest_visit(bookable: &Bookable, appointment: &Appointment) -> i64 {
+    let visits = bookable.visits.iter();
+    let fitting = visits.filter(|visit| is_visit(visit, appointment));
+    let longest = fitting.map(|visit| visit.duration).max();
+    longest.unwrap_or_else(|| bookable.visits.first().map_or(0, |visit| visit.duration))
+}
+
+fn is_visit(visit: &Visit, appointment: &Appointment) -> bool {
+    let codes = |own: &[Coding], asked: &[Coding]| {
+        own.is_empty()
+            || asked.is_empty()
+            || own
+                .iter()
+                .any(|one| asked.iter().any(|other| means(one, other)))
     };
-    bookable
-        .visits
-        .iter()
-        .find(fits)
-        .or(bookable.visits.first())
+    codes(&visit.service_types, &appointment.service_types)
+        && codes(&visit.appointment_types, &appointment.appointment_types)
 }
 
 /// True if a code that is asked for is this one: without a system it may be of any.

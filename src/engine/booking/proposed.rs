@@ -219,7 +219,7 @@ fn participant(
     out.push('}');
 }
 
-fn concepts(out: &mut String, name: &str, codings: &[Coding]) {
+pub(super) fn concepts(out: &mut String, name: &str, codings: &[Coding]) {
     for (at, coding) in codings.iter().enumerate() {
         out.push_str(&match at {
             0 => format!(",\"{name}\":["),
@@ -233,19 +233,28 @@ fn concepts(out: &mut String, name: &str, codings: &[Coding]) {
 }
 
 fn concept(out: &mut String, coding: &Coding) {
-    out.push_str(r#"{"coding":[{"#);
-    if !coding.system.is_empty() {
-        out.push_str("\"system\":");
-        write_json_string(out, &coding.system);
-        out.push(',');
+    codes(out, std::slice::from_ref(coding));
+}
+
+/// One concept with all of these codes.
+pub(super) fn codes(out: &mut String, codings: &[Coding]) {
+    out.push_str(r#"{"coding":["#);
+    for (at, coding) in codings.iter().enumerate() {
+        out.push_str(if at > 0 { ",{" } else { "{" });
+        if !coding.system.is_empty() {
+            out.push_str("\"system\":");
+            write_json_string(out, &coding.system);
+            out.push(',');
+        }
+        out.push_str("\"code\":");
+        write_json_string(out, &coding.code);
+        if let Some(display) = &coding.display {
+            out.push_str(",\"display\":");
+            write_json_string(out, display);
+        }
+        out.push('}');
     }
-    out.push_str("\"code\":");
-    write_json_string(out, &coding.code);
-    if let Some(display) = &coding.display {
-        out.push_str(",\"display\":");
-        write_json_string(out, display);
-    }
-    out.push_str("}]}");
+    out.push_str("]}");
 }
 
 impl Engine {
@@ -260,8 +269,13 @@ impl Engine {
     /// What a proposal's id says; `None` if it is no such id.
     ///
     /// # Errors
-    /// Its time is over, or what it was about is no longer there.
-    pub(super) async fn proposed(&self, id: &str) -> Result<Option<Proposed>, Error> {
+    /// Its time is over, or what it was about is no longer there. That the caller may not see the
+    /// patient and that there is none is the same.
+    pub(super) async fn proposed(
+        &self,
+        id: &str,
+        access: &Access,
+    ) -> Result<Option<Proposed>, Error> {
         let now = self.clock.now() / 1_000;
         let sign = |bytes: &[u8]| self.sign(bytes);
         let token = match Token::open(id, &sign, now, PROPOSAL_TTL) {
@@ -281,8 +295,20 @@ impl Engine {
             let all = Access::system("the proposal was made for this patient");
             let newest = self.store.log(&filter, 1, &all).await?.pop();
             let newest = newest.filter(|entry| !entry.stored.head.deleted);
-            let newest = newest.ok_or_else(|| outdated("the patient of the proposal is gone"))?;
-            patients.push(format!("Patient/{}", newest.stored.head.id));
+            let id = newest.map(|entry| entry.stored.head.id);
+            let shown = access.to_any(crate::engine::permission::shown());
+            let seen = match &id {
+                Some(id) => self.seen(ResourceType::PATIENT, id, &shown).await?,
+                None => None,
+            };
+            let seen = seen.filter(|stored| !stored.head.deleted).ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    "not-found",
+                    "there is no patient as the proposal has it; find a time again",
+                )
+            })?;
+            patients.push(format!("Patient/{}", seen.head.id));
         }
         let state = self.board.read();
         let parts = token.parts.iter().map(|part| {

@@ -2,11 +2,14 @@
 //! ([SMART Scheduling Links](https://build.fhir.org/ig/HL7/smart-scheduling-links)). A file has
 //! some Schedules' Slots, so that none is large and all are made as they are asked for.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use resources::{Doc, doc::Bounds, model::ResourceType, primitive::format_instant};
 
-use super::{Engine, Error, refusal::schedule_number, rule::instant};
+use super::{Engine, Error, find::is_of_patients, refusal::schedule_number, rule::instant};
 use crate::{
     access::{Access, Right},
     scheduling::{
@@ -43,9 +46,7 @@ impl Engine {
     /// # Errors
     /// [`super::ErrorKind::Forbidden`] without the right to search Slots.
     pub async fn publication(&self, access: &Access) -> Result<Vec<Published>, Error> {
-        self.permit(ResourceType::SLOT, &access.to(Right::Search))?;
-        self.update_board().await?;
-        let bookables = Arc::clone(self.board.read().bookables());
+        let bookables = self.publishable(access).await?;
         let places = places(&bookables).len();
         let files = |kind, count: usize, each: usize| {
             (0..count.div_ceil(each)).map(move |part| Published { kind, part })
@@ -54,6 +55,20 @@ impl Engine {
             .chain(files(ResourceType::SCHEDULE, bookables.len(), RESOURCES))
             .chain(files(ResourceType::SLOT, bookables.len(), SCHEDULES))
             .collect())
+    }
+
+    /// The Schedules of which all is published: those whose times the caller may find, and no
+    /// patient's, not even to whoever may see it.
+    async fn publishable(&self, access: &Access) -> Result<Vec<Arc<Bookable>>, Error> {
+        self.permit(ResourceType::SLOT, &access.to(Right::Search))?;
+        let offered = self.offered_to(access).await?;
+        let offered = offered.map(|ids| ids.into_iter().collect::<HashSet<String>>());
+        let bookables = Arc::clone(self.board.read().bookables());
+        let is_offered = |bookable: &&Arc<Bookable>| {
+            let offered = offered.as_ref();
+            !is_of_patients(bookable) && offered.is_none_or(|ids| ids.contains(&bookable.id))
+        };
+        Ok(bookables.iter().filter(is_offered).cloned().collect())
     }
 
     /// The lines of a file; `None` if there is no such file.
@@ -65,9 +80,7 @@ impl Engine {
         file: Published,
         access: &Access,
     ) -> Result<Option<String>, Error> {
-        self.permit(ResourceType::SLOT, &access.to(Right::Search))?;
-        self.update_board().await?;
-        let bookables = Arc::clone(self.board.read().bookables());
+        let bookables = self.publishable(access).await?;
         if file.kind == ResourceType::SLOT {
             let Some(some) = bookables.chunks(SCHEDULES).nth(file.part) else {
                 return Ok(None);
@@ -102,7 +115,7 @@ impl Engine {
         self.load_calendars(&actors).await?;
         let now = self.clock.now() / 1_000;
         let within = Span::new(now, now + AHEAD);
-        let mut out = String::with_capacity(bookables.len() * 64 << 10);
+        let mut out = String::with_capacity(bookables.len() << 16);
         let mut with_stored = Vec::new();
         {
             let state = self.board.read();

@@ -11,7 +11,7 @@ use super::{
     Engine, Error, ErrorKind,
     board::State,
     claims::{About, Claimed},
-    number,
+    meters, number,
     parties::visit_of,
     rule::{against_rule, instant, starts},
 };
@@ -22,6 +22,7 @@ use crate::scheduling::{
     hours,
     span::Span,
 };
+use crate::store::Write;
 
 /// Other times that a refusal names.
 const ALTERNATIVES: usize = 3;
@@ -36,11 +37,13 @@ impl Engine {
         &self,
         set: &ClaimSet,
         about: &About,
+        coming: &[Write],
         now: i64,
     ) -> Result<(), Error> {
+        let moving = owners_of(coming);
         let refusal = {
             let state = self.board.read();
-            let refused = set.claims.iter().find_map(|new| {
+            set.claims.iter().find_map(|new| {
                 let calendar = state.of(new.claim.actor)?;
                 let mut reach = new.claim.padded;
                 for quota in &new.quotas {
@@ -49,10 +52,13 @@ impl Engine {
                         reach.end.max(quota.within.end),
                     );
                 }
-                let others: Vec<Claim> = calendar.near(reach).copied().collect();
+                // What the same commit moves or frees is in nobody's way.
+                let near = calendar.near(reach).copied();
+                let others: Vec<Claim> = near
+                    .filter(|other| !moving.contains(&other.owner))
+                    .collect();
                 admit(new, &others, &set.beside, now).err()
-            });
-            refused
+            })
         };
         match refusal {
             Some(refusal) => Err(self.refused(&refusal, about, set.owner, now)),
@@ -71,7 +77,11 @@ impl Engine {
             tracing::warn!(%error, "alternatives are not looked for");
         }
         let now = self.clock.now() / 1_000;
-        self.refused(refusal, &claimed.about, claimed.set.owner, now)
+        let error = self.refused(refusal, &claimed.about, claimed.set.owner, now);
+        if claimed.about.kind == ResourceType::APPOINTMENT {
+            meters::refused(&error);
+        }
+        error
     }
 
     fn refused(&self, refusal: &Refusal, about: &About, owner: Number, now: i64) -> Error {
@@ -212,6 +222,14 @@ impl About {
         let first = bookables.next();
         first.map_or(jiff::tz::TimeZone::UTC, |bookable| bookable.zone.clone())
     }
+}
+
+/// Under which numbers what is about to be written claims.
+pub(super) fn owners_of(coming: &[Write]) -> Vec<Number> {
+    let owners = coming.iter();
+    owners
+        .map(|write| number(&format!("{}/{}", write.kind, write.id)))
+        .collect()
 }
 
 /// The actor number of a Schedule's own claims.

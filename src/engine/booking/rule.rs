@@ -7,7 +7,7 @@ use resources::outcome::Issue;
 use super::{
     Error, ErrorKind,
     board::State,
-    parties::{NamedSlot, Party, visit_of},
+    parties::{NamedSlot, Party, longest_visit, visit_of},
 };
 use crate::scheduling::{
     appointment::Appointment,
@@ -29,6 +29,8 @@ pub struct Rule<'b> {
     has_hours: bool,
     /// It is open then.
     is_open: bool,
+    /// `$find` could have offered it.
+    is_offered: bool,
 }
 
 impl<'b> Rule<'b> {
@@ -50,17 +52,30 @@ impl<'b> Rule<'b> {
                 slot.schedule == bookable.id
                     && stored.is_some_and(|stored| stored.span.contains(party.core))
             });
+            // A stored Slot that is busy or closed is no gap in the hours: whoever wants its time is
+            // told that it is taken, as all who lose it are.
+            let fills = |claim: &&Claim| {
+                matches!(claim.kind, ClaimKind::Taken | ClaimKind::Blocked)
+                    && claim.core.contains(party.core)
+            };
+            let is_taken = || {
+                let calendar = state.of(party.number);
+                let mut near = calendar.into_iter().flat_map(|one| one.near(party.core));
+                near.any(|claim| fills(&claim))
+            };
             let by_hours = || {
                 let around = party.core.padded(AROUND, AROUND);
                 visit.is_some() && hours::covers(&hours::open(bookable, around), party.core)
             };
+            let is_slot = is_named || openings().any(|opening| opening.core.contains(party.core));
+            let is_open = is_slot || by_hours() || is_taken();
+            let longest = longest_visit(bookable, appointment);
             Self {
                 bookable: Some(bookable),
                 visit,
                 has_hours: visit.is_some() || openings().next().is_some(),
-                is_open: is_named
-                    || openings().any(|opening| opening.core.contains(party.core))
-                    || by_hours(),
+                is_open,
+                is_offered: is_slot || (is_open && party.core.seconds() <= longest),
             }
         });
         let rules: Vec<Self> = rules.collect();
@@ -74,7 +89,24 @@ impl<'b> Rule<'b> {
                 visit: None,
                 has_hours: false,
                 is_open: false,
+                is_offered: false,
             })
+    }
+
+    /// The Schedule whose rules they are.
+    pub fn bookable(&self) -> Option<&'b Arc<Bookable>> {
+        self.bookable
+    }
+
+    /// It is a time that anybody may ask for: no longer than what is offered, and within a free
+    /// Slot or the hours.
+    pub fn is_offered(&self) -> bool {
+        self.is_offered
+    }
+
+    /// What is booked waits until somebody confirms it.
+    pub fn needs_approval(&self) -> bool {
+        self.visit.is_some_and(|visit| visit.needs_approval)
     }
 
     /// Patients may be elsewhere at the same time.
@@ -82,8 +114,15 @@ impl<'b> Rule<'b> {
         self.visit.is_some_and(|visit| visit.patients_may_overlap)
     }
 
-    /// Refuses a time outside of hours, notice and horizon.
-    pub fn check(&self, party: &Party, now: i64) -> Result<(), Error> {
+    /// True if the party's time is outside of the hours, or of the dates that are planned.
+    pub fn is_outside(&self, party: &Party) -> bool {
+        let planning = self.bookable.and_then(|bookable| bookable.planning);
+        planning.is_some_and(|planning| !planning.contains(party.core))
+            || self.has_hours && !self.is_open
+    }
+
+    /// Refuses a time outside of hours, notice and horizon; of who is there no notice is asked.
+    pub fn check(&self, party: &Party, now: i64, is_walk_in: bool) -> Result<(), Error> {
         let Some(bookable) = self.bookable else {
             return Ok(());
         };
@@ -110,7 +149,7 @@ impl<'b> Rule<'b> {
         let Some(visit) = self.visit else {
             return Ok(());
         };
-        if core.start < now + visit.notice {
+        if core.start < now + visit.notice && !is_walk_in {
             let text = match visit.notice {
                 0 => format!("{} has passed", local(core.start, bookable)),
                 notice => format!(

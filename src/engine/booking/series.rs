@@ -32,8 +32,6 @@ const ORIGINATING: &str =
 /// The rule of a series, as RRULE has it, on its first Appointment.
 const RULE: &str = "urn:rotunda:StructureDefinition:recurrence-rule";
 
-static ALL: Access = Access::system("which Appointments belong to a series is no secret of theirs");
-
 impl Engine {
     /// Books all occurrences, each at the same wall-clock time: all or none, or, with
     /// `all-or-nothing=false`, those that can be.
@@ -169,8 +167,15 @@ impl Engine {
         let start = start.map_or(i64::MIN, |span| span.start);
         let head = originating(&doc).unwrap_or_else(|| id.to_owned());
         let query = format!("identifier={SERIES}|{head}");
+        // Anybody may write the identifier of a series: what the caller cannot see is not touched.
+        let shown = access.to_any(crate::engine::permission::shown());
         let found = self
-            .find(ResourceType::APPOINTMENT, &query, LONGEST_SERIES + 1, &ALL)
+            .find(
+                ResourceType::APPOINTMENT,
+                &query,
+                LONGEST_SERIES + 1,
+                &shown,
+            )
             .await?;
         let mut ids = Vec::new();
         for stored in found.hits {

@@ -14,6 +14,7 @@ use super::{
     claims::{About, Claimed, actors_of, checked},
     number,
     parties::{LookedUp, Party, actors, practitioner_of},
+    refusal::owners_of,
 };
 use crate::{
     access::Access,
@@ -75,26 +76,20 @@ impl Engine {
         };
         let is_taken = {
             let state = self.board.read();
-            is_full(&about.parties, slot.span, &state, now, (Number(0), &[]))
+            let moving = owners_of(coming);
+            is_full(&about.parties, slot.span, &state, now, (&moving, &[]))
+        } || self.is_taken_by(&named, &about, coming);
+        if slot.status == SlotStatus::Free && is_taken {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                "conflict",
+                format!("{named} cannot be free: its time is booked; cancel what is booked"),
+            ));
+        }
+        let Some(kind) = claim_kind(slot.status, is_marked(doc.root()) && is_taken) else {
+            return Ok(Claimed::nothing(owner));
         };
-        let kind = match slot.status {
-            SlotStatus::Free if is_taken => {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    "conflict",
-                    format!("{named} cannot be free: its time is booked; cancel what is booked"),
-                ));
-            }
-            SlotStatus::Free => ClaimKind::Opening,
-            SlotStatus::Busy if is_marked(doc.root()) && is_taken => ClaimKind::Opening,
-            SlotStatus::Busy | SlotStatus::BusyTentative => ClaimKind::Taken,
-            SlotStatus::BusyUnavailable => ClaimKind::Blocked,
-            SlotStatus::EnteredInError => return Ok(Claimed::nothing(owner)),
-        };
-        let claimants: Vec<Number> = match kind {
-            ClaimKind::Opening => vec![number(slot.schedule.as_deref().unwrap_or_default())],
-            _ => about.parties.iter().map(|party| party.number).collect(),
-        };
+        let claimants = claimants(kind, &slot, &about.parties);
         let claims = claimants.into_iter().map(|actor| NewClaim {
             claim: Claim {
                 actor,
@@ -116,15 +111,20 @@ impl Engine {
             claims: claims.collect(),
             beside: takers,
         };
-        self.refuse_early(&set, &about, now)?;
+        self.refuse_early(&set, &about, coming, now)?;
         Ok(Claimed {
             set,
             about: Arc::new(about),
+            counts: None,
         })
     }
 
     /// The actors of a Slot's Schedule.
-    async fn slot_parties(&self, slot: &Slot, coming: &[Write]) -> Result<Vec<Party>, Error> {
+    pub(super) async fn slot_parties(
+        &self,
+        slot: &Slot,
+        coming: &[Write],
+    ) -> Result<Vec<Party>, Error> {
         let Some(schedule) = slot.schedule.clone() else {
             return Ok(Vec::new());
         };
@@ -136,8 +136,9 @@ impl Engine {
         self.add_docs([schedule.clone()].into(), coming, &mut found)
             .await?;
         let references = found.get(&schedule).map(actors).unwrap_or_default();
-        self.add_docs(references.iter().cloned().collect(), coming, &mut found)
+        self.add_docs(references.into_iter().collect(), coming, &mut found)
             .await?;
+        let references = found.claimants(&schedule);
         let parties = references.into_iter().map(|reference| {
             let name = practitioner_of(&reference, &found).unwrap_or(reference);
             Party {
@@ -149,6 +150,32 @@ impl Engine {
             }
         });
         Ok(parties.collect())
+    }
+
+    /// True if an Appointment that comes with a Slot takes its time.
+    fn is_taken_by(&self, slot: &str, about: &About, coming: &[Write]) -> bool {
+        let state = self.board.read();
+        let has_been = |id: &str| {
+            let owner = number(&format!("Appointment/{id}"));
+            let parties = about.parties.iter();
+            let mut calendars = parties.filter_map(|party| state.of(party.number));
+            calendars.any(|calendar| calendar.has(owner))
+        };
+        let written = coming
+            .iter()
+            .filter(|write| write.kind == ResourceType::APPOINTMENT);
+        let written = written.filter(|write| write.change != Change::Delete);
+        written
+            .filter_map(|write| {
+                let doc = parse(write.body.clone()).ok()?;
+                let one = Appointment::read(&doc, &self.settings.base_url)?;
+                Some((&write.id, one))
+            })
+            .any(|(id, one)| {
+                one.status.claims()
+                    && one.span.is_some_and(|own| own.overlaps(about.span))
+                    && (one.slots.iter().any(|named| named == slot) || has_been(id))
+            })
     }
 
     /// The Appointments that name a Slot: they are what makes it busy.
@@ -271,7 +298,7 @@ impl Engine {
                 slot.span,
                 &state,
                 now,
-                (owner, &claimed.set.claims),
+                (&[owner], &claimed.set.claims),
             );
             (
                 full,
@@ -308,6 +335,22 @@ impl Engine {
     }
 }
 
+/// What a Slot claims. One that Appointments have made busy still is an opening of its Schedule.
+pub(super) fn claim_kind(status: SlotStatus, is_booked: bool) -> Option<ClaimKind> {
+    match status {
+        SlotStatus::Busy if is_booked => Some(ClaimKind::Opening),
+        other => other.claim(),
+    }
+}
+
+/// Whose time a Slot claims: its Schedule's for an opening, else that of all actors.
+pub(super) fn claimants(kind: ClaimKind, slot: &Slot, parties: &[Party]) -> Vec<Number> {
+    match kind {
+        ClaimKind::Opening => vec![number(slot.schedule.as_deref().unwrap_or_default())],
+        _ => parties.iter().map(|party| party.number).collect(),
+    }
+}
+
 /// The actors of a Schedule, at a time.
 fn parties_of(bookable: &Arc<Bookable>, core: Span) -> Vec<Party> {
     let parties = bookable.actors.iter().map(|actor| Party {
@@ -323,36 +366,40 @@ fn parties_of(bookable: &Arc<Bookable>, core: Span) -> Vec<Party> {
     parties.collect()
 }
 
-/// True if one of the parties has no seat left somewhere in `span`, with the claims of `owner`
+/// True if one of the parties has no seat left somewhere in `span`, with the claims of `owners`
 /// replaced by new ones.
 fn is_full(
     parties: &[Party],
     span: Span,
     state: &State,
     now: i64,
-    (owner, new): (Number, &[NewClaim]),
+    (owners, new): (&[Number], &[NewClaim]),
 ) -> bool {
     parties.iter().any(|party| {
         let calendar = state.of(party.number);
         let kept = calendar
             .into_iter()
             .flat_map(|calendar| calendar.near(span));
-        let kept = kept.filter(|claim| claim.owner != owner && claim.is_live(now));
+        let kept = kept.filter(|claim| !owners.contains(&claim.owner) && claim.is_live(now));
         let new = new.iter().map(|new| &new.claim);
         let new = new.filter(|claim| claim.actor == party.number);
-        let there: Vec<&Claim> = kept
-            .chain(new)
-            .filter(|claim| claim.kind == ClaimKind::Booking && claim.core.overlaps(span))
-            .collect();
-        let seats = there
-            .iter()
-            .map(|claim| usize::from(claim.capacity.max(1)))
-            .min();
-        seats.is_some_and(|seats| there.len() >= seats)
+        has_no_seat(kept.chain(new), span)
     })
 }
 
-fn is_marked(slot: Value<'_>) -> bool {
+/// True if these claims on one actor's time leave no seat somewhere in `span`.
+pub(super) fn has_no_seat<'c>(claims: impl Iterator<Item = &'c Claim>, span: Span) -> bool {
+    let is_there = |claim: &&Claim| claim.kind == ClaimKind::Booking && claim.core.overlaps(span);
+    let there: Vec<&Claim> = claims.filter(is_there).collect();
+    let seats = there
+        .iter()
+        .map(|claim| usize::from(claim.capacity.max(1)))
+        .min();
+    seats.is_some_and(|seats| there.len() >= seats)
+}
+
+/// True if it is busy because Appointments take its time.
+pub(super) fn is_marked(slot: Value<'_>) -> bool {
     let extensions = slot.get("extension");
     extensions.iter().flat_map(Value::items).any(|one| {
         let is_set = one.get("valueBoolean").and_then(|value| value.as_bool());

@@ -20,6 +20,7 @@ fn rule(name: &str, patients: &[&str], constraints: &[(&str, &str)]) -> Rule {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
         relation: None,
+        own: false,
     }
 }
 

@@ -209,6 +209,7 @@ fn access(patient: Option<&str>, relation: Option<Relation>) -> Access {
         patients: patient.map(str::to_owned).into_iter().collect(),
         constraints: Vec::new(),
         relation,
+        own: false,
     };
     Access::granted(Arc::new(Grants::new(vec![rule], Vec::new()))).to(Right::Search)
 }

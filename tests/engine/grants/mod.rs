@@ -36,6 +36,7 @@ pub fn rule(text: &str) -> Rule {
         },
         constraints: decode(query),
         relation: who.strip_prefix('@').map(relation),
+        own: false,
     }
 }
 

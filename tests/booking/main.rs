@@ -1,0 +1,45 @@
+//! Nobody books what somebody has: races, holds, moves and crashes, through the engine and over
+//! HTTP, on both databases.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails here fails the test"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[allow(dead_code, reason = "shared with the tests of the engine")]
+#[path = "../engine/fixture.rs"]
+mod fixture;
+
+/// Makes two tests of each function.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::fixture::Database::Sqlite).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::fixture::Database::Postgres).await;
+            })+
+        }
+    };
+}
+
+mod agreement;
+mod crash;
+mod door;
+mod holds;
+mod model;
+mod moves;
+mod nodes;
+mod race;
+mod ward;
+mod ways;
