@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use resources::model::ResourceType;
 
-pub use grants::{Denial, Grants, Right, Rights, Rule};
+pub use grants::{Denial, Grants, Relation, Right, Rights, Rule};
 
 /// The access decision of one request, compiled once; the store turns it into conditions on
 /// every hop of every query. There is no call into the store without one.

@@ -10,3 +10,4 @@ pub mod postgres;
 pub mod process;
 pub mod records;
 pub mod server;
+pub mod smart;

@@ -179,12 +179,27 @@ pub struct Rule {
     /// Search parameters of R4 that the resource must match, all of them: name and value, without
     /// modifier. A rule with another one allows nothing.
     pub constraints: Vec<(String, String)>,
-    /// A reference (`Practitioner/1`) of whom the patient must be in care: by an Encounter, a
-    /// CareTeam or an Appointment.
-    pub carer: Option<String>,
+    /// How the patient must stand to who asks.
+    pub relation: Option<Relation>,
     /// It comes of being the patient, or of acting for one, and not of one's work: what it lets
     /// be booked is bound to what is offered.
     pub own: bool,
+}
+
+/// Why a patient is somebody's business.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Relation {
+    /// In the care of whom a reference (`Practitioner/1`) names: by an Encounter, a CareTeam or
+    /// an Appointment.
+    Care(String),
+    /// There is a resource of this type, an order as a rule, about the patient, and it matches
+    /// these search parameters, as those of a [`Rule`].
+    Order {
+        /// The type.
+        kind: ResourceType,
+        /// Name and value.
+        constraints: Vec<(String, String)>,
+    },
 }
 
 /// What a Consent withholds.

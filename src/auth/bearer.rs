@@ -276,9 +276,10 @@ impl Auth {
             let Some(role) = Role::named(&self.records, name).await? else {
                 continue;
             };
+            let bounds = role.bounds();
             for scope in role.scopes().0 {
                 match scope {
-                    Scope::Resource(grant) => standing.grants.push((grant, role.care_relation)),
+                    Scope::Resource(grant) => standing.grants.push((grant, bounds.clone())),
                     Scope::Admin => standing.admin = true,
                     Scope::BreakGlass => standing.break_glass = true,
                     _ => {}

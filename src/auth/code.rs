@@ -284,7 +284,7 @@ impl Auth {
                 rights: Rights::of(&[Right::Read]),
                 patients: vec![patient.to_owned()],
                 constraints: Vec::new(),
-                carer: None,
+                relation: None,
                 own: false,
             };
             let of_patient = Grants::new(vec![of_patient], Vec::new());

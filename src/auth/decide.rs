@@ -1,13 +1,13 @@
 //! From roles, scopes and launch context to the rules of an access decision.
 
 use super::scope::{Level, ResourceScope, Scopes};
-use crate::access::{Right, Rights, Rule};
+use crate::access::{Relation, Right, Rights, Rule};
 
 /// What somebody may do by their roles, before a token narrows it.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
-    /// The grants of all roles, each with whether it reaches only patients in the user's care.
-    pub grants: Vec<(ResourceScope, bool)>,
+    /// The grants of all roles, each with which patients it reaches.
+    pub grants: Vec<(ResourceScope, Bounds)>,
     /// The patients whom the user is or acts for.
     pub patients: Vec<String>,
     /// The user's own resource, `Practitioner/1`.
@@ -20,6 +20,38 @@ pub struct Standing {
     pub break_glass: bool,
 }
 
+/// Which patients the grants of a role reach: those in the user's care, and those for whom there
+/// is such an order; all, if it says neither.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// Patients in the user's care.
+    pub care: bool,
+    /// Patients with one of these orders.
+    pub orders: Option<Vec<Relation>>,
+}
+
+impl Bounds {
+    /// Where there is no user, nobody is in their care.
+    fn without_care(&self) -> Self {
+        Self {
+            care: false,
+            orders: self.orders.clone(),
+        }
+    }
+
+    /// How a patient must be related, in one of these ways; `None` among them is in no way.
+    /// A care relation without anybody to have it reaches nobody.
+    fn relations(&self, standing: &Standing) -> Vec<Option<Relation>> {
+        if *self == Self::default() {
+            return vec![None];
+        }
+        let carer = || standing.fhir_user.clone().unwrap_or_default();
+        let care = self.care.then(|| Relation::Care(carer()));
+        let orders = self.orders.iter().flatten().cloned();
+        care.into_iter().chain(orders).map(Some).collect()
+    }
+}
+
 /// What a user's token allows: its scopes, as far as the user's roles go.
 pub fn rules_of_user(token: &Scopes, context: Option<&str>, standing: &Standing) -> Vec<Rule> {
     let mut rules = Vec::new();
@@ -27,7 +59,7 @@ pub fn rules_of_user(token: &Scopes, context: Option<&str>, standing: &Standing)
         .resources()
         .filter(|scope| scope.level != Level::System)
     {
-        for (grant, in_care) in &standing.grants {
+        for (grant, bounds) in &standing.grants {
             let Some(mut both) = scope.and(grant) else {
                 continue;
             };
@@ -35,20 +67,17 @@ pub fn rules_of_user(token: &Scopes, context: Option<&str>, standing: &Standing)
                 continue;
             }
             for patients in reach(scope.level, grant.level, context, standing) {
-                let broken = standing.broken_glass.as_ref();
-                let is_broken = *in_care && broken.is_some();
-                let patients = match broken {
-                    Some(patient) if is_broken => vec![patient.clone()],
-                    _ => patients,
-                };
-                rules.push(Rule {
-                    kind: both.kind,
-                    rights: both.rights,
-                    patients,
-                    constraints: both.constraints.clone(),
-                    carer: carer(*in_care && !is_broken, standing),
-                    own: grant.level == Level::Patient,
-                });
+                let own = grant.level == Level::Patient;
+                match &standing.broken_glass {
+                    Some(patient) if *bounds != Bounds::default() => {
+                        let patient = std::slice::from_ref(patient);
+                        rules.extend(bound(&both, patient, vec![None], own));
+                    }
+                    _ => {
+                        let relations = bounds.relations(standing);
+                        rules.extend(bound(&both, &patients, relations, own));
+                    }
+                }
             }
         }
     }
@@ -79,11 +108,6 @@ fn reach(
     }
 }
 
-/// Whose patients a rule reaches. A care relation without anybody to have it reaches nobody.
-fn carer(in_care: bool, standing: &Standing) -> Option<String> {
-    in_care.then(|| standing.fhir_user.clone().unwrap_or_default())
-}
-
 /// `fhirUser` lets the app read who the user is.
 fn own_resource(token: &Scopes, standing: &Standing) -> Option<Rule> {
     token.0.iter().find(|scope| {
@@ -96,7 +120,7 @@ fn own_resource(token: &Scopes, standing: &Standing) -> Option<Rule> {
         rights: Rights::of(&[Right::Read]),
         patients: Vec::new(),
         constraints: vec![("_id".to_owned(), id.to_owned())],
-        carer: None,
+        relation: None,
         own: true,
     })
 }
@@ -108,7 +132,9 @@ pub fn rules_of_program(token: &Scopes, allowed: &Scopes) -> Vec<Rule> {
         .resources()
         .filter(|scope| scope.level == Level::System);
     let of_system = of_system.filter(|scope| !is_of_self(scope));
-    of_system.map(|scope| rule(scope, Vec::new())).collect()
+    of_system
+        .flat_map(|scope| bound(scope, &[], vec![None], false))
+        .collect()
 }
 
 /// What a token for roles allows: all that they give, as far as `token` goes if it says anything.
@@ -116,37 +142,41 @@ pub fn rules_of_program(token: &Scopes, allowed: &Scopes) -> Vec<Rule> {
 pub fn rules_of_roles(token: &Scopes, context: Option<&str>, standing: &Standing) -> Vec<Rule> {
     let mut rules = Vec::new();
     let grants = standing.grants.iter();
-    for (grant, _) in grants.filter(|(grant, _)| !is_of_self(grant)) {
-        let patients = match (grant.level, context) {
+    for (grant, bounds) in grants.filter(|(grant, _)| !is_of_self(grant)) {
+        let patients: Vec<String> = match (grant.level, context) {
             (Level::Patient, None) => continue,
             (Level::Patient, Some(patient)) => vec![patient.to_owned()],
             (_, patient) => patient.map(str::to_owned).into_iter().collect(),
         };
         let own = grant.level == Level::Patient;
-        let rule = |scope: &ResourceScope| Rule {
-            own,
-            ..rule(scope, patients.clone())
-        };
+        let relations = bounds.without_care().relations(standing);
         if token.0.is_empty() {
-            rules.push(rule(grant));
+            rules.extend(bound(grant, &patients, relations, own));
             continue;
         }
         let narrowed = token.resources().filter_map(|scope| scope.and(grant));
         let narrowed = narrowed.filter(|scope| !is_of_self(scope));
-        rules.extend(narrowed.map(|scope| rule(&scope)));
+        rules.extend(narrowed.flat_map(|scope| bound(&scope, &patients, relations.clone(), own)));
     }
     rules
 }
 
-fn rule(scope: &ResourceScope, patients: Vec<String>) -> Rule {
-    Rule {
+/// A rule for each way in which a patient may be related.
+fn bound(
+    scope: &ResourceScope,
+    patients: &[String],
+    relations: Vec<Option<Relation>>,
+    own: bool,
+) -> Vec<Rule> {
+    let rule = |relation| Rule {
         kind: scope.kind,
         rights: scope.rights,
-        patients,
+        patients: patients.to_vec(),
         constraints: scope.constraints.clone(),
-        carer: None,
-        own: false,
-    }
+        relation,
+        own,
+    };
+    relations.into_iter().map(rule).collect()
 }
 
 /// The value of a constraint that stands for the user's own resource.
@@ -178,8 +208,10 @@ mod tests {
     use super::*;
 
     fn standing(grants: &[(&str, bool)], patients: &[&str], user: Option<&str>) -> Standing {
-        let grant =
-            |(text, in_care): &(&str, bool)| (ResourceScope::parse(text).unwrap(), *in_care);
+        let grant = |(text, care): &(&str, bool)| {
+            let (care, orders) = (*care, None);
+            (ResourceScope::parse(text).unwrap(), Bounds { care, orders })
+        };
         Standing {
             grants: grants.iter().map(grant).collect(),
             patients: patients.iter().map(|id| (*id).to_owned()).collect(),
@@ -188,7 +220,21 @@ mod tests {
         }
     }
 
-    /// Rules in short: `Observation.rs [a] ?category=c @Practitioner/1`.
+    /// The same grants, also for patients with orders of this type.
+    fn with_orders(standing: &Standing, name: &str) -> Standing {
+        let order = Relation::Order {
+            kind: resources::model::ResourceType::from_name(name).unwrap(),
+            constraints: Vec::new(),
+        };
+        let mut standing = standing.clone();
+        for (_, bounds) in &mut standing.grants {
+            bounds.orders = Some(vec![order.clone()]);
+        }
+        standing
+    }
+
+    /// Rules in short: `Observation.rs [a] ?category=c @Practitioner/1`, `… @ServiceRequest` for
+    /// patients with such an order.
     fn short(rules: &[Rule]) -> Vec<String> {
         let one = |rule: &Rule| {
             let scope = ResourceScope {
@@ -198,11 +244,12 @@ mod tests {
                 constraints: rule.constraints.clone(),
                 v1: false,
             };
-            let carer = rule
-                .carer
-                .as_ref()
-                .map_or(String::new(), |who| format!(" @{who}"));
-            format!("{scope} {:?}{carer}", rule.patients).replace('"', "")
+            let relation = match &rule.relation {
+                None => String::new(),
+                Some(Relation::Care(who)) => format!(" @{who}"),
+                Some(Relation::Order { kind, .. }) => format!(" @{kind}"),
+            };
+            format!("{scope} {:?}{relation}", rule.patients).replace('"', "")
         };
         rules.iter().map(one).collect()
     }
@@ -289,7 +336,52 @@ mod tests {
     fn a_care_relation_without_a_carer_reaches_nobody() {
         let nobody = standing(&[("user/*.rs", true)], &[], None);
         let rules = rules_of_user(&Scopes::parse("user/*.rs"), None, &nobody);
-        assert_eq!(rules[0].carer.as_deref(), Some(""));
+        assert_eq!(rules[0].relation, Some(Relation::Care(String::new())));
+    }
+
+    #[test]
+    fn orders_bind_with_and_without_a_user_and_beside_care() {
+        let free = standing(&[("user/*.rs", false)], &[], Some("Practitioner/d"));
+        let lab = with_orders(&free, "ServiceRequest");
+        let caring = standing(&[("user/*.rs", true)], &[], Some("Practitioner/d"));
+        let both = with_orders(&caring, "ServiceRequest");
+        let mut unread = lab.clone();
+        unread.grants[0].1.orders = Some(Vec::new());
+        let mut broken = both.clone();
+        broken.broken_glass = Some("b".to_owned());
+        let all = Scopes::parse("user/*.rs");
+        let of = "user/*.rs []";
+        for (standing, user, role) in [
+            (&free, &[of][..], &[of][..]),
+            (
+                &lab,
+                &["user/*.rs [] @ServiceRequest"],
+                &["user/*.rs [] @ServiceRequest"],
+            ),
+            (
+                &both,
+                &[
+                    "user/*.rs [] @Practitioner/d",
+                    "user/*.rs [] @ServiceRequest",
+                ],
+                &["user/*.rs [] @ServiceRequest"],
+            ),
+            (&caring, &["user/*.rs [] @Practitioner/d"], &[of]),
+            // Orders that nobody can read reach nobody.
+            (&unread, &[], &[]),
+            (
+                &broken,
+                &["user/*.rs [b]"],
+                &["user/*.rs [] @ServiceRequest"],
+            ),
+        ] {
+            let given = short(&rules_of_user(&all, None, standing));
+            assert_eq!(given, user, "{standing:?}");
+            let given = short(&rules_of_roles(&Scopes::default(), None, standing));
+            assert_eq!(given, role, "{standing:?}");
+        }
+        let in_context = rules_of_user(&Scopes::parse("patient/*.rs"), Some("a"), &lab);
+        assert_eq!(short(&in_context), ["user/*.rs [a] @ServiceRequest"]);
     }
 
     #[test]

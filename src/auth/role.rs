@@ -1,12 +1,15 @@
 //! Roles: what somebody may do by their work, written in the grammar of scopes.
 
+use resources::{index::Registry, model::ResourceType};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    decide::Bounds,
     error::AuthError,
     records::{Kept, Records},
-    scope::Scopes,
+    scope::{self, Scopes},
 };
+use crate::access::Relation;
 
 /// A role. Those in the box are in [`BUILT_IN`]; a record of the same name goes before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,6 +23,28 @@ pub struct Role {
     /// `user/` scopes reach only patients in one's care: those with an Encounter, CareTeam or
     /// Appointment with the user. Others need the glass to be broken.
     pub care_relation: bool,
+    /// They reach also, or only, patients for whom there is one of these: an order as a rule, in
+    /// the grammar of [`order`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<String>,
+}
+
+/// `ServiceRequest?category=laboratory&status=active,completed`: a type that is about a patient,
+/// and search parameters as those of a scope. `None` if it is nothing of the kind.
+pub fn order(text: &str) -> Option<Relation> {
+    let (name, query) = match text.split_once('?') {
+        Some((name, query)) => (name, Some(query)),
+        None => (text, None),
+    };
+    let kind = ResourceType::from_name(name)?;
+    let registry = Registry::builtin();
+    let constraints = match query {
+        Some(query) => scope::pairs(query)?,
+        None => Vec::new(),
+    };
+    let is_known = |name: &str| registry.param(kind, name).is_some();
+    let is_looked_for = constraints.iter().all(|(name, _)| is_known(name));
+    (is_looked_for && is_known("patient")).then_some(Relation::Order { kind, constraints })
 }
 
 impl Kept for Role {
@@ -27,17 +52,36 @@ impl Kept for Role {
     const NAME: &'static str = "role";
 }
 
-/// Name, title, whether a care relation is needed, grants.
-type BuiltIn = (&'static str, &'static str, bool, &'static [&'static str]);
+/// Name, title, whose patients, grants.
+type BuiltIn = (&'static str, &'static str, Reach, &'static [&'static str]);
+
+/// Which patients a role in the box reaches.
+#[derive(Debug, Clone, Copy)]
+pub enum Reach {
+    /// Those that its grants name.
+    All,
+    /// Those in the user's care.
+    Cared,
+    /// Those with such an order.
+    Ordered(&'static str),
+}
+
+// Of orders count those that the department is to work on, and those that it has done: a result
+// is corrected, and compared with the next, when its order is long completed. Not those that are
+// not given yet (draft), taken back (revoked) or were never meant (entered-in-error).
+const LABORATORY_ORDER: &str =
+    "ServiceRequest?category=108252007,laboratory&status=active,on-hold,completed";
+const IMAGING_ORDER: &str =
+    "ServiceRequest?category=363679005,imaging&status=active,on-hold,completed";
 
 /// The roles in the box.
 pub const BUILT_IN: &[BuiltIn] = &[
-    ("patient", "Patient", false, PATIENT),
-    ("proxy", "Proxy of a patient", false, PATIENT),
+    ("patient", "Patient", Reach::All, PATIENT),
+    ("proxy", "Proxy of a patient", Reach::All, PATIENT),
     (
         "doctor",
         "Doctor",
-        true,
+        Reach::Cared,
         &[
             "user/*.rs",
             "user/AdverseEvent.cruds",
@@ -86,7 +130,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "nurse",
         "Nurse",
-        true,
+        Reach::Cared,
         &[
             "user/*.rs",
             "user/CarePlan.cruds",
@@ -102,7 +146,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "receptionist",
         "Receptionist",
-        false,
+        Reach::All,
         &[
             "user/Patient.crus",
             "user/Appointment.crus",
@@ -123,7 +167,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "laboratory",
         "Laboratory technician",
-        false,
+        Reach::Ordered(LABORATORY_ORDER),
         &[
             "user/ServiceRequest.rs?category=108252007",
             "user/ServiceRequest.rs?category=laboratory",
@@ -140,7 +184,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "radiology",
         "Radiologist",
-        false,
+        Reach::Ordered(IMAGING_ORDER),
         &[
             "user/ServiceRequest.rs?category=363679005",
             "user/ServiceRequest.rs?category=imaging",
@@ -157,7 +201,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "pharmacist",
         "Pharmacist",
-        false,
+        Reach::All,
         &[
             "user/MedicationRequest.rus",
             "user/MedicationDispense.crus",
@@ -177,7 +221,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "billing",
         "Billing",
-        false,
+        Reach::All,
         &[
             "user/Account.crus",
             "user/ChargeItem.crus",
@@ -203,7 +247,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "privacy-officer",
         "Privacy officer",
-        false,
+        Reach::All,
         &[
             "user/AuditEvent.rs",
             "user/Consent.crus",
@@ -218,22 +262,27 @@ pub const BUILT_IN: &[BuiltIn] = &[
     (
         "researcher",
         "Researcher",
-        false,
+        Reach::All,
         &["system/Group.rs", "system/ResearchStudy.rs"],
     ),
     (
         "interface-engine",
         "Interface engine",
-        false,
+        Reach::All,
         &["system/*.crus"],
     ),
     (
         "device",
         "Device",
-        false,
+        Reach::All,
         &["system/Observation.c", "system/Device.r"],
     ),
-    ("administrator", "Administrator", false, &["rotunda/admin"]),
+    (
+        "administrator",
+        "Administrator",
+        Reach::All,
+        &["rotunda/admin"],
+    ),
 ];
 
 const PATIENT: &[&str] = &[
@@ -248,10 +297,14 @@ impl Role {
     /// The role of this name in the box.
     pub fn built_in(name: &str) -> Option<Self> {
         let found = BUILT_IN.iter().find(|(known, ..)| *known == name);
-        found.map(|(_, title, care_relation, grants)| Self {
+        found.map(|(_, title, reach, grants)| Self {
             title: (*title).to_owned(),
             grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
-            care_relation: *care_relation,
+            care_relation: matches!(reach, Reach::Cared),
+            orders: match reach {
+                Reach::Ordered(order) => vec![(*order).to_owned()],
+                Reach::All | Reach::Cared => Vec::new(),
+            },
         })
     }
 
@@ -264,6 +317,15 @@ impl Role {
         Ok(edited
             .map(|found| found.value)
             .or_else(|| Self::built_in(name)))
+    }
+
+    /// Which patients the grants reach. An order that is none reaches nobody.
+    pub fn bounds(&self) -> Bounds {
+        let orders = || self.orders.iter().filter_map(|text| order(text)).collect();
+        Bounds {
+            care: self.care_relation,
+            orders: (!self.orders.is_empty()).then(orders),
+        }
     }
 
     /// The grants as scopes.
@@ -287,5 +349,41 @@ mod tests {
             let read = Scopes::parse_all(grants.iter().copied());
             assert!(read.is_ok(), "{name}: {read:?}");
         }
+    }
+
+    #[test]
+    fn orders_are_of_a_patient_and_looked_for_by_parameters() {
+        for text in [
+            LABORATORY_ORDER,
+            IMAGING_ORDER,
+            "MedicationRequest",
+            "MedicationRequest?status=active",
+        ] {
+            assert!(order(text).is_some(), "{text}");
+        }
+        for text in [
+            "",
+            "Order",
+            "Patient?active=true",
+            "Slot?status=free",
+            "ServiceRequest?",
+            "ServiceRequest?nonsense=1",
+            "ServiceRequest?status:not=revoked",
+            "ServiceRequest?patient.name=a",
+            "user/ServiceRequest.r?status=active",
+        ] {
+            assert!(order(text).is_none(), "{text}");
+        }
+        let role = Role {
+            orders: vec!["Order".to_owned()],
+            ..Role::default()
+        };
+        assert_eq!(role.bounds().orders, Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_written_of_a_role_without_orders_is_as_before_there_were_any() {
+        let role = Role::built_in("nurse").unwrap();
+        assert!(!serde_json::to_string(&role).unwrap().contains("orders"));
     }
 }

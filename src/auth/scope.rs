@@ -206,7 +206,7 @@ impl ResourceScope {
             None => Vec::new(),
             // A constraint needs a type whose parameters it can name.
             Some(_) if v1 || kind.is_none() => return None,
-            Some(query) => query.split('&').map(pair).collect::<Option<_>>()?,
+            Some(query) => pairs(query)?,
         };
         Some(Self {
             level,
@@ -267,6 +267,11 @@ fn rights(letters: &str) -> Option<(Rights, bool)> {
         rights = rights.or(Rights::of(&[*right]));
     }
     (!rights.is_empty()).then_some((rights, false))
+}
+
+/// `name=value&…`
+pub(super) fn pairs(query: &str) -> Option<Vec<(String, String)>> {
+    query.split('&').map(pair).collect()
 }
 
 /// A plain search parameter; modifiers, chains and what steers a search are refused.

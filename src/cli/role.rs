@@ -55,6 +55,11 @@ pub struct Set {
     /// Whether user/ scopes reach only patients in the user's care
     #[arg(long, value_name = "true|false")]
     care_relation: Option<bool>,
+    /// Reach only patients for whom there is such an order, or one of several, or who are in the
+    /// user's care if that is asked for too: ServiceRequest?category=laboratory&status=active;
+    /// '' for no such bound
+    #[arg(long, value_name = "ORDER")]
+    order: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -131,6 +136,10 @@ async fn change(office: &Office, set: &Set) -> Result<Found<Role>, Failure> {
             }
         }
         draft.care_relation = set.care_relation.unwrap_or(draft.care_relation);
+        if !set.order.is_empty() {
+            let orders = set.order.iter().filter(|order| !order.is_empty());
+            draft.orders = orders.cloned().collect();
+        }
     };
     match Role::get(&office.desk, &set.role).await {
         Ok(_) => office.change::<Role>(&set.role, change).await,

@@ -59,8 +59,8 @@ pub(super) struct Subject<'a> {
 /// What a decision depends on beside the resource.
 #[derive(Default)]
 pub(super) struct Known {
-    /// Who is in care, by what says so.
-    cared: Vec<(Clause, HashSet<String>)>,
+    /// Who is related, by what says so.
+    related: Vec<(Clause, HashSet<String>)>,
     /// What the resource's `securityContext` names may be seen.
     context: bool,
 }
@@ -271,7 +271,7 @@ impl Engine {
             return false;
         };
         let granted = granted(grants, kind, access.rights());
-        let is_open = |rule: &Condition| matches!(rule.about, About::Cared(_) | About::Context);
+        let is_open = |rule: &Condition| matches!(rule.about, About::Related(_) | About::Context);
         granted.by_context || granted.rules.iter().any(is_open)
     }
 
@@ -302,23 +302,23 @@ impl Engine {
         }
         let mut patients = None;
         for rule in &granted.rules {
-            let About::Cared(care) = &rule.about else {
+            let About::Related(how) = &rule.about else {
                 continue;
             };
-            if known.cared.iter().any(|(known, _)| known == care) {
+            if known.related.iter().any(|(known, _)| known == how) {
                 continue;
             }
             let patients = patients.get_or_insert_with(|| self.patients(subject));
-            let cared = self.cared(care, patients).await?;
-            known.cared.push((care.clone(), cared));
+            let related = self.those_related(how, patients).await?;
+            known.related.push((how.clone(), related));
         }
         Ok(known)
     }
 
     /// Those of the patients who satisfy the condition.
-    async fn cared(
+    async fn those_related(
         &self,
-        care: &Clause,
+        how: &Clause,
         patients: &BTreeSet<String>,
     ) -> Result<HashSet<String>, Error> {
         if patients.is_empty() {
@@ -327,13 +327,13 @@ impl Engine {
         let ids = Clause::Ids(patients.iter().cloned().collect());
         let plan = Plan {
             types: vec![ResourceType::PATIENT],
-            filter: Clause::All(vec![ids, care.clone()]),
+            filter: Clause::All(vec![ids, how.clone()]),
             sort: Vec::new(),
             limit: patients.len(),
             after: None,
             total: TotalMode::None,
         };
-        let all = Access::system("who is in whose care decides what may be seen");
+        let all = Access::system("who is whose business decides what may be seen");
         let page = self.store.search(&plan, &all).await?;
         Ok(page
             .hits
@@ -522,7 +522,7 @@ fn is_about(rule: &Condition, patients: &BTreeSet<String>, known: &Known) -> boo
     match &rule.about {
         About::All => true,
         About::These(own) => patients.iter().all(|id| own.contains(id)),
-        About::Cared(care) => patients.iter().all(|id| known.is_cared(care, id)),
+        About::Related(how) => patients.iter().all(|id| known.is_related(how, id)),
         About::Context => known.context,
     }
 }
@@ -543,19 +543,19 @@ fn forbidden(text: String) -> Error {
 }
 
 impl Known {
-    fn is_cared(&self, care: &Clause, id: &str) -> bool {
-        let known = self.cared.iter().find(|(known, _)| known == care);
+    fn is_related(&self, how: &Clause, id: &str) -> bool {
+        let known = self.related.iter().find(|(known, _)| known == how);
         known.is_some_and(|(_, patients)| patients.contains(id))
     }
 }
 
-/// The clauses of an access decision lead from a resource to its Patient, and from there to who
-/// cares.
+/// The clauses of an access decision lead from a resource to its Patient, and from there to what
+/// makes them somebody's business.
 impl Others for Known {
     fn target(&self, _: ResourceType, ids: &[&str], inner: &Clause) -> bool {
         match inner {
-            Clause::Not(care) => ids.iter().any(|id| !self.is_cared(care, id)),
-            care => ids.iter().any(|id| self.is_cared(care, id)),
+            Clause::Not(how) => ids.iter().any(|id| !self.is_related(how, id)),
+            how => ids.iter().any(|id| self.is_related(how, id)),
         }
     }
 
@@ -563,21 +563,31 @@ impl Others for Known {
         false
     }
 
-    fn source(&self, _: ResourceType, _: ParamId, keys: &[Vec<u8>], inner: &Clause) -> bool {
+    fn source(
+        &self,
+        source: ResourceType,
+        param: ParamId,
+        keys: &[Vec<u8>],
+        inner: &Clause,
+    ) -> bool {
         let ids = || keys.iter().filter_map(|key| key::read_reference(key));
-        let with = self.cared.iter().filter(|(care, _)| is_part(care, inner));
-        with.into_iter()
-            .any(|(_, patients)| ids().any(|(_, id)| patients.contains(id)))
+        let mut with = (self.related.iter()).filter(|(how, _)| is_way(how, source, param, inner));
+        with.any(|(_, patients)| ids().any(|(_, id)| patients.contains(id)))
     }
 }
 
-/// True if `inner` is at the end of one of the ways by which `care` is known: whoever is found by
-/// one of them is in care.
-fn is_part(care: &Clause, inner: &Clause) -> bool {
-    match care {
-        Clause::Decided(part) => is_part(part, inner),
-        Clause::Any(parts) => parts.iter().any(|part| is_part(part, inner)),
-        Clause::ReferredBy { inner: end, .. } => **end == *inner,
+/// True if a `source` that satisfies `inner` is one of the ways to be related as `how` says:
+/// whoever is found by one of them is.
+fn is_way(how: &Clause, source: ResourceType, param: ParamId, inner: &Clause) -> bool {
+    match how {
+        Clause::Decided(part) => is_way(part, source, param, inner),
+        Clause::Any(parts) => (parts.iter()).any(|part| is_way(part, source, param, inner)),
+        Clause::ReferredBy {
+            source: by,
+            param: with,
+            inner: end,
+            ..
+        } => *by == source && *with == param && **end == *inner,
         _ => false,
     }
 }

@@ -15,12 +15,12 @@ use resources::{
 };
 
 use super::{
-    care::{care, is_in_care},
     compile::Compiler,
     filter::Filter,
     patients::{Standing, membership_of_all, membership_of_any, standing},
     plan::Clause,
     query::SearchLimits,
+    relation::{is_about_related, related},
     stored,
 };
 use crate::access::{Denial, Grants, Right, Rights, Rule};
@@ -58,8 +58,8 @@ pub enum About {
     All,
     /// These patients.
     These(Vec<String>),
-    /// Patients who satisfy this.
-    Cared(Clause),
+    /// Patients who satisfy this: who are related as the rule says.
+    Related(Clause),
     /// Whomever what their `securityContext` names is about.
     Context,
 }
@@ -137,7 +137,7 @@ fn covers(rule: &Rule, kind: ResourceType, rights: Rights, standing: &Standing) 
 
 /// True if a rule is about some patients only.
 fn is_personal(rule: &Rule) -> bool {
-    !rule.patients.is_empty() || rule.carer.is_some()
+    !rule.patients.is_empty() || rule.relation.is_some()
 }
 
 /// In whose record the rule lets a resource be.
@@ -147,9 +147,9 @@ fn place(rule: &Rule, kind: ResourceType, standing: &Standing, registry: &Regist
     if !rule.patients.is_empty() && applies {
         parts.push(membership_of_all(&rule.patients, kind, standing, registry));
     }
-    if let Some(carer) = rule.carer.as_ref().filter(|_| applies) {
-        let care = care(carer, registry);
-        parts.push(is_in_care(&care, kind, standing, registry));
+    if let Some(relation) = rule.relation.as_ref().filter(|_| applies) {
+        let related = related(relation, registry);
+        parts.push(is_about_related(&related, kind, standing, registry));
     }
     all(parts)
 }
@@ -160,15 +160,15 @@ fn about(rule: &Rule, standing: &Standing, registry: &Registry) -> About {
         Standing::Context if is_personal(rule) => return About::Context,
         _ => {}
     }
-    match &rule.carer {
+    match &rule.relation {
         _ if !rule.patients.is_empty() => About::These(rule.patients.clone()),
-        Some(carer) => About::Cared(care(carer, registry)),
+        Some(relation) => About::Related(related(relation, registry)),
         None => About::All,
     }
 }
 
 /// The conditions of a scope's query; `None` if one of them is not understood.
-fn constraint(
+pub(super) fn constraint(
     constraints: &[(String, String)],
     kind: ResourceType,
     registry: &Registry,

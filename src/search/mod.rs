@@ -3,7 +3,6 @@
 //! [`parse()`] reads names and values into a [`Query`]; [`Query::plan`] gives the conditions on
 //! index keys that the store runs, once terminology has answered [`Query::needs`].
 
-mod care;
 mod compare;
 mod compartment;
 mod compile;
@@ -26,6 +25,7 @@ pub mod plan;
 mod prefix;
 mod query;
 mod reference;
+mod relation;
 mod results;
 mod single;
 pub mod stored;
@@ -37,7 +37,6 @@ mod token;
 mod values;
 mod words;
 
-pub use care::{Cared, carers, with_known};
 pub use compartment::access_clause;
 pub use date::during;
 pub use encode::{condition, decode, encode};
@@ -45,4 +44,5 @@ pub use granted::{About, Condition, Granted, granted};
 pub use near::circle;
 pub use parse::parse;
 pub use query::{Include, Need, Query, Request, Resolved, Scope, SearchLimits, Summary};
+pub use relation::{Related, relations, with_known};
 pub use words::words;

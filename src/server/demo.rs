@@ -6,6 +6,7 @@ use flate2::bufread::GzDecoder;
 use resources::{Doc, model::ResourceType};
 
 pub mod identity;
+mod orders;
 
 use super::StartError;
 use crate::{

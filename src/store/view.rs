@@ -9,7 +9,7 @@ use resources::{
 
 use crate::{
     access::{Access, Decision},
-    search::{Cared, access_clause, carers, granted, plan::Clause, stored, with_known},
+    search::{Related, access_clause, granted, plan::Clause, relations, stored, with_known},
 };
 
 /// An access decision together with what is needed to turn it into conditions.
@@ -17,8 +17,8 @@ use crate::{
 pub(super) struct View {
     access: Access,
     registry: Registry,
-    /// Who was found to be in care.
-    cared: Arc<[Cared]>,
+    /// Who was found to be related.
+    related: Arc<[Related]>,
 }
 
 impl View {
@@ -26,23 +26,23 @@ impl View {
         Self {
             access: access.clone(),
             registry,
-            cared: Arc::default(),
+            related: Arc::default(),
         }
     }
 
-    /// What says who is in care, for each carer to whom the decision is bound and whose patients
-    /// are not known here.
-    pub fn carers(&self) -> Vec<Clause> {
+    /// What says who is related, for each relation to which the decision is bound, unless they are
+    /// known here.
+    pub fn relations(&self) -> Vec<Clause> {
         match self.access.decision() {
-            Decision::Granted(grants) if self.cared.is_empty() => carers(grants),
+            Decision::Granted(grants) if self.related.is_empty() => relations(grants),
             _ => Vec::new(),
         }
     }
 
-    /// The same view, knowing who is in care. It holds for as long as that is so: for one query.
-    pub fn knowing(&self, cared: Vec<Cared>) -> Self {
+    /// The same view, knowing who is related. It holds for as long as that is so: for one query.
+    pub fn knowing(&self, related: Vec<Related>) -> Self {
         Self {
-            cared: cared.into(),
+            related: related.into(),
             ..self.clone()
         }
     }
@@ -52,9 +52,9 @@ impl View {
     pub fn clause(&self, kind: ResourceType) -> Option<Arc<Clause>> {
         if let Decision::Granted(grants) = self.access.decision() {
             let stored = granted(grants, kind, self.access.rights()).stored.clone()?;
-            return Some(match self.cared.is_empty() {
+            return Some(match self.related.is_empty() {
                 true => stored,
-                false => Arc::new(with_known(&stored, &self.cared)),
+                false => Arc::new(with_known(&stored, &self.related)),
             });
         }
         let clause = access_clause(&self.access, kind, &self.registry)?;

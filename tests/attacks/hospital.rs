@@ -97,6 +97,16 @@ fn chart(own: &str, word: &str) -> Vec<Value> {
     let codes = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code, "display": word}]});
     let category = |code: &str| json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": code}]}]);
     let value = if own == "pa" { 100 } else { 200 };
+    // Laboratory and radiology have to do with one of the patients.
+    let orders: &[&str] = if own == "pa" {
+        &["laboratory", "imaging"]
+    } else {
+        &["counselling"]
+    };
+    let orders: Vec<Value> = orders
+        .iter()
+        .map(|code| json!({"coding": [{"code": code}]}))
+        .collect();
     vec![
         json!({"resourceType": "Patient", "id": own, "text": text(word), "identifier": identifier,
             "name": [{"family": format!("{word}fam"), "given": [word]}], "birthDate": if own == "pa" { "1970-01-01" } else { "1950-05-05" },
@@ -118,7 +128,7 @@ fn chart(own: &str, word: &str) -> Vec<Value> {
             "code": codes("24331-1"), "subject": patient, "encounter": to("Encounter", "enc"), "result": [to("Observation", "lab")], "conclusion": word}),
         json!({"resourceType": "Condition", "id": id("cond"), "subject": patient, "encounter": to("Encounter", "enc"), "code": {"text": word}, "recorder": doctor}),
         json!({"resourceType": "MedicationRequest", "id": id("rx"), "status": "active", "intent": "order", "subject": patient, "medicationReference": reference("Medication/med"), "note": [{"text": word}]}),
-        json!({"resourceType": "ServiceRequest", "id": id("order"), "status": "active", "intent": "order", "subject": patient, "encounter": to("Encounter", "enc"), "requester": doctor, "note": [{"text": word}]}),
+        json!({"resourceType": "ServiceRequest", "id": id("order"), "status": "active", "intent": "order", "subject": patient, "category": orders, "encounter": to("Encounter", "enc"), "requester": doctor, "note": [{"text": word}]}),
         json!({"resourceType": "RelatedPerson", "id": id("kin"), "patient": patient, "name": [{"family": word}]}),
         json!({"resourceType": "Coverage", "id": id("cover"), "status": "active", "beneficiary": patient, "payor": [reference("Organization/org")], "subscriberId": word}),
         json!({"resourceType": "Account", "id": id("acct"), "status": "active", "subject": [patient], "name": word}),

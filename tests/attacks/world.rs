@@ -110,7 +110,7 @@ impl World {
         let role = Role {
             title: name.to_owned(),
             grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
-            care_relation: false,
+            ..Role::default()
         };
         let changes = Changes::new().set(name, &role).unwrap();
         self.records().commit(changes).await.unwrap();

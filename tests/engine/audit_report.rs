@@ -78,7 +78,7 @@ fn granted(kind_name: &str, patients: &[&str], fhir_user: &str) -> Access {
         rights: Rights::of(&[Right::Read, Right::Search]),
         patients: patients.iter().map(|id| (*id).to_owned()).collect(),
         constraints: Vec::new(),
-        carer: None,
+        relation: None,
         own: false,
     };
     let grants = Grants::new(vec![rule], Vec::new());

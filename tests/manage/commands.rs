@@ -199,6 +199,16 @@ fn roles_are_edited_and_become_again_as_they_were() {
         "--grant",
         "user/Location.rs user/Patient.rs",
     ]);
+    let order =
+        |text: &str| place.json(&["role", "set", "porter", "--order", text])["orders"].clone();
+    let lab = "ServiceRequest?category=laboratory&status=active";
+    assert_eq!(order(lab), json!([lab]));
+    let wrong = place.refused(&["role", "set", "porter", "--order", "Slot?status=free"]);
+    assert!(
+        wrong.contains("orders[0]: 'Slot?status=free' is no order"),
+        "{wrong}"
+    );
+    assert_eq!(order(""), json!([]));
     place.told(&["user", "add", "p", "--role", "porter"]);
     let used = place.refused(&["role", "reset", "porter"]);
     assert!(used.contains("1 users have the role"), "{used}");

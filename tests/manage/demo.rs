@@ -18,12 +18,14 @@ async fn total(server: &super::program::Server, token: &str, kind: &str) -> Opti
 async fn each_demo_user_sees_what_the_role_gives() {
     let place = Place::new();
     let server = place.serve(&["--demo"]);
+    // Of 23 patients the laboratory has done orders, of two more it has some to do.
     for (login, patients, observations, accounts) in [
         ("patient", Some(1), Some(13), Some(0)),
         ("proxy", Some(1), Some(13), Some(0)),
         ("doctor", Some(24), Some(668), Some(0)),
         ("receptionist", Some(40), None, None),
-        ("laboratory", Some(40), Some(188), None),
+        ("laboratory", Some(25), Some(188), None),
+        ("radiology", Some(5), Some(0), None),
         ("billing", Some(40), None, Some(0)),
         ("privacy-officer", Some(40), None, None),
         ("researcher", None, None, None),
@@ -39,6 +41,18 @@ async fn each_demo_user_sees_what_the_role_gives() {
     }
     let nurse = place.token(&["--user", "nurse"]);
     assert_eq!(total(&server, &nurse, "Patient").await, Some(10));
+    let radiology = place.token(&["--user", "radiology"]);
+    for (kind, expected) in [
+        ("ServiceRequest", 5),
+        ("ImagingStudy", 3),
+        ("DiagnosticReport", 3),
+    ] {
+        assert_eq!(
+            total(&server, &radiology, kind).await,
+            Some(expected),
+            "{kind}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ mod first;
 mod kept;
 mod program;
 mod rest;
+mod smart;
 mod validation;
 
 #[allow(

@@ -386,7 +386,7 @@ async fn a_log_of_which_little_is_seen_comes_in_parts_without_gaps(Fixture { url
         rights,
         patients: patient.map(str::to_owned).into_iter().collect(),
         constraints: Vec::new(),
-        carer: None,
+        relation: None,
         own: false,
     };
     let denial = Denial {

@@ -13,7 +13,7 @@ use resources::{
     model::ResourceType,
 };
 use rotunda::{
-    access::{Access, Denial, Grants, Right, Rights, Rule},
+    access::{Access, Denial, Grants, Relation, Right, Rights, Rule},
     search::{
         Request, Resolved, Scope, SearchLimits, access_clause, decode,
         memory::{Item, MemoryIndex},
@@ -125,7 +125,7 @@ fn limited() -> Vec<Access> {
         rights: Rights::of(&[Right::Search]),
         patients: Vec::new(),
         constraints: Vec::new(),
-        carer: None,
+        relation: None,
         own: false,
     };
     let of = |id: &str| Rule {
@@ -133,7 +133,14 @@ fn limited() -> Vec<Access> {
         ..all()
     };
     let carer = Rule {
-        carer: Some("Practitioner/practitioner-07".to_owned()),
+        relation: Some(Relation::Care("Practitioner/practitioner-07".to_owned())),
+        ..all()
+    };
+    let laboratory = Rule {
+        relation: Some(Relation::Order {
+            kind: kind("ServiceRequest"),
+            constraints: decode("category=108252007,laboratory&status=active,completed"),
+        }),
         ..all()
     };
     let vital_signs = Rule {
@@ -155,6 +162,7 @@ fn limited() -> Vec<Access> {
         Access::compartment(kind("Practitioner"), "practitioner-07".to_owned()),
         granted(vec![of("patient-01")], vec![]),
         granted(vec![carer], vec![]),
+        granted(vec![laboratory], vec![]),
         granted(
             vec![of("patient-01"), vital_signs, of("patient-03")],
             vec![denial(&[], "category=vital-signs")],

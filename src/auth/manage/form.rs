@@ -4,6 +4,7 @@ use resources::{index::Registry, primitive::syntax::is_id};
 
 use crate::auth::{
     error::Problem,
+    role,
     scope::{ResourceScope, Scope},
 };
 
@@ -76,6 +77,16 @@ pub fn wrong_scope(text: &str) -> Option<String> {
         Some(Scope::Resource(resource)) => wrong_constraint(&resource),
         Some(_) => None,
     }
+}
+
+/// What a role says of the patients whom it reaches.
+pub fn wrong_order(text: &str) -> Option<String> {
+    role::order(text).is_none().then(|| {
+        format!(
+            "'{text}' is no order; write a type that is about a patient, and search parameters \
+             without modifiers, as in ServiceRequest?category=laboratory&status=active"
+        )
+    })
 }
 
 fn wrong_constraint(scope: &ResourceScope) -> Option<String> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Made, Managed, Management, Wish,
-    form::{Form, wrong_key, wrong_name},
+    form::{Form, wrong_key, wrong_name, wrong_order},
     last::Change,
     refuse,
 };
@@ -26,6 +26,8 @@ pub struct RoleDraft {
     pub grants: Vec<String>,
     /// See [`Role::care_relation`].
     pub care_relation: bool,
+    /// See [`Role::orders`].
+    pub orders: Vec<String>,
 }
 
 /// The version of a role in the box that nobody has edited.
@@ -41,6 +43,7 @@ impl Managed for Role {
             title: self.title.clone(),
             grants: self.grants.clone(),
             care_relation: self.care_relation,
+            orders: self.orders.clone(),
         }
     }
 
@@ -172,6 +175,7 @@ fn role(draft: RoleDraft) -> Role {
         title: draft.title,
         grants: draft.grants,
         care_relation: draft.care_relation,
+        orders: draft.orders,
     }
 }
 
@@ -179,6 +183,7 @@ fn check(draft: &RoleDraft) -> Result<(), AuthError> {
     let mut form = Form::default();
     form.check("title", wrong_name(&draft.title));
     form.scopes("grants", &draft.grants);
+    form.each("orders", &draft.orders, |text| wrong_order(text));
     refuse(form.0)
 }
 

@@ -6,7 +6,7 @@ use resources::index::Registry;
 
 use super::{kind, show::show};
 use crate::{
-    access::{Access, Denial, Grants, Right, Rights, Rule},
+    access::{Access, Denial, Grants, Relation, Right, Rights, Rule},
     search::{About, access_clause, granted},
 };
 
@@ -19,7 +19,7 @@ fn rule(name: &str, patients: &[&str], constraints: &[(&str, &str)]) -> Rule {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
-        carer: None,
+        relation: None,
         own: false,
     }
 }
@@ -157,11 +157,11 @@ fn what_several_patients_share_is_for_rules_about_all_of_them() {
 #[test]
 fn what_is_written_must_be_about_whom_the_rule_is() {
     let carer = Rule {
-        carer: Some("Practitioner/d".to_owned()),
+        relation: Some(Relation::Care("Practitioner/d".to_owned())),
         ..rule("*", &[], &[])
     };
     let wrong = Rule {
-        carer: Some("urn:x".to_owned()),
+        relation: Some(Relation::Care("urn:x".to_owned())),
         ..rule("*", &[], &[])
     };
     let about = |rule: &Rule, name: &str| {
@@ -175,11 +175,11 @@ fn what_is_written_must_be_about_whom_the_rule_is() {
     assert_eq!(about(&of_a, "Observation"), Some(a));
     assert_eq!(about(&of_a, "Organization"), Some(About::All));
     assert_eq!(about(&of_a, "Binary"), Some(About::Context));
-    assert!(matches!(about(&carer, "Group"), Some(About::Cared(_))));
+    assert!(matches!(about(&carer, "Group"), Some(About::Related(_))));
     assert_eq!(about(&carer, "Bundle"), None);
     assert!(matches!(
         about(&wrong, "Observation"),
-        Some(About::Cared(_))
+        Some(About::Related(_))
     ));
     assert_eq!(asked(&[wrong], &[], "Observation"), "any()");
 }

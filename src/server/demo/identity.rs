@@ -12,7 +12,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ACCESS, StartError, put};
+use super::{ACCESS, StartError, orders::orders, put};
 use crate::{
     auth::{
         Auth, AuthError,
@@ -177,7 +177,8 @@ pub async fn cast(engine: &Engine, auth: &Auth) -> Result<Cast, StartError> {
     })
 }
 
-/// What the hospital lacks: the resources of those who have none, and the ward of the nurse.
+/// What the hospital lacks: the resources of those who have none, the ward of the nurse, and what
+/// laboratory and radiology have to do.
 async fn resources(engine: &Engine) -> Result<(), StartError> {
     let practitioners = USERS.iter().filter_map(|(_, reference, name, _)| {
         let id = reference.strip_prefix("Practitioner/")?;
@@ -202,6 +203,7 @@ async fn resources(engine: &Engine) -> Result<(), StartError> {
     });
     let operations: Result<Vec<_>, _> = practitioners
         .chain(ward)
+        .chain(orders())
         .map(|resource| put(resource.to_string()))
         .collect();
     engine.submit(operations?, &ACCESS).await?;

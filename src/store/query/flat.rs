@@ -20,7 +20,7 @@ use super::{
     versions,
 };
 use crate::{
-    access::{Access, Grants, Right, Rights, Rule},
+    access::{Access, Grants, Relation, Right, Rights, Rule},
     search::{self, Request, Resolved, Scope, SearchLimits, decode},
 };
 
@@ -29,7 +29,7 @@ const BASE: &str = "http://h/fhir";
 const CAP: usize = 200;
 /// Patients of others in the small and in the large world.
 const OTHERS: [usize; 2] = [60, 1_200];
-/// In the care of `d`.
+/// In the care of `d`, and with an order for `lab`.
 const IN_CARE: usize = 20;
 const OF_EACH: usize = 10;
 /// More than [`CAP`].
@@ -91,6 +91,11 @@ impl World {
             let carer = if at < IN_CARE { "d" } else { "other" };
             self.put(&format!(
                 r#"{{"resourceType":"Encounter","id":"e-{id}","status":"finished","class":{{"code":"AMB"}},"subject":{{"reference":"Patient/{id}"}},"participant":[{{"individual":{{"reference":"Practitioner/{carer}"}}}}]}}"#
+            ));
+            // Of the others there was one.
+            let status = if at < IN_CARE { "active" } else { "revoked" };
+            self.put(&format!(
+                r#"{{"resourceType":"ServiceRequest","id":"s-{id}","status":"{status}","intent":"order","category":[{{"coding":[{{"code":"lab"}}]}}],"subject":{{"reference":"Patient/{id}"}}}}"#
             ));
         }
         for nth in 0..OF_EACH {
@@ -197,13 +202,13 @@ impl World {
     }
 }
 
-fn access(patient: Option<&str>, carer: Option<&str>) -> Access {
+fn access(patient: Option<&str>, relation: Option<Relation>) -> Access {
     let rule = Rule {
         kind: None,
         rights: Rights::of(&[Right::Read, Right::Search]),
         patients: patient.map(str::to_owned).into_iter().collect(),
         constraints: Vec::new(),
-        carer: carer.map(str::to_owned),
+        relation,
         own: false,
     };
     Access::granted(Arc::new(Grants::new(vec![rule], Vec::new()))).to(Right::Search)
@@ -235,10 +240,24 @@ Encounter?subject:Patient.family=F1&_sort=-date
 async fn what_little_somebody_sees_costs_the_same_whatever_others_have() {
     let [small, large] = [World::new(OTHERS[0]).await, World::new(OTHERS[1]).await];
     let mut wrong = Vec::new();
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let orders = [("category", "lab"), ("status", "active,completed")].map(pair);
+    let lab = Relation::Order {
+        kind: ResourceType::from_name("ServiceRequest").unwrap(),
+        constraints: orders.to_vec(),
+    };
+    let care = Relation::Care("Practitioner/d".to_owned());
+    // They see the same patients.
+    let [d, of_lab] = [care, lab].map(|relation| access(None, Some(relation)));
+    for query in ["Patient?_total=accurate", "Observation?_total=accurate"] {
+        let [care, orders] = [&d, &of_lab].map(|access| large.search(query, access));
+        assert_eq!((care.1, care.2), (orders.1, orders.2), "{query}");
+    }
     for (who, access, most) in [
         ("a", access(Some("a"), None), 1.2),
         ("big", access(Some("big"), None), 3.0),
-        ("d", access(None, Some("Practitioner/d")), 3.0),
+        ("d", d, 3.0),
+        ("lab", of_lab, 3.0),
     ] {
         let mut check = |what: &str, few: (usize, usize), many: (usize, usize)| {
             let grown = many.0 as f64 / few.0.max(5_000) as f64;

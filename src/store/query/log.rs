@@ -12,7 +12,7 @@ use super::{
         types::LogFilter,
         view::View,
     },
-    care, present,
+    present, related,
     scope::Scope,
 };
 use crate::search::plan::Clause;
@@ -30,7 +30,7 @@ pub(in super::super) async fn versions<S: Session>(
     limit: usize,
     (view, cap): (&View, usize),
 ) -> Result<(Vec<i64>, Option<i64>), StoreError> {
-    let knowing = care::knowing(session, view, cap, &mut Vec::new()).await?;
+    let knowing = related::knowing(session, view, cap, &mut Vec::new()).await?;
     let view = knowing.as_ref().unwrap_or(view);
     let kinds = match filter.kind {
         Some(kind) => vec![kind],

@@ -6,7 +6,6 @@
 //! value of its last hit, so it neither repeats nor leaves out what others did not touch.
 
 mod canonical;
-mod care;
 pub(super) mod condition;
 #[cfg(test)]
 mod flat;
@@ -14,6 +13,7 @@ mod fold;
 mod log;
 mod order;
 mod position;
+mod related;
 mod scope;
 mod sorted;
 mod source;
@@ -76,8 +76,8 @@ pub(super) async fn search<S: Session>(
     };
     let mut scopes = scopes_of(view);
     let informed;
-    if care::is_asked_often(session, &scopes, view).await?
-        && let Some(knowing) = care::knowing(session, view, cap, &mut page.explain).await?
+    if related::is_asked_often(session, &scopes, view).await?
+        && let Some(knowing) = related::knowing(session, view, cap, &mut page.explain).await?
     {
         informed = knowing;
         scopes = scopes_of(&informed);

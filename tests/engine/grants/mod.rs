@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use rotunda::{
-    access::{Access, Denial, Grants, Right, Rights, Rule},
+    access::{Access, Denial, Grants, Relation, Right, Rights, Rule},
     engine::Error,
     search::decode,
 };
@@ -12,12 +12,14 @@ use rotunda::{
 use crate::fixture::*;
 
 mod hops;
+mod orders;
 mod random;
 mod reads;
 mod writes;
 
 /// `user/Observation.rs?code=a&status=final`, `a/*.rs`, `a+b/…` for the compartments of patients,
-/// `@d/…` for those in the care of Practitioner/d.
+/// `@d/…` for those in the care of Practitioner/d, `@ServiceRequest?status=active/…` for those with
+/// such an order.
 pub fn rule(text: &str) -> Rule {
     let (who, rest) = text.split_once('/').unwrap();
     let (what, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -33,8 +35,19 @@ pub fn rule(text: &str) -> Rule {
             patients => patients.split('+').map(str::to_owned).collect(),
         },
         constraints: decode(query),
-        carer: who.strip_prefix('@').map(|id| format!("Practitioner/{id}")),
+        relation: who.strip_prefix('@').map(relation),
         own: false,
+    }
+}
+
+fn relation(text: &str) -> Relation {
+    let (name, query) = text.split_once('?').unwrap_or((text, ""));
+    match resources::model::ResourceType::from_name(name) {
+        Some(kind) => Relation::Order {
+            kind,
+            constraints: decode(query),
+        },
+        None => Relation::Care(format!("Practitioner/{text}")),
     }
 }
 

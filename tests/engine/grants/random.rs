@@ -76,7 +76,15 @@ async fn reads_searches_and_histories_agree_whatever_the_rules(on: Database) {
 }
 
 fn a_rule(random: &mut Random, name: &str) -> String {
-    let who = ["user", "a", "b", "a+b", "@nobody"][random.below(5)];
+    let who = [
+        "user",
+        "a",
+        "b",
+        "a+b",
+        "@nobody",
+        "@ServiceRequest",
+        "@ServiceRequest?_tag=urn:canary|Bcanary00",
+    ][random.below(7)];
     let what = ["*", name][random.below(2)];
     let query = [
         "",
