@@ -79,29 +79,6 @@ pub struct Visit {
     pub needs_approval: bool,
 }
 
-impl Visit {
-    /// Half an hour, without any other rule.
-    pub const fn plain() -> Self {
-        Self {
-            service_types: Vec::new(),
-            appointment_types: Vec::new(),
-            duration: 1_800,
-            interval: 1_800,
-            before: 0,
-            after: 0,
-            buffers: BufferPolicy::Stack,
-            notice: 0,
-            horizon: 400 * 86_400,
-            capacity: 1,
-            overbook: 0,
-            quotas: Vec::new(),
-            patients_may_overlap: false,
-            hold: 600,
-            needs_approval: false,
-        }
-    }
-}
-
 /// A range of local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Per {

@@ -161,15 +161,38 @@ pub(super) struct Numbered {
     pub claim: Claim,
 }
 
+/// The columns of [`Numbered::values`].
+pub(super) const VALUES: &str = "actor,size,padded_start,padded_end,core_start,core_end,owner,n,kind,\
+                                 buffers,capacity,seat";
+
 impl Numbered {
+    /// What a row says, but for its expiry: in the order of [`VALUES`].
+    pub fn values(&self) -> [i64; 12] {
+        let claim = &self.claim;
+        [
+            claim.actor.0,
+            self.size(),
+            claim.padded.start,
+            claim.padded.end,
+            claim.core.start,
+            claim.core.end,
+            claim.owner.0,
+            self.n,
+            self.kind(),
+            self.buffers(),
+            claim.capacity.into(),
+            claim.seat.into(),
+        ]
+    }
+
     /// Which of [`SIZES`].
-    pub fn size(&self) -> i64 {
+    fn size(&self) -> i64 {
         let seconds = self.claim.padded.seconds();
         SIZES.iter().filter(|longest| seconds > **longest).count() as i64
     }
 
     /// The number of the kind.
-    pub fn kind(&self) -> i64 {
+    fn kind(&self) -> i64 {
         match self.claim.kind {
             ClaimKind::Booking => 0,
             ClaimKind::Taken => 1,
@@ -179,7 +202,7 @@ impl Numbered {
     }
 
     /// The number of the buffer policy.
-    pub fn buffers(&self) -> i64 {
+    fn buffers(&self) -> i64 {
         match self.claim.buffers {
             BufferPolicy::Stack => 0,
             BufferPolicy::Share => 1,
@@ -586,29 +609,12 @@ pub(super) async fn write<S: Session>(
     }
     remove(session, &claimed.over).await?;
     for one in &claimed.rows {
-        let claim = &one.claim;
-        let mut sql = Sql::new(
-            session.dialect(),
-            "INSERT INTO claim (actor,size,padded_start,padded_end,core_start,core_end,owner,n,
-                                kind,buffers,capacity,seat,expires) VALUES (",
-        );
-        for value in [
-            claim.actor.0,
-            one.size(),
-            claim.padded.start,
-            claim.padded.end,
-            claim.core.start,
-            claim.core.end,
-            claim.owner.0,
-            one.n,
-            one.kind(),
-            one.buffers(),
-            claim.capacity.into(),
-            claim.seat.into(),
-        ] {
+        let mut sql = Sql::new(session.dialect(), "INSERT INTO claim (");
+        sql.push(VALUES).push(",expires) VALUES (");
+        for value in one.values() {
             sql.int(value).push(",");
         }
-        sql.bind(claim.expires.map_or(Value::Null, Value::Int))
+        sql.bind(one.claim.expires.map_or(Value::Null, Value::Int))
             .push(")");
         session.execute(&sql).await?;
     }

@@ -12,26 +12,8 @@ mod support;
 
 #[allow(dead_code, reason = "shared with the tests of the engine")]
 #[path = "../engine/fixture.rs"]
+#[macro_use]
 mod fixture;
-
-/// Makes two tests of each function.
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(crate::fixture::Database::Sqlite).await;
-            })+
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(crate::fixture::Database::Postgres).await;
-            })+
-        }
-    };
-}
 
 mod agreement;
 mod crash;

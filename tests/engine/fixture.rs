@@ -15,6 +15,25 @@ use rotunda::{
     upkeep::{self, Rules},
 };
 
+/// Makes two tests of each function.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::fixture::Database::Sqlite).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::fixture::Database::Postgres).await;
+            })+
+        }
+    };
+}
+
 pub const ALL: Access = Access::system("tests");
 /// How response Bundles are wanted.
 pub const OPTIONS: BundleOptions = BundleOptions {

@@ -9,24 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Makes two tests of each function.
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(crate::fixture::Database::Sqlite).await;
-            })+
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(crate::fixture::Database::Postgres).await;
-            })+
-        }
-    };
-}
+#[macro_use]
+mod fixture;
 
 mod access;
 mod answers;
@@ -35,7 +19,6 @@ mod audit_chain;
 mod audit_report;
 mod bundles;
 mod conditions;
-mod fixture;
 mod grants;
 mod leaks;
 mod minimal;

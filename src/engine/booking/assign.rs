@@ -20,6 +20,7 @@ use super::{
     number,
     once::Once,
     proposed::{Proposed, ProposedPart, Stage},
+    refusal::{ALTERNATIVES, LOOK_AHEAD},
     rule::instant,
     written::Written,
 };
@@ -41,9 +42,6 @@ pub const TRIES: usize = 32;
 const CANDIDATES: usize = 64;
 const MOST_CANDIDATES: usize = 1_000;
 const OF_ONE: usize = 16;
-/// Seconds within which other times are looked for if nothing is free, and how many are told.
-const LOOK_AHEAD: i64 = 60 * 86_400;
-const ALTERNATIVES: usize = 3;
 
 /// Parameters that say what is needed.
 const NEEDS: &[&str] = &[

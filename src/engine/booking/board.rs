@@ -28,16 +28,6 @@ use crate::{
     store::{Seen, Stored},
 };
 
-/// The types from which follows what can be booked, and when.
-const RULES: &[ResourceType] = &[
-    ResourceType::SCHEDULE,
-    ResourceType::PRACTITIONER_ROLE,
-    ResourceType::PRACTITIONER,
-    ResourceType::HEALTHCARE_SERVICE,
-    ResourceType::LOCATION,
-    ResourceType::ORGANIZATION,
-    ResourceType::DEVICE,
-];
 /// The types that claim time.
 const CLAIMING: &[ResourceType] = &[ResourceType::APPOINTMENT, ResourceType::SLOT];
 /// Schedules that are read together.
@@ -291,7 +281,10 @@ impl Engine {
 
     async fn follow(&self, turn: &mut Turn) -> Result<(), Error> {
         let Some(seen) = &mut turn.seen else {
-            let kinds = [RULES, CLAIMING].concat();
+            let rules = rules::KINDS
+                .iter()
+                .filter_map(|name| ResourceType::from_name(name));
+            let kinds = rules.chain(CLAIMING.iter().copied()).collect();
             // First where the log ends, then what there is: nothing lies between.
             let seen = self.store.start_seen(kinds).await?;
             self.load_schedules().await?;

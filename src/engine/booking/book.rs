@@ -7,7 +7,6 @@ use super::{
     APPOINTMENT, BookingCall, Engine, Error, ErrorKind,
     asked::{Asked, Named},
     assign::is_need,
-    claims::LONGEST_HOLD,
     edits::{
         add_patients, book, expect_status, instance, local_id, no_proposal, overbook, request,
         set_extension, set_participants,
@@ -25,6 +24,7 @@ use crate::{
     engine::{draft::parse, operation::Resource, submit::parse_stored},
     scheduling::{
         appointment::{Appointment, HOLD_EXPIRES},
+        policy::LONGEST_HOLD,
         status::Status,
     },
     store::Stored,

@@ -27,15 +27,13 @@ use crate::{
         appointment::Appointment,
         calendar::Calendars,
         claim::{ClaimKind, ClaimSet, Number},
+        policy::LONGEST_HOLD,
         rules,
         span::Span,
         status::{SlotStatus, Status, check_change},
     },
     store::{Change, Stored, Write},
 };
-
-/// Seconds that a hold lasts at most.
-pub(super) const LONGEST_HOLD: i64 = 30 * 60;
 
 /// Seconds around the present within which no notice is asked of who walked in.
 const WALK_IN_RANGE: i64 = 3_600;

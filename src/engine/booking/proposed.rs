@@ -9,6 +9,7 @@ use super::{Engine, Error, ErrorKind, board::State, members::quoted, rule::insta
 use crate::{
     access::Access,
     scheduling::{
+        appointment::HOLD_EXPIRES,
         bookable::{Actor, Bookable, Coding, Visit},
         calendar::SlotState,
         proposal::{Part, Token, Unsealed},
@@ -81,8 +82,6 @@ impl Stage {
     }
 }
 
-pub use crate::scheduling::appointment::HOLD_EXPIRES as HOLD;
-
 impl Proposed {
     /// The Appointment, with this id if there is one.
     pub fn text(&self, id: Option<&str>, stage: Stage, comment: Option<&str>) -> String {
@@ -93,7 +92,7 @@ impl Proposed {
         if let Stage::Held(until) = stage {
             let until = instant(until, &jiff::tz::TimeZone::UTC);
             out.push_str(&format!(
-                r#","extension":[{{"url":"{HOLD}","valueInstant":"{until}"}}]"#
+                r#","extension":[{{"url":"{HOLD_EXPIRES}","valueInstant":"{until}"}}]"#
             ));
         }
         out.push_str(&format!(r#","status":"{}""#, stage.status()));

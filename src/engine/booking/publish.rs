@@ -9,7 +9,9 @@ use std::{
 
 use resources::{Doc, doc::Bounds, model::ResourceType, primitive::format_instant};
 
-use super::{Engine, Error, find::is_of_patients, refusal::schedule_number, rule::instant};
+use super::{
+    Engine, Error, find::is_of_patients, offered::status, refusal::schedule_number, rule::instant,
+};
 use crate::{
     access::{Access, Right},
     scheduling::{
@@ -177,19 +179,13 @@ fn slot_line(
     (start, end): (i64, i64),
     state: SlotState,
 ) {
-    let status = match state {
-        SlotState::Free => "free",
-        SlotState::Busy => "busy",
-        SlotState::Tentative(_) => "busy-tentative",
-        SlotState::Unavailable => "busy-unavailable",
-    };
     let (start, end) = (instant(start, &bookable.zone), instant(end, &bookable.zone));
     out.push_str(r#"{"resourceType":"Slot","id":""#);
     out.push_str(id);
     out.push_str(r#"","schedule":{"reference":"Schedule/"#);
     out.push_str(&bookable.id);
     out.push_str(r#""},"status":""#);
-    out.push_str(status);
+    out.push_str(status(state));
     out.push_str(r#"","start":""#);
     out.push_str(&start);
     out.push_str(r#"","end":""#);

@@ -25,9 +25,9 @@ use crate::scheduling::{
 use crate::store::Write;
 
 /// Other times that a refusal names.
-const ALTERNATIVES: usize = 3;
+pub const ALTERNATIVES: usize = 3;
 /// Seconds within which they are looked for, day by day.
-const LOOK_AHEAD: i64 = 60 * 86_400;
+pub const LOOK_AHEAD: i64 = 60 * 86_400;
 const DAY: i64 = 86_400;
 
 impl Engine {
@@ -177,7 +177,7 @@ fn free_times(about: &About, state: &State, owner: Number, now: i64) -> Vec<Span
             let in_hours = Arc::ptr_eq(bookable, leader)
                 || visit.is_none()
                 || hours::covers(&hours::open(bookable, span.padded(DAY, DAY)), span);
-            let default = Visit::plain();
+            let default = Visit::default();
             let free = state.of(*actor).is_none_or(|calendar| {
                 calendar.state(span, visit.unwrap_or(&default), now, &[owner]) == SlotState::Free
             });

@@ -3,43 +3,22 @@
 use sqlx::{postgres::PgArguments, query::Query};
 
 use super::super::{
-    claims::{Claimed, Numbered},
+    claims::{Claimed, Numbered, VALUES},
     types::NewReceipt,
 };
 
 /// The new claims as columns, and the receipt.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// In the order of [`COLUMNS`].
+    /// In the order of [`VALUES`].
     columns: Vec<Vec<i64>>,
     expires: Vec<Option<i64>>,
     receipt: Option<NewReceipt>,
 }
 
-const COLUMNS: &str = "actor,size,padded_start,padded_end,core_start,core_end,owner,n,kind,\
-                       buffers,capacity,seat";
-
-fn values(one: &Numbered) -> [i64; 12] {
-    let claim = &one.claim;
-    [
-        claim.actor.0,
-        one.size(),
-        claim.padded.start,
-        claim.padded.end,
-        claim.core.start,
-        claim.core.end,
-        claim.owner.0,
-        one.n,
-        one.kind(),
-        one.buffers(),
-        claim.capacity.into(),
-        claim.seat.into(),
-    ]
-}
-
 impl Claims {
     pub fn new(claimed: &Claimed, receipt: Option<NewReceipt>) -> Self {
-        let rows: Vec<_> = claimed.rows.iter().map(values).collect();
+        let rows: Vec<_> = claimed.rows.iter().map(Numbered::values).collect();
         let columns = match rows.is_empty() {
             true => Vec::new(),
             false => (0..12)
@@ -63,7 +42,7 @@ impl Claims {
                 .collect();
             *next += arrays.len();
             parts.push(format!(
-                "claimed AS (INSERT INTO claim ({COLUMNS},expires) SELECT * FROM unnest({}))",
+                "claimed AS (INSERT INTO claim ({VALUES},expires) SELECT * FROM unnest({}))",
                 arrays.join(",")
             ));
         }
