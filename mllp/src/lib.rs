@@ -5,6 +5,7 @@
 //! - [`header`]: what MSH says; [`ack`]: the answer to it.
 //! - [`map`]: from a message to FHIR resources, by HL7's tables.
 
+pub mod frame;
 pub mod map;
 pub mod message;
 
