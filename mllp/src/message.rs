@@ -185,7 +185,45 @@ impl Message {
     }
 }
 
+impl Default for Delimiters {
+    /// `|^~\&`.
+    fn default() -> Self {
+        Self {
+            field: b'|',
+            component: b'^',
+            repetition: b'~',
+            escape: Some(b'\\'),
+            subcomponent: Some(b'&'),
+            truncation: None,
+        }
+    }
+}
+
 impl Delimiters {
+    /// MSH-2.
+    pub fn marks(&self) -> String {
+        let more = [self.escape, self.subcomponent, self.truncation];
+        [self.component, self.repetition]
+            .into_iter()
+            .chain(more.into_iter().map_while(|mark| mark))
+            .map(char::from)
+            .collect()
+    }
+
+    /// The letter that stands for a delimiter in an escape sequence.
+    pub(crate) fn name_of(&self, byte: u8) -> Option<char> {
+        let named = [
+            (Some(self.field), 'F'),
+            (Some(self.component), 'S'),
+            (Some(self.repetition), 'R'),
+            (self.escape, 'E'),
+            (self.subcomponent, 'T'),
+            (self.truncation, 'P'),
+        ];
+        let found = named.into_iter().find(|(mark, _)| *mark == Some(byte));
+        found.map(|(_, name)| name)
+    }
+
     fn of(text: &str) -> Result<Self, Unreadable> {
         let start: String = text.chars().take(12).collect();
         if !text.starts_with("MSH") {
@@ -409,6 +447,14 @@ fn nth(raw: &str, delimiter: Option<u8>, number: usize) -> &str {
     match number.checked_sub(1) {
         Some(before) => split(raw, delimiter).nth(before).unwrap_or(""),
         None => "",
+    }
+}
+
+impl<'m> Value<'m> {
+    /// All of its text, escapes resolved; delimiters in it, which a text should not have, are
+    /// text.
+    pub fn full_text(&self) -> Cow<'m, str> {
+        Cow::Borrowed(self.raw)
     }
 }
 
