@@ -7,5 +7,6 @@
 
 pub mod map;
 pub mod message;
+pub mod time;
 
 pub use message::{Message, Note, Segment, Unreadable, Value};
