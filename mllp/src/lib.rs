@@ -16,6 +16,7 @@ pub mod map;
 pub mod message;
 mod place;
 pub mod text;
+pub mod time;
 pub mod tree;
 pub mod write;
 
