@@ -16,7 +16,7 @@ use std::{
 
 use rusqlite::{Connection, hooks::Wal};
 
-use super::{super::error::StoreError, session::failure};
+use super::{super::error::StoreError, reader::Readers, session::failure};
 
 /// Pages that the writer may move itself: some milliseconds.
 const REST: u32 = 2_000;
@@ -76,14 +76,17 @@ impl Checkpointer {
     }
 
     /// Called on the writer's thread after each transaction.
-    pub fn written(&self, writer: &Connection) {
+    pub fn written(&self, writer: &Connection, readers: &Readers) {
         let logged = LOGGED.get();
         self.shared.logged.store(logged, Ordering::Relaxed);
         if self.shared.is_short.swap(false, Ordering::Relaxed) {
+            // What readers keep would be left out.
+            let _changing = readers.change();
             if let Err(error) = checkpoint(writer) {
                 tracing::warn!(%error, "the write-ahead log could not be moved");
             }
         } else if let (true, Some(wake)) = (logged >= self.from, &self.wake) {
+            drop(readers.change());
             // Full means that it is awake.
             let _ = wake.try_send(());
         }
