@@ -12,6 +12,7 @@ use std::{
         mpsc::{self, Receiver, SyncSender},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rusqlite::{Connection, hooks::Wal};
@@ -23,6 +24,9 @@ const REST: u32 = 2_000;
 /// How often the thread goes over the log before it leaves the rest to the writer: against a
 /// reader that keeps a part of it, more would not help.
 const ROUNDS: usize = 6;
+
+/// How long the writer waits for short queries, once in a log.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 thread_local! {
     /// Pages in the log after the newest commit of this thread.
@@ -80,8 +84,9 @@ impl Checkpointer {
         let logged = LOGGED.get();
         self.shared.logged.store(logged, Ordering::Relaxed);
         if self.shared.is_short.swap(false, Ordering::Relaxed) {
-            // What readers keep would be left out.
-            let _changing = readers.change();
+            // What somebody still sees would be left out, and then the log does not begin anew.
+            let changing = readers.change();
+            changing.wait(PATIENCE);
             if let Err(error) = checkpoint(writer) {
                 tracing::warn!(%error, "the write-ahead log could not be moved");
             }

@@ -11,7 +11,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError, TryLockError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -33,6 +33,9 @@ const SHORT: usize = 100;
 /// How long a state is kept at most. The writer notices when another program writes into the file,
 /// which it should not; but only when it writes itself.
 const KEPT: Duration = Duration::from_secs(10);
+
+/// Between two looks whether queries have ended.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// What a query asks for, or a task changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +61,23 @@ impl Changes {
 
 /// As long as there is one, no state is kept.
 #[derive(Debug)]
-pub(super) struct Changing<'r>(&'r Changes);
+pub(super) struct Changing<'r>(&'r Readers);
+
+impl Changing<'_> {
+    /// Waits for the queries that go on with a state of before, but not for long. Under load there
+    /// is always one, so that without this the log would never be moved whole.
+    pub fn wait(&self, patience: Duration) {
+        let begin = Instant::now();
+        let is_old = |short: &Short| short.keeps.load(Ordering::SeqCst);
+        while self.0.resources.iter().any(is_old) && begin.elapsed() < patience {
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
 
 impl Drop for Changing<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::SeqCst);
+        self.0.changes.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -87,6 +102,8 @@ struct Reader {
     /// Set while a transaction waits for the next query.
     kept: Cell<Option<Kept>>,
     longest: Duration,
+    /// See [`Short::keeps`].
+    keeps: Arc<AtomicBool>,
 }
 
 impl Reader {
@@ -110,6 +127,7 @@ impl Reader {
             allowance,
             kept: Cell::new(None),
             longest: KEPT,
+            keeps: Arc::default(),
         })
     }
 
@@ -133,6 +151,8 @@ impl Reader {
                 // Also of a query that panicked.
                 self.end()?;
                 self.execute("BEGIN")?;
+                // Which state it will be, the first statement decides.
+                self.keeps.store(state.is_some(), Ordering::SeqCst);
                 Instant::now()
             }
         };
@@ -160,10 +180,12 @@ impl Reader {
     /// Ends the transaction, if there is one.
     fn end(&self) -> Result<(), StoreError> {
         self.kept.set(None);
-        match self.connection.is_autocommit() {
+        let done = match self.connection.is_autocommit() {
             true => Ok(()),
             false => self.execute("COMMIT"),
-        }
+        };
+        self.keeps.store(false, Ordering::SeqCst);
+        done
     }
 
     fn execute(&self, text: &str) -> Result<(), StoreError> {
@@ -175,11 +197,19 @@ impl Reader {
     }
 }
 
+/// A connection for short queries.
+#[derive(Debug)]
+struct Short {
+    reader: Mutex<Reader>,
+    /// Its transaction began with a state that may be kept, and has not ended.
+    keeps: Arc<AtomicBool>,
+}
+
 /// All read connections.
 #[derive(Debug)]
 pub(super) struct Readers {
-    resources: Vec<Mutex<Reader>>,
-    others: Vec<Mutex<Reader>>,
+    resources: Vec<Short>,
+    others: Vec<Short>,
     next: AtomicUsize,
     changes: Changes,
     long: Mutex<Vec<Reader>>,
@@ -191,9 +221,16 @@ pub(super) struct Readers {
 impl Readers {
     pub fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let one = |_| {
+            let reader = Reader::open(path, options)?;
+            Ok(Short {
+                keeps: Arc::clone(&reader.keeps),
+                reader: Mutex::new(reader),
+            })
+        };
         let short = || {
             (0..cores.min(8))
-                .map(|_| Reader::open(path, options).map(Mutex::new))
+                .map(one)
                 .collect::<Result<_, StoreError>>()
         };
         let long = options.connections.clamp(1, cores.max(2));
@@ -249,14 +286,15 @@ impl Readers {
         let work = |reader: &Reader| reader.run(allowance, changes, query);
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         for turn in 0..readers.len() {
-            match readers[(first + turn) % readers.len()].try_lock() {
+            let slot = &readers[(first + turn) % readers.len()];
+            match slot.reader.try_lock() {
                 Ok(reader) => return work(&reader),
                 Err(TryLockError::Poisoned(reader)) => return work(&reader.into_inner()),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
         let slot = &readers[first % readers.len()];
-        work(&slot.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&slot.reader.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// To be held by the writer while a change of resources becomes visible, and until it is.
@@ -264,8 +302,8 @@ impl Readers {
     /// somebody sees. One at a time.
     pub fn change(&self) -> Changing<'_> {
         self.changes.0.fetch_add(1, Ordering::SeqCst);
-        for reader in &self.resources {
-            let reader = match reader.try_lock() {
+        for short in &self.resources {
+            let reader = match short.reader.try_lock() {
                 Ok(reader) => reader,
                 Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
                 // Its query will find that its state is an old one.
@@ -275,7 +313,7 @@ impl Readers {
                 tracing::warn!(%error, "a connection does not end its transaction");
             }
         }
-        Changing(&self.changes)
+        Changing(self)
     }
 
     /// Runs a query on a thread for long ones, as soon as one of their connections is free.
@@ -421,23 +459,23 @@ mod tests {
     fn no_state_is_kept_for_long_or_over_a_failure() {
         let folder = tempfile::tempdir().unwrap();
         let (writer, mut readers) = table(folder.path());
-        for reader in &mut readers.resources {
-            reader.get_mut().unwrap().longest = Duration::from_millis(200);
+        for short in &mut readers.resources {
+            short.reader.get_mut().unwrap().longest = Duration::from_millis(200);
         }
         let all = |number: i64| vec![number; readers.resources.len()];
         assert_eq!(seen(&readers), all(0));
         add(&writer);
         for _ in 0..readers.resources.len() {
             let failed: Result<(), _> = readers.short(About::Resources, |_| Err(StoreError::Busy));
-            assert_eq!(failed, Err(StoreError::Busy));
+            assert!(matches!(failed, Err(StoreError::Busy)), "{failed:?}");
         }
         assert_eq!(seen(&readers), all(1));
         add(&writer);
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(seen(&readers), all(2));
-        for reader in &readers.resources {
+        for short in &readers.resources {
             let panics = AssertUnwindSafe(|| {
-                let reader = reader.lock().unwrap();
+                let reader = short.reader.lock().unwrap();
                 let run = reader.run(Allowance::default(), Some(&readers.changes), |_| {
                     panic!("on purpose")
                 });
@@ -467,5 +505,34 @@ mod tests {
             assert!(is_emptied(&writer));
             drop(changing);
         }
+    }
+
+    #[test]
+    fn queries_that_go_on_with_an_old_state_are_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, readers) = table(folder.path());
+        seen(&readers);
+        add(&writer);
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (end, may_end) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let readers = &readers;
+            scope.spawn(move || {
+                let query = |handle: &mut Handle<'_>| {
+                    begun.send(()).unwrap();
+                    may_end.recv().unwrap();
+                    std::thread::sleep(Duration::from_millis(2));
+                    count(handle)
+                };
+                assert_eq!(readers.short(About::Resources, query).unwrap(), 0);
+            });
+            has_begun.recv().unwrap();
+            let changing = readers.change();
+            changing.wait(Duration::from_millis(1));
+            assert!(!is_emptied(&writer), "it is not waited for long");
+            end.send(()).unwrap();
+            changing.wait(Duration::from_secs(60));
+            assert!(is_emptied(&writer));
+        });
     }
 }
