@@ -165,7 +165,7 @@ impl Store {
     /// Adds a seal; false if somebody else has added the one of this number.
     pub async fn seal_audit(&self, seal: &AuditSeal) -> Result<bool, StoreError> {
         let seal = seal.clone();
-        let done = super::change!(self, |session| add(session, &seal))?;
+        let done = super::change!(self, write_beside, |session| add(session, &seal))?;
         Ok(done == 1)
     }
 }

@@ -72,12 +72,16 @@ enum Backend {
 
 /// Reads on either database. `$how` is the manner on SQLite: `read` on the caller's thread,
 /// `search` on it while it is short, `scan` on another and, on PostgreSQL too, as of one moment.
+/// Two names are the manners on SQLite and on PostgreSQL.
 macro_rules! run {
     ($store:ident, $how:ident, |$session:ident| $work:expr) => {
+        run!($store, ($how, $how), |$session| $work)
+    };
+    ($store:ident, ($on_sqlite:ident, $how:ident), |$session:ident| $work:expr) => {
         match &$store.backend {
             Backend::Sqlite(sqlite) => {
                 sqlite
-                    .$how(move |$session: &mut Handle<'_>| now($work))
+                    .$on_sqlite(move |$session: &mut Handle<'_>| now($work))
                     .await
             }
             Backend::Postgres(postgres) => {
@@ -90,13 +94,17 @@ macro_rules! run {
     };
 }
 
-/// Writes on either database, in a transaction.
+/// Writes on either database, in a transaction. On SQLite `write_beside` is the manner of what no
+/// query of resources sees.
 macro_rules! change {
     ($store:ident, |$session:ident| $work:expr) => {
+        $crate::store::change!($store, write, |$session| $work)
+    };
+    ($store:ident, $on_sqlite:ident, |$session:ident| $work:expr) => {
         $store.storage.note(match &$store.backend {
             Backend::Sqlite(sqlite) => {
                 sqlite
-                    .write(move |$session: &mut Handle<'_>| now($work))
+                    .$on_sqlite(move |$session: &mut Handle<'_>| now($work))
                     .await
             }
             Backend::Postgres(postgres) => {
@@ -151,7 +159,9 @@ impl Store {
     ) -> Result<Vec<Option<Stored>>, StoreError> {
         let view = self.view(access);
         if keys.len() <= FEW {
-            return run!(self, read, |session| read::current(session, keys, &view));
+            return run!(self, (read_resources, read), |session| read::current(
+                session, keys, &view
+            ));
         }
         let owned: Vec<_> = keys
             .iter()
@@ -179,7 +189,7 @@ impl Store {
             .iter()
             .map(|(kind, id)| (*kind, (*id).to_owned()))
             .collect();
-        run!(self, search, |session| {
+        run!(self, (search_resources, search), |session| {
             let keys: Vec<_> = owned
                 .iter()
                 .map(|(kind, id)| (*kind, id.as_str()))
@@ -200,7 +210,7 @@ impl Store {
         access: &Access,
     ) -> Result<Option<LogEntry>, StoreError> {
         let view = self.view(access);
-        run!(self, read, |session| read::version(
+        run!(self, (read_resources, read), |session| read::version(
             session,
             (kind, id),
             version,
@@ -233,7 +243,7 @@ impl Store {
         access: &Access,
     ) -> Result<Page, StoreError> {
         let (plan, view, cap) = (plan.clone(), self.view(access), self.candidates);
-        let found = run!(self, search, |session| query::search(
+        let found = run!(self, (search_resources, search), |session| query::search(
             session,
             &plan,
             &view,
@@ -261,7 +271,7 @@ impl Store {
         access: &Access,
     ) -> Result<LogPart, StoreError> {
         let (filter, view, cap) = (filter.clone(), self.view(access), self.candidates);
-        run!(self, search, |session| read::log(
+        run!(self, (search_resources, search), |session| read::log(
             session,
             &filter,
             (limit, room),
@@ -534,12 +544,16 @@ impl Store {
     /// Changes records, all or none; durable when this returns. [`StoreError::Conflict`] with the
     /// place of a change whose expectation does not hold: then nothing has happened.
     pub async fn change_records(&self, changes: Vec<RecordChange>) -> Result<(), StoreError> {
-        change!(self, |session| records::change(session, &changes))
+        change!(self, write_beside, |session| records::change(
+            session, &changes
+        ))
     }
 
     /// Removes records that have not been valid since `before`; how many.
     pub async fn sweep_records(&self, before: i64) -> Result<u64, StoreError> {
-        change!(self, |session| records::sweep(session, before))
+        change!(self, write_beside, |session| records::sweep(
+            session, before
+        ))
     }
 
     /// Whether the database answers, and its disk takes writes: if it refused one, another is
@@ -548,7 +562,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => {
                 sqlite.check_space()?;
-                sqlite.write(|_| Ok(())).await?;
+                sqlite.write_beside(|_| Ok(())).await?;
             }
             Backend::Postgres(postgres) => postgres.health().await?,
         }

@@ -102,6 +102,20 @@ impl Commit {
         self.guards.is_empty() && !self.has_claims()
     }
 
+    /// True if it changes nothing that a query of resources sees.
+    pub(super) fn is_audit_only(&self) -> bool {
+        let Self {
+            writes,
+            claims,
+            receipt,
+            guards: _,
+            generation: _,
+            audit: _,
+            now: _,
+        } = self;
+        writes.is_empty() && claims.is_empty() && receipt.is_none()
+    }
+
     /// True if it must be alone with the time of actors, or with a key.
     pub(super) fn has_claims(&self) -> bool {
         !self.claims.is_empty() || self.receipt.is_some()

@@ -44,6 +44,8 @@ impl Fixture {
         if let Some(path) = self.url.strip_prefix("sqlite:") {
             let connection = rusqlite::Connection::open(path).unwrap();
             connection.execute_batch(sql).unwrap();
+            // No other program should do that. The server notices when it writes itself.
+            self.store.set_setting("changed", b"").await.unwrap();
         } else {
             let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
             connection.execute(AssertSqlSafe(sql)).await.unwrap();

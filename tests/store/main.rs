@@ -33,5 +33,6 @@ mod fixture;
 mod guards;
 mod model;
 mod oracle;
+mod readers;
 mod records;
 mod searches;

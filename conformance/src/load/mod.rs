@@ -28,7 +28,7 @@ pub struct Options {
     pub base: String,
     /// What to do, in order: probe, seed, seed-slots, memory, or a scenario (read, vread,
     /// search-family, search-identifier, slot-search, update, create, transaction, metadata), or
-    /// a path to GET ('/Observation?code=8867-4')
+    /// a path to GET ('/Observation?code=8867-4'; in '?patient=p{2000}' a random number below)
     #[arg(required = true, value_name = "STEP")]
     pub steps: Vec<String>,
     /// Extra header of every request, 'Name: value'

@@ -27,7 +27,7 @@ pub enum Scenario {
     Create,
     /// `POST /` with a transaction of 100 entries
     Transaction,
-    /// GET of this path
+    /// GET of this path, with random numbers where it has `{limit}`
     Get(&'static str),
 }
 
@@ -99,7 +99,7 @@ impl Scenario {
         };
         match self {
             Self::Metadata => get("/metadata".to_owned()),
-            Self::Get(path) => get(path.to_owned()),
+            Self::Get(path) => get(with_numbers(path, rng)),
             Self::Read => get(format!("/Patient/{}", patient(state, rng).0)),
             Self::Vread => get(format!("/Patient/{}/_history/1", patient(state, rng).0)),
             Self::SearchFamily => get(format!(
@@ -170,6 +170,46 @@ impl Scenario {
     }
 }
 
+/// In the place of `{500}` a number below that.
+fn with_numbers(path: &str, rng: &mut Rng) -> String {
+    let mut parts = path.split('{');
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let limit = part.split_once('}').and_then(|(limit, rest)| {
+            let limit = limit.parse().ok().filter(|limit| *limit > 0)?;
+            Some((limit, rest))
+        });
+        match limit {
+            Some((limit, rest)) => {
+                filled.push_str(&rng.below(limit).to_string());
+                filled.push_str(rest);
+            }
+            None => {
+                filled.push('{');
+                filled.push_str(part);
+            }
+        }
+    }
+    filled
+}
+
 fn patient(state: &State, rng: &mut Rng) -> (String, u64) {
     state.patients[rng.below(state.patients.len())].clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_take_their_places_in_a_path() {
+        let mut rng = Rng::new(1);
+        for path in ["/a", "/a?b={}", "/a?b={c}", "/a{0}", "/a{7"] {
+            assert_eq!(with_numbers(path, &mut rng), path);
+        }
+        assert_eq!(with_numbers("/a/p{1}?b=p{1}", &mut rng), "/a/p0?b=p0");
+        let path = with_numbers("/a/p{500}", &mut rng);
+        let number: usize = path.strip_prefix("/a/p").unwrap().parse().unwrap();
+        assert!(number < 500);
+    }
 }

@@ -12,17 +12,21 @@ use std::{
         mpsc::{self, Receiver, SyncSender},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rusqlite::{Connection, hooks::Wal};
 
-use super::{super::error::StoreError, session::failure};
+use super::{super::error::StoreError, reader::Readers, session::failure};
 
 /// Pages that the writer may move itself: some milliseconds.
 const REST: u32 = 2_000;
 /// How often the thread goes over the log before it leaves the rest to the writer: against a
 /// reader that keeps a part of it, more would not help.
 const ROUNDS: usize = 6;
+
+/// How long the writer waits for short queries, once in a log.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 thread_local! {
     /// Pages in the log after the newest commit of this thread.
@@ -76,14 +80,18 @@ impl Checkpointer {
     }
 
     /// Called on the writer's thread after each transaction.
-    pub fn written(&self, writer: &Connection) {
+    pub fn written(&self, writer: &Connection, readers: &Readers) {
         let logged = LOGGED.get();
         self.shared.logged.store(logged, Ordering::Relaxed);
         if self.shared.is_short.swap(false, Ordering::Relaxed) {
+            // What somebody still sees would be left out, and then the log does not begin anew.
+            let changing = readers.change();
+            changing.wait(PATIENCE);
             if let Err(error) = checkpoint(writer) {
                 tracing::warn!(%error, "the write-ahead log could not be moved");
             }
         } else if let (true, Some(wake)) = (logged >= self.from, &self.wake) {
+            drop(readers.change());
             // Full means that it is awake.
             let _ = wake.try_send(());
         }

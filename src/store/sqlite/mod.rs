@@ -26,7 +26,7 @@ use super::{
     types::{Commit, Committed},
     view::View,
 };
-use reader::Readers;
+use reader::{About, Readers};
 use session::failure;
 use writer::Writer;
 
@@ -61,10 +61,11 @@ impl Sqlite {
             true => check_schema(&connection)?,
             false => migrate(&mut connection, options.create)?,
         }
-        let readers = Readers::open(&path, options)?;
+        let readers = Arc::new(Readers::open(&path, options)?);
+        let beside = connect(&path, 0, false)?;
         Ok(Self {
-            writer: Writer::start(connection, connect(&path, 0, false)?, options)?,
-            readers: Arc::new(readers),
+            writer: Writer::start(connection, beside, options, &readers)?,
+            readers,
             path,
             without_claim_locks: options.without_claim_locks,
             _lock: lock,
@@ -77,7 +78,7 @@ impl Sqlite {
         if self.without_claim_locks {
             planned = Some(
                 self.readers
-                    .short(|handle| now(claims::plan(handle, &commit)))?,
+                    .short(About::Others, |handle| now(claims::plan(handle, &commit)))?,
             );
         }
         self.writer.commit(commit, view, planned).await
@@ -95,7 +96,16 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer.task(task).await
+        self.writer.task(About::Resources, task).await
+    }
+
+    /// As [`Sqlite::write`], for what no query of resources sees: the audit, and records.
+    pub async fn write_beside<T, F>(&self, task: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.task(About::Others, task).await
     }
 
     /// Runs a short query on the calling thread.
@@ -104,7 +114,17 @@ impl Sqlite {
         &self,
         query: impl FnOnce(&mut Handle<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.readers.short(query)
+        self.readers.short(About::Others, query)
+    }
+
+    /// As [`Sqlite::read`], of resources only: it sees all that this process has written of them,
+    /// but what else is written may be missing for a moment.
+    #[expect(clippy::unused_async, reason = "alike with the other ways to read")]
+    pub async fn read_resources<T>(
+        &self,
+        query: impl FnOnce(&mut Handle<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.readers.short(About::Resources, query)
     }
 
     /// Runs a query of unknown length: on this thread while it is short, else on another.
@@ -113,7 +133,24 @@ impl Sqlite {
         T: Send + 'static,
         F: Fn(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        match self.readers.try_short(&query) {
+        self.briefly_or_long(About::Others, query).await
+    }
+
+    /// As [`Sqlite::search`], of resources only: see [`Sqlite::read_resources`].
+    pub async fn search_resources<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.briefly_or_long(About::Resources, query).await
+    }
+
+    async fn briefly_or_long<T, F>(&self, about: About, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match self.readers.try_short(about, &query) {
             Err(StoreError::Timeout(_)) => self.readers.long(query).await,
             done => done,
         }

@@ -27,6 +27,7 @@ use super::{
     apply::Applier,
     checkpoint::Checkpointer,
     newest::Newest,
+    reader::{About, Readers},
     session::{Handle, failure},
 };
 
@@ -67,6 +68,7 @@ pub(super) struct Writer {
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     newest: Arc<Newest>,
+    readers: Arc<Readers>,
 }
 
 impl fmt::Debug for Writer {
@@ -81,12 +83,14 @@ impl Writer {
         connection: Connection,
         beside: Connection,
         options: &Options,
+        readers: &Arc<Readers>,
     ) -> Result<Self, StoreError> {
         let checkpointer = Checkpointer::start(beside, &connection, options.checkpoint_pages)?;
         let (sender, queue) = mpsc::sync_channel(options.queue_commits);
         let applier = Applier::new(&connection, options)?;
         let newest = Arc::new(Newest::new(applier.newest()));
-        let shared = Arc::clone(&newest);
+        let shared = (Arc::clone(&newest), Arc::clone(readers));
+        let of_others = of_others(&connection).map_err(failure)?;
         let (commits, bytes) = (options.batch_commits, options.batch_bytes);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -95,7 +99,9 @@ impl Writer {
                     connection,
                     checkpointer,
                     applier,
-                    newest: shared,
+                    newest: shared.0,
+                    readers: shared.1,
+                    of_others,
                     commits,
                     bytes,
                 }
@@ -106,6 +112,7 @@ impl Writer {
             queue: Mutex::new(Some(sender)),
             thread: Mutex::new(Some(thread)),
             newest,
+            readers: Arc::clone(readers),
         })
     }
 
@@ -154,16 +161,19 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
-    pub async fn task<T, F>(&self, task: F) -> Result<T, StoreError>
+    /// Runs a task in a transaction that changes nothing but what it is about.
+    pub async fn task<T, F>(&self, about: About, task: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Handle<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        let readers = Arc::clone(&self.readers);
         self.with_connection(move |connection| {
             connection
                 .execute_batch("BEGIN IMMEDIATE")
                 .map_err(failure)?;
             let done = task(&mut Handle(connection)).and_then(|value| {
+                let _changing = (about == About::Resources).then(|| readers.change());
                 connection.execute_batch("COMMIT").map_err(failure)?;
                 Ok(value)
             });
@@ -176,7 +186,9 @@ impl Writer {
     }
 
     pub async fn optimize(&self) -> Result<(), StoreError> {
-        self.with_connection(|connection| {
+        let readers = Arc::clone(&self.readers);
+        self.with_connection(move |connection| {
+            let _changing = readers.change();
             connection
                 .execute_batch("PRAGMA analysis_limit = 1000; ANALYZE;")
                 .and_then(|()| {
@@ -225,6 +237,12 @@ fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".to_owned())
 }
 
+/// Changes with each commit by another connection.
+fn of_others(writer: &Connection) -> rusqlite::Result<i64> {
+    let mut statement = writer.prepare_cached("PRAGMA data_version")?;
+    statement.query_row([], |row| row.get(0))
+}
+
 fn roll_back(connection: &Connection) {
     if connection.is_autocommit() {
         return;
@@ -239,6 +257,9 @@ struct Thread {
     checkpointer: Checkpointer,
     applier: Applier,
     newest: Arc<Newest>,
+    readers: Arc<Readers>,
+    /// A number that differs when another process has committed.
+    of_others: i64,
     commits: usize,
     bytes: usize,
 }
@@ -271,7 +292,8 @@ impl Thread {
                     }
                 }
             }
-            self.checkpointer.written(&self.connection);
+            self.look_for_others();
+            self.checkpointer.written(&self.connection, &self.readers);
         }
         drop(self.checkpointer);
         if let Err(error) = self.connection.execute_batch("PRAGMA optimize") {
@@ -282,9 +304,22 @@ impl Thread {
         }
     }
 
+    /// Another process may write records, and must not write resources. If it does, it is seen.
+    fn look_for_others(&mut self) {
+        match of_others(&self.connection) {
+            Ok(number) if number == self.of_others => {}
+            Ok(number) => {
+                self.of_others = number;
+                drop(self.readers.change());
+            }
+            Err(error) => tracing::warn!(%error, "others' commits cannot be looked for"),
+        }
+    }
+
     /// Moves all of SQLite's log into the database and gives its space back; readers that still
     /// need it are not waited for.
     fn empty_log(&self) {
+        let _changing = self.readers.change();
         let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
             self.connection
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -364,6 +399,9 @@ impl Thread {
             };
             results.push(result);
         }
+        let done = batch.iter().zip(&results).filter(|(_, done)| done.is_ok());
+        let changes = done.into_iter().any(|(of, _)| !of.commit.is_audit_only());
+        let _changing = changes.then(|| self.readers.change());
         if let Err(error) = self.connection.execute_batch("COMMIT") {
             roll_back(&self.connection);
             return Err(failure(error));
