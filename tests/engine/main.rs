@@ -22,6 +22,7 @@ mod conditions;
 mod grants;
 mod leaks;
 mod minimal;
+mod moments;
 mod operations;
 mod parameters;
 mod reads;
