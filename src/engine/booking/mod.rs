@@ -10,6 +10,7 @@ mod claims;
 mod edits;
 mod feed;
 mod find;
+mod holding;
 mod members;
 mod meters;
 mod need;
