@@ -28,6 +28,7 @@ mod parameters;
 mod reads;
 mod schedule;
 mod searches;
+mod series;
 mod slots;
 mod upkeep;
 mod writes;
