@@ -62,6 +62,8 @@ pub struct Scheduling {
     /// Minutes after the start of an Appointment that is still booked at which it becomes a
     /// no-show; 0 leaves that to people.
     pub no_show_after_minutes: u32,
+    /// Times that one patient may hold at once before booking one of them; 0 is no bound.
+    pub holds_per_patient: u16,
 }
 
 impl Default for Scheduling {
@@ -69,6 +71,7 @@ impl Default for Scheduling {
         Self {
             time_zone: "UTC".to_owned(),
             no_show_after_minutes: 0,
+            holds_per_patient: 5,
         }
     }
 }
@@ -94,9 +97,16 @@ impl Scheduling {
             let reason = format!("must be at most {LONGEST_NO_SHOW} (a week); 0 is never");
             found.push(("no_show_after_minutes", reason));
         }
+        if self.holds_per_patient > MOST_HOLDS {
+            let reason = format!("must be at most {MOST_HOLDS}; 0 is no bound");
+            found.push(("holds_per_patient", reason));
+        }
         found
     }
 }
+
+/// More holds than this are no bound to speak of.
+const MOST_HOLDS: u16 = 1_000;
 
 /// Minutes in which somebody may still come.
 const LONGEST_NO_SHOW: u32 = 7 * 24 * 60;

@@ -258,6 +258,18 @@ fn a_time_zone_that_there_is_not_is_a_problem() {
 }
 
 #[test]
+fn holds_of_a_patient_are_few() {
+    let config = |holds: u16| {
+        let mut config = Config::default();
+        config.scheduling.holds_per_patient = holds;
+        config.problems()
+    };
+    assert_eq!(config(0), Vec::new());
+    assert_eq!(config(1_000), Vec::new());
+    assert_eq!(config(1_001)[0].0, "scheduling.holds_per_patient");
+}
+
+#[test]
 fn a_no_show_comes_within_a_week() {
     let config = |minutes: u32| {
         let mut config = Config::default();

@@ -21,6 +21,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The zone of Schedules that name none.
     pub time_zone: TimeZone,
+    /// Times that one patient may hold at once; 0 is no bound.
+    pub holds_per_patient: u16,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
             skip_unchanged_updates: false,
             limits: Limits::default(),
             time_zone: TimeZone::UTC,
+            holds_per_patient: 5,
         }
     }
 }

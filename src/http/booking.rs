@@ -293,7 +293,8 @@ fn not_booked(call: &Call<'_>, error: &engine::Error) -> Reply {
 fn replied(call: &Call<'_>, name: &str, done: BookingReply) -> Reply {
     let base = &call.engine().settings().base_url;
     let first = done.appointments.first();
-    let is_bundle = matches!(name, "hold" | "book") || done.appointments.len() != 1;
+    let is_bundle =
+        matches!(name, "hold" | "book") || done.appointments.len() != 1 || !done.refused.is_empty();
     let text = match first {
         Some(one) if !is_bundle => one.body.clone(),
         None => Bytes::from(operation_outcome(&[Issue {
@@ -315,6 +316,12 @@ fn replied(call: &Call<'_>, name: &str, done: BookingReply) -> Reply {
                 ));
                 out.push_str(&String::from_utf8_lossy(&one.body));
                 out.push_str(r#","search":{"mode":"match"}}"#);
+            }
+            if !done.refused.is_empty() {
+                let outcome = operation_outcome(&done.refused);
+                out.push_str(&format!(
+                    r#",{{"resource":{outcome},"search":{{"mode":"outcome"}}}}"#
+                ));
             }
             out.push_str("]}");
             Bytes::from(out)

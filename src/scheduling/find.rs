@@ -16,8 +16,9 @@ use std::{fmt, sync::Arc};
 use jiff::tz::TimeZone;
 
 pub use self::{
+    bits::{block_of, span_of},
     filter::{Code, Filter, Fit, Named, Near},
-    free::Cache,
+    free::{Cache, Held, Open},
     timing::Timing,
 };
 use super::{
@@ -199,7 +200,20 @@ pub fn find(
     cache: &Cache,
     now: i64,
 ) -> Found {
-    walk::Walk::new(need, bookables, calendars, cache, now).run()
+    let walk = walk::Walk::new(need, (bookables, calendars), cache, (now, usize::MAX));
+    walk.run().unwrap_or_default()
+}
+
+/// As [`find`], but `None` if that takes more than a moment, as long as hours are not expanded yet.
+/// What was done until then is kept in `cache`.
+pub fn find_at_once(
+    need: &Need,
+    bookables: &[Arc<Bookable>],
+    calendars: &dyn Calendars,
+    cache: &Cache,
+    now: i64,
+) -> Option<Found> {
+    walk::Walk::new(need, (bookables, calendars), cache, (now, walk::MOMENT)).run()
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use std::{
 use super::{
     bookable::{Bookable, Visit},
     calendar::{Calendars, SlotState},
-    hours,
+    find::{Cache, Held, Open, block_of, span_of},
+    hours::{self, Window},
     slots::{LONGEST, bookable_now, state},
     span::Span,
 };
@@ -21,8 +22,9 @@ use super::{
 const FIRST_DAYS: i64 = 1;
 const MOST_DAYS: i64 = 32;
 const DAY: i64 = 86_400;
-/// What it costs to look at some days, in slots.
+/// What it costs to look at some days, in slots, and what it takes to expand their hours before.
 const DAYS_COST: usize = 16;
+const EXPANSION: usize = 64;
 /// Kinds of visit of one Schedule that have slots.
 const VISITS: usize = 64;
 
@@ -135,9 +137,9 @@ pub fn state_of(
 /// The slot of a Schedule at a time, if its hours have one just there.
 pub fn offer_at(bookable: &Bookable, span: Span, now: i64) -> Option<Offer> {
     let only = Span::new(span.start, span.start + 1);
-    let mut stream = Stream::new(0, bookable, only, now, false);
-    let mut cost = 0;
-    std::iter::from_fn(|| stream.next(bookable, now, &mut cost)).find(|offer| offer.span == span)
+    let mut stream = Stream::new((0, None), bookable, only, now, false);
+    let mut spent = Spent::default();
+    std::iter::from_fn(|| stream.next(bookable, now, &mut spent)).find(|offer| offer.span == span)
 }
 
 /// Goes from slot to slot.
@@ -151,10 +153,30 @@ pub struct Walk<'a> {
     next: usize,
     current: Option<Stream>,
     /// The next slot of each Schedule, if it is by time.
-    heads: Option<BinaryHeap<Reverse<Head>>>,
+    heads: BinaryHeap<Reverse<Head>>,
     streams: Vec<Stream>,
-    /// What it has cost so far, in slots.
+    hours: Vec<Arc<Open>>,
+    spent: Spent,
+}
+
+/// What it has cost so far, in slots.
+#[derive(Debug, Default)]
+struct Spent {
+    /// The same for the same walk.
     cost: usize,
+    /// With what had to be expanded for it.
+    toil: usize,
+}
+
+/// Where a walk has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The next slot.
+    Offer(Offer),
+    /// There are no more.
+    Done,
+    /// It has taken as much as it was let: it goes on from here.
+    Paused,
 }
 
 /// A slot that comes next: the order, the stream, and what follows from it.
@@ -173,7 +195,7 @@ impl<'a> Walk<'a> {
         within: Span,
         order: Order,
         after: Option<Spot>,
-        now: i64,
+        (cache, now): (&Cache, i64),
     ) -> Self {
         let next = match (order, after) {
             (Order::Schedules, Some(after)) => {
@@ -189,15 +211,21 @@ impl<'a> Walk<'a> {
             after,
             next,
             current: None,
-            heads: None,
+            heads: BinaryHeap::new(),
             streams: Vec::new(),
-            cost: 0,
+            hours: cache.hours(bookables, now),
+            spent: Spent::default(),
         }
     }
 
     /// What it has cost so far, in slots that were looked at.
     pub fn cost(&self) -> usize {
-        self.cost
+        self.spent.cost
+    }
+
+    /// What it has taken so far: the cost, and more for hours that were not expanded yet.
+    pub fn toil(&self) -> usize {
+        self.spent.toil
     }
 
     /// The place of a slot.
@@ -211,13 +239,20 @@ impl<'a> Walk<'a> {
 
     fn stream(&self, at: usize, within: Span) -> Stream {
         let backwards = self.order == Order::TimesBackwards;
-        Stream::new(at, &self.bookables[at], within, self.now, backwards)
+        let hours = Some(Arc::clone(&self.hours[at]));
+        let bookable = &self.bookables[at];
+        Stream::new((at, hours), bookable, within, self.now, backwards)
     }
 
-    fn one_by_one(&mut self) -> Option<Offer> {
+    fn one_by_one(&mut self, most: usize) -> Step {
         loop {
+            if self.spent.toil >= most {
+                return Step::Paused;
+            }
             if self.current.is_none() {
-                let bookable = self.bookables.get(self.next)?;
+                let Some(bookable) = self.bookables.get(self.next) else {
+                    return Step::Done;
+                };
                 let mut within = self.within;
                 if let Some(after) = self.after.filter(|after| after.rid == bookable.rid) {
                     within.start = within.start.max(after.start);
@@ -225,13 +260,15 @@ impl<'a> Walk<'a> {
                 self.current = Some(self.stream(self.next, within));
                 self.next += 1;
             }
-            let stream = self.current.as_mut()?;
+            let Some(stream) = self.current.as_mut() else {
+                continue;
+            };
             let bookable = &self.bookables[stream.bookable];
-            match stream.next(bookable, self.now, &mut self.cost) {
+            match stream.next(bookable, self.now, &mut self.spent) {
                 Some(offer) => {
                     let spot = self.spot(&offer);
                     if self.after.is_none_or(|after| spot > after) {
-                        return Some(offer);
+                        return Step::Offer(offer);
                     }
                 }
                 None => self.current = None,
@@ -248,8 +285,8 @@ impl<'a> Walk<'a> {
         (start, spot.rid, spot.duration)
     }
 
-    fn by_time(&mut self) -> Option<Offer> {
-        if self.heads.is_none() {
+    fn by_time(&mut self, most: usize) -> Step {
+        if self.streams.len() < self.bookables.len() {
             let mut within = self.within;
             match (self.order, self.after) {
                 (Order::TimesBackwards, Some(after)) => {
@@ -258,24 +295,40 @@ impl<'a> Walk<'a> {
                 (_, Some(after)) => within.start = within.start.max(after.start),
                 _ => {}
             }
-            self.heads = Some(BinaryHeap::with_capacity(self.bookables.len()));
-            for at in 0..self.bookables.len() {
+            // Each is looked at before the first slot is known.
+            for at in self.streams.len()..self.bookables.len() {
+                if self.spent.toil >= most {
+                    return Step::Paused;
+                }
                 let stream = self.stream(at, within);
                 self.streams.push(stream);
                 self.advance(at);
             }
         }
-        let Reverse(head) = self.heads.as_mut()?.pop()?;
+        if self.spent.toil >= most {
+            return Step::Paused;
+        }
+        let Some(Reverse(head)) = self.heads.pop() else {
+            return Step::Done;
+        };
         self.advance(head.stream);
         let start = match self.order {
             Order::TimesBackwards => -head.key.0,
             _ => head.key.0,
         };
-        Some(Offer {
+        Step::Offer(Offer {
             bookable: head.stream,
             span: Span::new(start, start + head.key.2),
             visits: head.visits,
         })
+    }
+
+    /// The next slot, unless it has taken so much already ([`Walk::toil`]).
+    pub fn step(&mut self, most: usize) -> Step {
+        match self.order {
+            Order::Schedules => self.one_by_one(most),
+            Order::Times | Order::TimesBackwards => self.by_time(most),
+        }
     }
 
     /// Puts the next slot of a stream into the heap.
@@ -283,7 +336,7 @@ impl<'a> Walk<'a> {
         loop {
             let bookable = &self.bookables[at];
             let stream = &mut self.streams[at];
-            let Some(offer) = stream.next(bookable, self.now, &mut self.cost) else {
+            let Some(offer) = stream.next(bookable, self.now, &mut self.spent) else {
                 return;
             };
             let key = self.key(&self.spot(&offer));
@@ -293,7 +346,7 @@ impl<'a> Walk<'a> {
                     stream: at,
                     visits: offer.visits,
                 };
-                self.heads.get_or_insert_default().push(Reverse(head));
+                self.heads.push(Reverse(head));
                 return;
             }
         }
@@ -304,16 +357,37 @@ impl Iterator for Walk<'_> {
     type Item = Offer;
 
     fn next(&mut self) -> Option<Offer> {
-        match self.order {
-            Order::Schedules => self.one_by_one(),
-            Order::Times | Order::TimesBackwards => self.by_time(),
+        match self.step(usize::MAX) {
+            Step::Offer(offer) => Some(offer),
+            Step::Done | Step::Paused => None,
         }
+    }
+}
+
+/// Open windows.
+enum Expanded<'h> {
+    Made(Vec<Window>),
+    Kept(Held<'h, Vec<Window>>),
+}
+
+impl Expanded<'_> {
+    /// Those that lie in part in `reach`.
+    fn within(&self, reach: Span) -> &[Window] {
+        let all: &[Window] = match self {
+            Self::Made(all) => all,
+            Self::Kept(all) => all,
+        };
+        let from = all.partition_point(|window| window.span.end <= reach.start);
+        let to = all.partition_point(|window| window.span.start < reach.end);
+        &all[from..to.max(from)]
     }
 }
 
 /// The slots of one Schedule.
 struct Stream {
     bookable: usize,
+    /// Its hours as they are kept; without, they are expanded each time.
+    hours: Option<Arc<Open>>,
     /// What is not looked at yet.
     left: Span,
     days: i64,
@@ -323,7 +397,13 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(at: usize, bookable: &Bookable, within: Span, now: i64, backwards: bool) -> Self {
+    fn new(
+        (at, hours): (usize, Option<Arc<Open>>),
+        bookable: &Bookable,
+        within: Span,
+        now: i64,
+        backwards: bool,
+    ) -> Self {
         let horizons = bookable
             .visits
             .iter()
@@ -335,6 +415,7 @@ impl Stream {
         }
         Self {
             bookable: at,
+            hours,
             left,
             days: FIRST_DAYS,
             ready: VecDeque::new(),
@@ -343,16 +424,18 @@ impl Stream {
         }
     }
 
-    fn next(&mut self, bookable: &Bookable, now: i64, cost: &mut usize) -> Option<Offer> {
+    fn next(&mut self, bookable: &Bookable, now: i64, spent: &mut Spent) -> Option<Offer> {
         while self.ready.is_empty() {
             if self.left.is_empty() || self.lengths.is_empty() {
                 return None;
             }
-            self.fill(bookable, now);
-            *cost += DAYS_COST;
+            self.fill(bookable, now, spent);
+            spent.cost += DAYS_COST;
+            spent.toil += DAYS_COST;
         }
         let (start, duration, visits) = self.ready.pop_front()?;
-        *cost += 1;
+        spent.cost += 1;
+        spent.toil += 1;
         Some(Offer {
             bookable: self.bookable,
             span: Span::new(start, start + duration),
@@ -360,22 +443,43 @@ impl Stream {
         })
     }
 
-    fn fill(&mut self, bookable: &Bookable, now: i64) {
+    /// What is looked at next: not more than what is kept together.
+    fn part(&mut self) -> Span {
         let length = self.days * DAY;
         self.days = (self.days * 2).min(MOST_DAYS);
-        let part = if self.backwards {
+        let block = |at: i64| match self.hours {
+            Some(_) => span_of(block_of(at)),
+            None => Span::new(i64::MIN, i64::MAX),
+        };
+        if self.backwards {
             let from = self.left.end.saturating_sub(length).max(self.left.start);
+            let from = from.max(block(self.left.end - 1).start);
             let part = Span::new(from, self.left.end);
             self.left.end = from;
-            part
-        } else {
-            let to = self.left.start.saturating_add(length).min(self.left.end);
-            let part = Span::new(self.left.start, to);
-            self.left.start = to;
-            part
-        };
+            return part;
+        }
+        let to = self.left.start.saturating_add(length).min(self.left.end);
+        let to = to.min(block(self.left.start).end);
+        let part = Span::new(self.left.start, to);
+        self.left.start = to;
+        part
+    }
+
+    fn fill(&mut self, bookable: &Bookable, now: i64, spent: &mut Spent) {
+        let part = self.part();
         let longest = self.lengths.last().map_or(0, |(length, _)| *length);
-        let windows = hours::open(bookable, Span::new(part.start, part.end + longest));
+        let reach = Span::new(part.start, part.end + longest);
+        let expanded = match &self.hours {
+            None => Expanded::Made(hours::open(bookable, reach)),
+            Some(hours) => {
+                let block = block_of(part.start);
+                if !hours.is_expanded(block) {
+                    spent.toil += EXPANSION;
+                }
+                Expanded::Kept(hours.windows(block, longest))
+            }
+        };
+        let windows = expanded.within(reach);
         if windows.is_empty() {
             return;
         }
@@ -385,7 +489,7 @@ impl Stream {
                 continue;
             }
             let end = part.end.min(bookable_now(visit, now).end);
-            let starts = hours::starts(&windows, visit)
+            let starts = hours::starts(windows, visit)
                 .filter(|start| (part.start..end).contains(start))
                 .map(|start| (start, visit.duration, 1 << at));
             found.extend(starts);

@@ -147,6 +147,7 @@ async fn open_at(
         limits: config.limits.clone(),
         // An unknown name was refused when the configuration was read.
         time_zone: config.scheduling.zone().unwrap_or(jiff::tz::TimeZone::UTC),
+        holds_per_patient: config.scheduling.holds_per_patient,
     };
     let clock = Arc::new(SystemClock::default());
     let engine = Engine::open(Arc::clone(&store), settings, clock).await?;

@@ -18,6 +18,7 @@ on_both_databases!(
     of_two_who_book_the_same_hold_one_gets_it,
     of_overlapping_requests_one_can_be_confirmed,
     the_same_key_at_once_books_once_and_answers_alike,
+    a_patient_holds_few_times_at_once,
 );
 
 const HOLD: i64 = 600;
@@ -270,4 +271,82 @@ async fn the_same_key_at_once_books_once_and_answers_alike(on: Database) {
     }
     let booked = agreed(&mut door, &f.store, f.clock.now() / 1_000).await;
     assert_eq!(booked.appointments.len(), 12);
+}
+
+async fn a_patient_holds_few_times_at_once(on: Database) {
+    const MOST: usize = 5;
+    let f = Fixture::new(on).await;
+    let (mut door, ward, wanted) = ward(&f, &[]).await;
+    let nodes = [Door::of(&f), Door::of(&f.beside().await)];
+    // By operation and as a resource, from two nodes, all at once.
+    let until = resources::primitive::format_instant(f.clock.now() + HOLD * 1_000);
+    let mut racing = JoinSet::new();
+    for n in 0..24 {
+        let Door::Engine(engine) = &nodes[n % 2] else {
+            unreachable!()
+        };
+        let mut door = Door::Engine(std::sync::Arc::clone(engine));
+        let (wanted, until) = (wanted.clone(), until.clone());
+        racing.spawn(async move {
+            if n % 3 < 2 {
+                return wanted.call(&mut door, "$hold", n, 0).await;
+            }
+            let role = "PractitionerRole/r1";
+            let mut own = appointment("pending", ward.time(n), "Patient/t0", role);
+            own["extension"] = json!([{
+                "url": rotunda::scheduling::appointment::HOLD_EXPIRES, "valueInstant": until }]);
+            door.ask("POST", "/Appointment", own).await
+        });
+    }
+    let answers = racing.join_all().await;
+    let held = answers.iter().filter(|one| one.is_done());
+    let held: Vec<String> = held.map(Answer::id).collect();
+    assert_eq!(held.len(), MOST, "{answers:?}");
+    for answer in answers.iter().filter(|one| !one.is_done()) {
+        refused(answer, 422, "limit-reached");
+        let text = answer.body.to_string();
+        assert!(text.contains("Patient/t0 holds 5 times already"), "{text}");
+        assert!(!text.contains("alternative"), "{text}");
+    }
+    agreed(&mut door, &f.store, f.clock.now() / 1_000).await;
+    let mut told = Vec::new();
+    f.engine
+        .verify_schedule(|sentence| told.push(sentence))
+        .await
+        .unwrap();
+    assert_eq!(told, Vec::<String>::new());
+    // Neither what is needed nor another time helps; who books and who is somebody else may.
+    let needed = json!({ "resourceType": "Parameters", "parameter": [
+        { "name": "schedule", "valueString": "s1" },
+        { "name": "patient-reference", "valueReference": { "reference": "Patient/t0" } } ] });
+    let answer = door.ask("POST", "/Appointment/$hold", needed).await;
+    refused(&answer, 422, "limit-reached");
+    assert!(wanted.call(&mut door, "$book", 30, 0).await.is_done());
+    assert!(wanted.call(&mut door, "$hold", 31, 1).await.is_done());
+    // A hold that is held again is the same one.
+    let again = door.ask("POST", "/Appointment/$hold", of(&held[0])).await;
+    assert!(again.is_done(), "{again:?}");
+    // One that is booked or released makes room for one.
+    for (n, name) in ["$book", "$release"].into_iter().enumerate() {
+        let path = match name {
+            "$book" => "/Appointment/$book".to_owned(),
+            _ => format!("/Appointment/{}/$release", held[n]),
+        };
+        door.must("POST", &path, of(&held[n])).await;
+        let next = wanted.call(&mut door, "$hold", 32 + 2 * n, 0).await;
+        assert!(next.is_done(), "{next:?}");
+        let next = wanted.call(&mut door, "$hold", 33 + 2 * n, 0).await;
+        refused(&next, 422, "limit-reached");
+    }
+    // Those that are over do not count.
+    f.clock.advance(1_000 * HOLD as u32);
+    for n in 40..40 + MOST {
+        let next = wanted.call(&mut door, "$hold", n, 0).await;
+        assert!(next.is_done(), "{next:?}");
+    }
+    let next = wanted.call(&mut door, "$hold", 50, 0).await;
+    refused(&next, 422, "limit-reached");
+    agreed(&mut door, &f.store, f.clock.now() / 1_000).await;
+    f.engine.tidy_bookings(None).await.unwrap();
+    agreed(&mut door, &f.store, f.clock.now() / 1_000).await;
 }

@@ -20,7 +20,7 @@ use super::{
     number,
     once::Once,
     proposed::{Proposed, ProposedPart, Stage},
-    refusal::{ALTERNATIVES, LOOK_AHEAD},
+    refusal::{ALTERNATIVES, LOOK_AHEAD, OF_PATIENTS},
     rule::instant,
     written::Written,
 };
@@ -347,7 +347,10 @@ fn booked(
 
 /// True if somebody else was faster.
 pub fn is_lost(error: &Error) -> bool {
-    let code = error.issues.first().and_then(|issue| issue.detail.as_ref());
-    let code = code.map(|detail| detail.code);
+    let Some(first) = error.issues.first() else {
+        return false;
+    };
+    let code = first.detail.as_ref().map(|detail| detail.code);
     matches!(code, Some("slot-taken" | "limit-reached"))
+        && first.expression.as_deref() != Some(OF_PATIENTS)
 }

@@ -11,12 +11,15 @@ use std::{
 };
 
 use resources::{Doc, doc::Bounds, model::ResourceType, outcome::Issue};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::{assign::Chosen, number, offered::Templates, refusal::schedule_number};
 use crate::{
     access::Access,
-    engine::{Engine, error::Error},
+    engine::{
+        Engine,
+        error::{Error, ErrorKind},
+    },
     scheduling::{
         bookable::{Bookable, Bookables},
         calendar::{Calendar, Calendars},
@@ -25,13 +28,17 @@ use crate::{
         rules::{self, Defaults},
     },
     search::plan::{Clause, Plan, TotalMode},
-    store::{Seen, Stored},
+    store::{Head, Seen, Stored},
 };
 
 /// The types that claim time.
 const CLAIMING: &[ResourceType] = &[ResourceType::APPOINTMENT, ResourceType::SLOT];
 /// Schedules that are read together.
 const PAGE: usize = 500;
+/// Schedules that are made ready where they are asked for; for more it takes too long.
+const FEW: usize = 8;
+/// Claims that are taken over at a time, while others wait for the board.
+const TOGETHER: usize = 4_000;
 /// Steps from a Schedule to what it depends on: role, place, the place that is part of.
 const STEPS: usize = 5;
 /// Changed owners of claims beyond which all calendars are read anew.
@@ -52,8 +59,10 @@ pub struct Board {
     /// Updates that have begun.
     begun: AtomicU64,
     state: RwLock<State>,
-    /// Hours that `$find` has expanded.
-    cache: Cache,
+    /// Hours that were expanded, and what was made of them.
+    cache: Arc<Cache>,
+    /// A permit for each thread that may work aside.
+    aside: Arc<Semaphore>,
     /// What is about to be booked.
     chosen: Chosen,
     /// What searches know of the Slots that follow from rules.
@@ -66,11 +75,17 @@ impl Default for Board {
             turn: Mutex::default(),
             begun: AtomicU64::new(0),
             state: RwLock::default(),
-            cache: Cache::new(CACHE_BYTES),
+            cache: Arc::new(Cache::new(CACHE_BYTES)),
+            aside: Arc::new(Semaphore::new(threads())),
             chosen: Chosen::default(),
             templates: Templates::default(),
         }
     }
+}
+
+/// As many as do no harm to those that answer requests.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2))
 }
 
 #[derive(Default)]
@@ -95,7 +110,7 @@ pub struct State {
     /// On what a Schedule depends, and the other way round: `Location/1`.
     depends: HashMap<String, BTreeSet<String>>,
     dependents: HashMap<String, BTreeSet<String>>,
-    calendars: HashMap<Number, Calendar>,
+    calendars: HashMap<Number, Arc<Calendar>>,
     /// Whose time an Appointment or Slot claims.
     claimed: HashMap<Number, Vec<Number>>,
 }
@@ -150,19 +165,26 @@ impl State {
         }
     }
 
-    fn add_claims(&mut self, actors: &[Number], claims: Vec<Claim>) {
-        let mut of_actor: HashMap<Number, Vec<Claim>> =
-            actors.iter().map(|actor| (*actor, Vec::new())).collect();
-        for claim in claims {
-            let owned = self.claimed.entry(claim.owner).or_default();
-            if !owned.contains(&claim.actor) {
-                owned.push(claim.actor);
+    /// Takes over some calendars, and whose time the owners in them claim.
+    fn add_calendars(&mut self, calendars: Vec<(Number, Arc<Calendar>)>) {
+        for (actor, calendar) in calendars {
+            for claim in calendar.claims() {
+                let owned = self.claimed.entry(claim.owner).or_default();
+                if !owned.contains(&actor) {
+                    owned.push(actor);
+                }
             }
-            of_actor.entry(claim.actor).or_default().push(claim);
+            self.calendars.insert(actor, calendar);
         }
-        for (actor, claims) in of_actor {
-            self.calendars.insert(actor, Calendar::new(claims));
-        }
+    }
+
+    /// The calendars of some actors as they are now.
+    pub fn snapshot(&self, actors: &[Number]) -> Snapshot {
+        let known = actors.iter().filter_map(|actor| {
+            let calendar = self.calendars.get(actor)?;
+            Some((*actor, Arc::clone(calendar)))
+        });
+        Snapshot(known.collect())
     }
 
     fn replace_claims(&mut self, owners: &[Number], claims: &[Claim]) {
@@ -183,6 +205,7 @@ impl State {
             for actor in actors {
                 if let Some(calendar) = self.calendars.get_mut(&actor) {
                     let own = claims.iter().filter(|claim| claim.actor == actor);
+                    let calendar = Arc::make_mut(calendar);
                     calendar.replace(*owner, own.copied().collect());
                 }
             }
@@ -199,12 +222,45 @@ impl State {
 
 impl Calendars for State {
     fn of(&self, actor: Number) -> Option<&Calendar> {
-        self.calendars.get(&actor)
+        self.calendars.get(&actor).map(Arc::as_ref)
     }
 
     fn openings(&self, bookable: &Bookable) -> Option<&Calendar> {
-        self.calendars.get(&schedule_number(&bookable.id))
+        self.of(schedule_number(&bookable.id))
     }
+}
+
+/// Some calendars as they were at a moment: whoever looks at them keeps nobody waiting.
+pub struct Snapshot(HashMap<Number, Arc<Calendar>>);
+
+impl Calendars for Snapshot {
+    fn of(&self, actor: Number) -> Option<&Calendar> {
+        self.0.get(&actor).map(Arc::as_ref)
+    }
+
+    fn openings(&self, bookable: &Bookable) -> Option<&Calendar> {
+        self.of(schedule_number(&bookable.id))
+    }
+}
+
+/// Calendars of these actors, also of those without claims, some at a time.
+fn calendars(actors: &[Number], claims: Vec<Claim>) -> Vec<Vec<(Number, Arc<Calendar>)>> {
+    let mut of_actor: HashMap<Number, Vec<Claim>> =
+        actors.iter().map(|actor| (*actor, Vec::new())).collect();
+    for claim in claims {
+        of_actor.entry(claim.actor).or_default().push(claim);
+    }
+    let (mut all, mut some, mut count) = (Vec::new(), Vec::new(), 0);
+    for (actor, claims) in of_actor {
+        count += claims.len() + 1;
+        some.push((actor, Arc::new(Calendar::new(claims))));
+        if count >= TOGETHER {
+            all.push(std::mem::take(&mut some));
+            count = 0;
+        }
+    }
+    all.push(some);
+    all
 }
 
 impl Board {
@@ -219,7 +275,7 @@ impl Board {
     }
 
     /// Hours that were expanded before.
-    pub fn cache(&self) -> &Cache {
+    pub fn cache(&self) -> &Arc<Cache> {
         &self.cache
     }
 
@@ -274,9 +330,40 @@ impl Engine {
         let from = self.clock.now() / 1_000 - PAST;
         for some in wanted.chunks(PAGE) {
             let claims = self.store.claims_of(some, from).await?;
-            self.board.write().add_claims(some, claims);
+            let made = if claims.len() < TOGETHER / 4 {
+                calendars(some, claims)
+            } else {
+                let some = some.to_vec();
+                self.aside(move || calendars(&some, claims)).await?
+            };
+            for some in made {
+                self.board.write().add_calendars(some);
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
+    }
+
+    /// Does what takes more than a moment on a thread on which no request waits; few at once.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let failed = || {
+            let text = "what was asked for cannot be computed";
+            Error::new(ErrorKind::Internal, "exception", text)
+        };
+        let permit = Arc::clone(&self.board.aside).acquire_owned().await;
+        let permit = permit.map_err(|_| failed())?;
+        let work = move || {
+            // Whoever asked may have gone: it is kept until the work is done.
+            let _permit = permit;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| {
+            tracing::error!(%error, "work of scheduling failed");
+            failed()
+        })
     }
 
     async fn follow(&self, turn: &mut Turn) -> Result<(), Error> {
@@ -417,61 +504,113 @@ impl Engine {
         schedules: Vec<Stored>,
         given: HashMap<String, Arc<Doc>>,
     ) -> Result<Vec<Built>, Error> {
-        let base = self.settings.base_url.as_str();
-        let parse = |stored: &Stored| Doc::parse_bytes(&stored.body, &Bounds::default()).ok();
-        let mut docs: HashMap<String, Option<Arc<Doc>>> = HashMap::new();
-        let mut of_schedules = Vec::new();
-        let mut wanted: BTreeSet<String> = BTreeSet::new();
-        for stored in schedules.iter().filter(|stored| !stored.head.deleted) {
-            let given = given.get(&format!("Schedule/{}", stored.head.id));
-            let Some(doc) = given.cloned().or_else(|| parse(stored).map(Arc::new)) else {
-                continue;
-            };
-            wanted.extend(rules::needs(&doc, base));
-            of_schedules.push((stored.head.clone(), doc));
-        }
-        for (reference, doc) in given {
-            wanted.extend(rules::needs(&doc, base));
-            docs.insert(reference, Some(doc));
-        }
+        let mut building = Building {
+            given,
+            docs: HashMap::new(),
+            schedules: Vec::new(),
+            wanted: BTreeSet::new(),
+            defaults: Defaults {
+                zone: self.settings.time_zone.clone(),
+                base: self.settings.base_url.clone(),
+                number,
+            },
+        };
+        let is_quick = schedules.len() <= FEW;
+        building = self
+            .built_aside(is_quick, move || building.begin(schedules))
+            .await?;
         for _ in 0..STEPS {
-            wanted.retain(|reference| !docs.contains_key(reference));
-            if wanted.is_empty() {
+            let docs = &building.docs;
+            building
+                .wanted
+                .retain(|reference| !docs.contains_key(reference));
+            if building.wanted.is_empty() {
                 break;
             }
-            let keys: Vec<(ResourceType, &str)> = wanted
-                .iter()
-                .filter_map(|reference| split(reference))
-                .collect();
-            let mut next = BTreeSet::new();
+            let wanted = std::mem::take(&mut building.wanted);
+            let keys = wanted.iter().filter_map(|reference| split(reference));
+            let keys: Vec<(ResourceType, &str)> = keys.collect();
+            let mut found = Vec::with_capacity(keys.len());
             for some in keys.chunks(PAGE) {
-                let found = self.store.current(some, &ALL).await?;
-                for ((kind, id), stored) in some.iter().zip(found) {
-                    let alive = stored.filter(|stored| !stored.head.deleted);
-                    let doc = alive.as_ref().and_then(parse).map(Arc::new);
-                    if let Some(doc) = &doc {
-                        next.extend(rules::needs(doc, base));
-                    }
-                    docs.insert(format!("{kind}/{id}"), doc);
-                }
+                let stored = self.store.current(some, &ALL).await?;
+                let named = some.iter().map(|(kind, id)| format!("{kind}/{id}"));
+                found.extend(named.zip(stored));
             }
-            for reference in &wanted {
-                docs.entry(reference.clone()).or_default();
-            }
-            wanted = next;
+            drop(keys);
+            let is_quick = is_quick && found.len() <= FEW;
+            building = self
+                .built_aside(is_quick, move || building.add(wanted, found))
+                .await?;
         }
-        let defaults = Defaults {
-            zone: self.settings.time_zone.clone(),
-            base: base.to_owned(),
-            number,
-        };
-        let built = of_schedules.into_iter().map(|(head, doc)| {
+        self.built_aside(is_quick, move || building.end()).await
+    }
+
+    /// Does a step of the building here, if it is done at once.
+    async fn built_aside<T: Send + 'static>(
+        &self,
+        is_quick: bool,
+        step: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        match is_quick {
+            true => Ok(step()),
+            false => self.aside(step).await,
+        }
+    }
+}
+
+/// Schedules with what they depend on, as far as it was read.
+struct Building {
+    /// What stands in place of what is stored.
+    given: HashMap<String, Arc<Doc>>,
+    docs: HashMap<String, Option<Arc<Doc>>>,
+    schedules: Vec<(Head, Arc<Doc>)>,
+    /// What is to be read next.
+    wanted: BTreeSet<String>,
+    defaults: Defaults,
+}
+
+impl Building {
+    fn begin(mut self, schedules: Vec<Stored>) -> Self {
+        let base = self.defaults.base.as_str();
+        let given = std::mem::take(&mut self.given);
+        for stored in schedules.iter().filter(|stored| !stored.head.deleted) {
+            let given = given.get(&format!("Schedule/{}", stored.head.id));
+            let Some(doc) = given.cloned().or_else(|| parse(stored)) else {
+                continue;
+            };
+            self.wanted.extend(rules::needs(&doc, base));
+            self.schedules.push((stored.head.clone(), doc));
+        }
+        for (reference, doc) in given {
+            self.wanted.extend(rules::needs(&doc, base));
+            self.docs.insert(reference, Some(doc));
+        }
+        self
+    }
+
+    fn add(mut self, wanted: BTreeSet<String>, found: Vec<(String, Option<Stored>)>) -> Self {
+        for (reference, stored) in found {
+            let alive = stored.filter(|stored| !stored.head.deleted);
+            let doc = alive.as_ref().and_then(parse);
+            if let Some(doc) = &doc {
+                self.wanted.extend(rules::needs(doc, &self.defaults.base));
+            }
+            self.docs.insert(reference, doc);
+        }
+        for reference in wanted {
+            self.docs.entry(reference).or_default();
+        }
+        self
+    }
+
+    fn end(self) -> Vec<Built> {
+        let built = self.schedules.into_iter().map(|(head, doc)| {
             let used = std::cell::RefCell::new(BTreeSet::new());
             let get = |reference: &str| {
                 used.borrow_mut().insert(reference.to_owned());
-                docs.get(reference).cloned().flatten()
+                self.docs.get(reference).cloned().flatten()
             };
-            let bookable = rules::bookable(head.rid, &doc, &get, &defaults).map(Arc::new);
+            let bookable = rules::bookable(head.rid, &doc, &get, &self.defaults).map(Arc::new);
             Built {
                 id: head.id,
                 updated: head.updated,
@@ -479,8 +618,13 @@ impl Engine {
                 depends: used.into_inner(),
             }
         });
-        Ok(built.collect())
+        built.collect()
     }
+}
+
+fn parse(stored: &Stored) -> Option<Arc<Doc>> {
+    let doc = Doc::parse_bytes(&stored.body, &Bounds::default());
+    doc.ok().map(Arc::new)
 }
 
 /// What came of a Schedule.

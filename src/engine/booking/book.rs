@@ -8,15 +8,14 @@ use super::{
     asked::{Asked, Named},
     assign::is_need,
     edits::{
-        add_patients, book, expect_status, instance, local_id, no_proposal, overbook, request,
-        set_extension, set_participants,
+        add_patients, book, expect_status, instance, local_id, overbook, request, set_extension,
+        set_participants,
     },
     members::{Members, quoted},
-    need::instant,
-    number,
     once::Once,
     proposed::{Proposed, Stage},
     rule::{Rule, instant as instant_text},
+    series_edit::Scope,
     written::Written,
 };
 use crate::{
@@ -42,6 +41,8 @@ pub struct BookingReply {
     pub is_created: bool,
     /// When the hold ends, in seconds since 1970.
     pub expires: Option<i64>,
+    /// What of a series was left as it is, and why.
+    pub refused: Vec<Issue>,
 }
 
 /// Which Appointment, and what is wanted of it.
@@ -162,6 +163,13 @@ impl Engine {
                 if super::timing::recurrence(asked)?.is_some() {
                     return Box::pin(self.book_series(asked, &text, once, access)).await;
                 }
+                let scope = Scope::read(asked)?;
+                let id = doc.root().get("id").and_then(|id| id.as_str());
+                if let Some(id) = id.filter(|_| scope != Scope::This) {
+                    let change = parse(text)?;
+                    return Box::pin(self.book_in_scope(&id, &change, asked, scope, once, access))
+                        .await;
+                }
                 writes.push(self.book_given(&doc, text, access).await?);
             }
             Subject::Needed if asked.is_set("walk-in") => {
@@ -220,7 +228,7 @@ impl Engine {
         access: &Access,
     ) -> Result<BookingReply, Error> {
         let id = instance(asked, call)?;
-        let ids = self.in_scope(&id, asked.text("scope"), access).await?;
+        let ids = self.in_scope(&id, Scope::read(asked)?, access).await?;
         let mut writes = Vec::new();
         for id in &ids {
             writes.push(self.cancelled(id, asked, access).await?);
@@ -230,6 +238,7 @@ impl Engine {
     }
 
     /// `Appointment/[id]/$reschedule`: the new time is taken and the old one freed, or neither.
+    /// With `scope` others of the series move by as much on the clock.
     ///
     /// # Errors
     /// As [`Engine::hold_appointment`].
@@ -239,43 +248,6 @@ impl Engine {
         access: &Access,
     ) -> Result<BookingReply, Error> {
         self.carried_out(call, Work::Reschedule, access).await
-    }
-
-    async fn reschedule(
-        &self,
-        (asked, call): (&Asked, &BookingCall),
-        once: Option<Once>,
-        access: &Access,
-    ) -> Result<BookingReply, Error> {
-        let id = call.id.clone().ok_or_else(|| {
-            Error::invalid("$reschedule is called on one Appointment: Appointment/1/$reschedule")
-        })?;
-        let (stored, doc) = self.changeable(&id, access).await?;
-        expect_status(&doc, &[Status::Booked, Status::Pending], "moved")?;
-        let mut members = Members::of(&doc);
-        let names = asked.named("appointment-reference", "Appointment")?;
-        if let Some(named) = names.into_iter().next() {
-            let new = local_id(named)?;
-            let proposed = self.proposed(&new, access).await?;
-            let proposed = proposed.ok_or_else(|| no_proposal(&new))?;
-            self.move_to(&doc, &mut members, &proposed)?;
-        } else {
-            let zone = &self.settings.time_zone;
-            let start = instant(asked, "start", zone, false)?.ok_or_else(|| {
-                Error::invalid("$reschedule needs appointment-reference, or start")
-            })?;
-            let before = Appointment::read(&doc, &self.settings.base_url);
-            let length = before
-                .and_then(|one| one.span)
-                .map_or(0, |span| span.seconds());
-            let end = instant(asked, "end", zone, false)?.unwrap_or(start + length);
-            members.set_text("start", &instant_text(start, zone));
-            members.set_text("end", &instant_text(end, zone));
-            members.remove("minutesDuration").remove("slot");
-        }
-        let written = Written::of(&stored, &members)?;
-        let done = self.write_all(vec![written], once, access).await?;
-        Ok(self.replied(done))
     }
 
     /// Carries out an operation: again if others have changed the Appointment meanwhile, and not
@@ -560,44 +532,6 @@ impl Engine {
             members.set("cancelationReason", coding);
         }
         Written::of(&stored, &members)
-    }
-
-    /// Gives an Appointment the time, the actors and the Slots of a proposal.
-    fn move_to(&self, doc: &Doc, members: &mut Members, proposed: &Proposed) -> Result<(), Error> {
-        let new = parse(proposed.text(None, Stage::Booked, None))?;
-        let new_members = Members::of(&new);
-        for name in ["start", "end", "minutesDuration", "slot", "requestedPeriod"] {
-            match new_members.get(name) {
-                Some(json) => members.set(name, json),
-                None => members.remove(name),
-            };
-        }
-        // Whoever is no actor of a Schedule stays: patients, companions.
-        let before = doc.root().get("participant");
-        let stays = before
-            .iter()
-            .flat_map(resources::Value::items)
-            .filter(|one| {
-                let actor = one.get("actor").and_then(|actor| actor.get("reference"));
-                let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
-                let state = self.board.read();
-                reference.starts_with("Patient/")
-                    || state.of_actor(number(&reference)).is_empty()
-                        && !reference.starts_with("PractitionerRole/")
-            });
-        let mut participants: Vec<String> = stays.map(|one| one.raw().to_owned()).collect();
-        let added = new.root().get("participant");
-        let added = added
-            .iter()
-            .flat_map(resources::Value::items)
-            .filter(|one| {
-                let actor = one.get("actor").and_then(|actor| actor.get("reference"));
-                let reference = actor.and_then(|text| text.as_str()).unwrap_or_default();
-                !reference.starts_with("Patient/")
-            });
-        participants.extend(added.map(|one| one.raw().to_owned()));
-        members.set("participant", format!("[{}]", participants.join(",")));
-        Ok(())
     }
 
     /// A hold that is released, or confirmed.

@@ -211,6 +211,10 @@ impl Engine {
                     new.is_forced = !is_new_time && has(&state, owner, party);
                     claims.push(new);
                 }
+                if let Some(until) = expires.filter(|until| party.is_patient && *until > now) {
+                    let is_held = booking.is_held_by(&party.name, now);
+                    claims.extend(self.holding((owner, until), party, is_held));
+                }
             }
         }
         let beside = slots.iter().filter(|slot| slot.may_be_booked());

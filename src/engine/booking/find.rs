@@ -25,7 +25,7 @@ use crate::{
     scheduling::{
         bookable::{Bookable, Bookables},
         claim::Number,
-        find::{Found, Need, find},
+        find::{Found, Need, find, find_at_once},
     },
 };
 
@@ -74,8 +74,18 @@ impl Engine {
             }
         }
         self.load_calendars(&actors).await?;
-        let state = self.board.read();
-        let found = find(need, &bookables, &*state, self.board.cache(), now);
+        let cache = self.board.cache();
+        let at_once = find_at_once(need, &bookables, &*self.board.read(), cache, now);
+        let found = match at_once {
+            Some(found) => found,
+            None => {
+                let calendars = self.board.read().snapshot(&actors);
+                let (need, list) = (need.clone(), Arc::clone(&bookables));
+                let cache = Arc::clone(cache);
+                let work = move || find(&need, &list, &calendars, &cache, now);
+                self.aside(work).await?
+            }
+        };
         Ok((bookables, found))
     }
 

@@ -30,6 +30,11 @@ impl Members {
             .map(|(_, json)| json.as_str())
     }
 
+    /// The names, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Sets a member to a JSON value.
     pub fn set(&mut self, name: &str, json: impl Into<String>) -> &mut Self {
         let json = json.into();

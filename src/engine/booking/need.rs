@@ -42,6 +42,7 @@ const IGNORED: &[&str] = &[
     "all-or-nothing",
     "walk-in",
     "status",
+    "scope",
 ];
 const KNOWN: &[&str] = &[
     "start",

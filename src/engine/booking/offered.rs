@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -189,6 +192,7 @@ fn text(bookable: &Bookable, set: u64, updated: i64, slot: Option<(&str, Span, &
 #[derive(Default)]
 pub struct Templates {
     kept: Mutex<HashMap<(i64, u64), Template>>,
+    made: AtomicUsize,
 }
 
 #[derive(Clone)]
@@ -200,6 +204,11 @@ struct Template {
 }
 
 impl Templates {
+    /// How many were made so far.
+    pub fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+
     /// The index entries that all Slots of these kinds of visit have.
     pub fn entries(
         &self,
@@ -220,6 +229,7 @@ impl Templates {
         if kept.len() >= TEMPLATES {
             kept.clear();
         }
+        self.made.fetch_add(1, Ordering::Relaxed);
         let text = text(bookable, set, updated, None);
         let entries = Arc::new(entries(&text, registry, base_url));
         let template = Template {

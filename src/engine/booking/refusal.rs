@@ -11,6 +11,7 @@ use super::{
     Engine, Error, ErrorKind,
     board::State,
     claims::{About, Claimed},
+    holding::holds_of,
     meters, number,
     parties::visit_of,
     rule::{against_rule, instant, starts},
@@ -29,6 +30,8 @@ pub const ALTERNATIVES: usize = 3;
 /// Seconds within which they are looked for, day by day.
 pub const LOOK_AHEAD: i64 = 60 * 86_400;
 const DAY: i64 = 86_400;
+/// Where a refusal points at that another time would not help.
+pub const OF_PATIENTS: &str = "Appointment.participant";
 
 impl Engine {
     /// Refuses what the board shows to be taken, before it waits for its turn to commit. The
@@ -100,6 +103,18 @@ impl Engine {
                 return error;
             }
         };
+        let mut patients = about.parties.iter().filter(|party| party.is_patient);
+        if let Some(patient) = patients.find(|patient| holds_of(&patient.name) == actor) {
+            let most = self.settings.holds_per_patient;
+            let text = format!(
+                "{} holds {most} times already, which is the limit (holds_per_patient); book or \
+                 release one of them, or wait until its hold is over",
+                patient.name
+            );
+            let issue = Issue::error("business-rule", text).because("limit-reached");
+            let issues = vec![issue.at(OF_PATIENTS)];
+            return Error::with(ErrorKind::Unprocessable, issues);
+        }
         let party = about.parties.iter().find(|party| party.number == actor);
         let zone = about.zone();
         let (from, to) = (

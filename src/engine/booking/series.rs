@@ -13,6 +13,7 @@ use super::{
     members::Members,
     once::Once,
     rule::instant,
+    series_edit::{Scope, of_occurrence},
     timing::{LONGEST_SERIES, recurrence},
 };
 use crate::{
@@ -25,12 +26,14 @@ use crate::{
 };
 
 /// R5's elements on an R4 Appointment.
-const RECURRENCE_ID: &str =
+pub(super) const RECURRENCE_ID: &str =
     "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.recurrenceId";
-const ORIGINATING: &str =
+pub(super) const ORIGINATING: &str =
     "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.originatingAppointment";
+pub(super) const CHANGED: &str =
+    "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.occurrenceChanged";
 /// The rule of a series, as RRULE has it, on its first Appointment.
-const RULE: &str = "urn:rotunda:StructureDefinition:recurrence-rule";
+pub(super) const RULE: &str = "urn:rotunda:StructureDefinition:recurrence-rule";
 
 impl Engine {
     /// Books all occurrences, each at the same wall-clock time: all or none, or, with
@@ -92,20 +95,24 @@ impl Engine {
                 .await;
             return Ok(self.replied(done.map_err(|error| which(error, &occurrences, &zone))?));
         }
-        self.book_what_can_be(&docs, &head, once, access).await
+        let starts: Vec<i64> = occurrences.iter().map(|one| one.start).collect();
+        let docs: Vec<(Doc, i64)> = docs.into_iter().zip(starts).collect();
+        self.book_what_can_be(&docs, (&head, &zone), once, access)
+            .await
     }
 
-    /// One commit for all that can be booked, found by leaving out what is refused.
+    /// One commit for each that can be booked; what is refused is told.
     async fn book_what_can_be(
         &self,
-        docs: &[Doc],
-        head: &str,
+        docs: &[(Doc, i64)],
+        (head, zone): (&str, &jiff::tz::TimeZone),
         once: Option<Once>,
         access: &Access,
     ) -> Result<BookingReply, Error> {
         let mut done: Vec<Done> = Vec::new();
-        let mut refused: Option<Error> = None;
-        for (at, doc) in docs.iter().enumerate() {
+        let mut refused = Vec::new();
+        let mut last: Option<Error> = None;
+        for (at, (doc, start)) in docs.iter().enumerate() {
             let drafts = [draft(doc, at, head)];
             let once = once.as_ref().filter(|_| done.is_empty());
             match self.submit_drafts_once(&drafts, once, access).await {
@@ -113,19 +120,23 @@ impl Engine {
                 Err(error)
                     if matches!(error.kind, ErrorKind::Conflict | ErrorKind::Unprocessable) =>
                 {
-                    refused = Some(error);
+                    refused.push(of_occurrence(&error, *start, zone));
+                    last = Some(error);
                 }
                 Err(error) => return Err(error),
             }
         }
-        match (done.is_empty(), refused) {
+        match (done.is_empty(), last) {
             (true, Some(error)) => Err(error),
-            _ => Ok(self.replied(done)),
+            _ => Ok(BookingReply {
+                refused,
+                ..self.replied(done)
+            }),
         }
     }
 
     /// The zone of the first Schedule that an Appointment takes time of.
-    async fn zone_of(&self, doc: &Doc) -> Result<jiff::tz::TimeZone, Error> {
+    pub(super) async fn zone_of(&self, doc: &Doc) -> Result<jiff::tz::TimeZone, Error> {
         let default = self.settings.time_zone.clone();
         let Some(appointment) = Appointment::read(doc, &self.settings.base_url) else {
             return Ok(default);
@@ -149,18 +160,13 @@ impl Engine {
     pub(super) async fn in_scope(
         &self,
         id: &str,
-        scope: Option<&str>,
+        scope: Scope,
         access: &Access,
     ) -> Result<Vec<String>, Error> {
         let is_following = match scope {
-            None | Some("this") => return Ok(vec![id.to_owned()]),
-            Some("following") => true,
-            Some("all") => false,
-            Some(other) => {
-                return Err(Error::invalid(format!(
-                    "scope must be this, following or all, and not '{other}'"
-                )));
-            }
+            Scope::This => return Ok(vec![id.to_owned()]),
+            Scope::Following => true,
+            Scope::All => false,
         };
         let (_, doc) = self.changeable(id, access).await?;
         let start = Appointment::read(&doc, &self.settings.base_url).and_then(|one| one.span);
@@ -200,7 +206,7 @@ impl Engine {
 }
 
 /// The system of the identifier that all Appointments of a series have: the id of the first.
-const SERIES: &str = "urn:rotunda:series";
+pub(super) const SERIES: &str = "urn:rotunda:series";
 
 fn draft<'d>(doc: &'d Doc, at: usize, head: &str) -> Draft<'d> {
     Draft {
@@ -255,7 +261,7 @@ fn of_series(
 }
 
 /// The first Appointment of a series.
-fn originating(doc: &Doc) -> Option<String> {
+pub(super) fn originating(doc: &Doc) -> Option<String> {
     let identifiers = doc.root().get("identifier")?;
     let own = identifiers.items().find(|one| {
         one.get("system")

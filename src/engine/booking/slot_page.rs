@@ -24,7 +24,7 @@ use crate::{
     },
     scheduling::{
         appointment::Slot,
-        offers::{Offer, Order, Spot, Walk, offer_at, state_of},
+        offers::{Offer, Order, Spot, Step, Walk, offer_at, state_of},
         span::Span,
         status::SlotStatus,
     },
@@ -32,7 +32,7 @@ use crate::{
         matches::{Facts, matches},
         memory::sort_values,
         partly::Nobody,
-        plan::{Clause, KeyRange, Plan, TotalMode},
+        plan::{Clause, KeyRange, Plan, Sort, TotalMode},
     },
     store::Page,
 };
@@ -48,6 +48,10 @@ const COUNTED_OF: usize = 400_000;
 const EACH: usize = 64;
 /// Those that are read together.
 const PAGE: usize = 1_000;
+/// What is looked at before others get their turn, in slots: about a millisecond.
+const MOMENT: usize = 1_000;
+/// Slots beyond which they are sorted where nobody waits.
+const MANY: usize = 5_000;
 /// Slots of which the store is asked whether stored ones hide them.
 const TOGETHER: usize = 500;
 
@@ -74,6 +78,14 @@ struct Part {
     more: bool,
     /// Up to here there is nothing else: it was too much to look further.
     cut: Option<Place>,
+}
+
+/// What has come of looking so far.
+#[derive(Default)]
+struct Sifted {
+    found: Vec<Offered>,
+    /// The last that was looked at.
+    last: Option<Spot>,
 }
 
 impl Engine {
@@ -176,12 +188,12 @@ impl Engine {
         }
         let order = sought.order().unwrap_or(Order::Schedules);
         let spot = after.map(|(_, spot)| spot);
-        let mut walk = Walk::new(&sought.bookables, sought.within, order, spot, sought.now);
+        let mut walk = self.walk(sought, order, spot);
         let (mut part, mut settled) = (Part::default(), Settled::new());
         loop {
             let missing = wanted - part.hits.len();
-            let (mut found, end, last) =
-                self.sift(sought, &mut walk, &mut settled, (missing, LOOKED_AT));
+            let most = (missing, LOOKED_AT);
+            let (mut found, end, last) = self.sift(sought, &mut walk, &mut settled, most).await;
             self.without_stored(&mut found).await?;
             part.hits.extend(found);
             match end {
@@ -214,10 +226,10 @@ impl Engine {
         let mut all = match &sought.listed {
             Some(listed) => self.listed(sought, listed),
             None => {
-                let (bookables, within) = (&sought.bookables, sought.within);
-                let mut walk = Walk::new(bookables, within, Order::Schedules, None, sought.now);
+                let mut walk = self.walk(sought, Order::Schedules, None);
                 let most = (usize::MAX, SORTED);
-                let (found, end, _) = self.sift(sought, &mut walk, &mut Settled::new(), most);
+                let mut settled = Settled::new();
+                let (found, end, _) = self.sift(sought, &mut walk, &mut settled, most).await;
                 if end == End::Spent {
                     return Err(Error::new(
                         ErrorKind::TooCostly,
@@ -229,13 +241,17 @@ impl Engine {
                 found
             }
         };
-        let order = |a: (&[Option<Vec<u8>>], Spot), b: (&[Option<Vec<u8>>], Spot)| {
-            compare(&sought.sort, a.0, b.0).then(a.1.cmp(&b.1))
+        all = match all.len() {
+            ..=MANY => in_order(all, &sought.sort),
+            _ => {
+                let sort = sought.sort.clone();
+                self.aside(move || in_order(all, &sort)).await?
+            }
         };
-        all.sort_by(|a, b| order((&a.sort, a.spot()), (&b.sort, b.spot())));
         if let Some((place, spot)) = after {
             let from = all.partition_point(|hit| {
-                order((&hit.sort, hit.spot()), (&place.sort, spot)) != Ordering::Greater
+                let order = compare(&sought.sort, &hit.sort, &place.sort);
+                order.then(hit.spot().cmp(&spot)) != Ordering::Greater
             });
             all.drain(..from);
         }
@@ -259,13 +275,12 @@ impl Engine {
             self.without_stored(&mut found).await?;
             return Ok((found.len(), true));
         }
-        let (bookables, within) = (&sought.bookables, sought.within);
-        let mut walk = Walk::new(bookables, within, Order::Schedules, None, sought.now);
+        let mut walk = self.walk(sought, Order::Schedules, None);
         let (mut count, mut settled) = (0, Settled::new());
         loop {
             let wanted = (COUNTED - count).min(PAGE);
-            let (mut found, end, _) =
-                self.sift(sought, &mut walk, &mut settled, (wanted, COUNTED_OF));
+            let most = (wanted, COUNTED_OF);
+            let (mut found, end, _) = self.sift(sought, &mut walk, &mut settled, most).await;
             self.without_stored(&mut found).await?;
             count += found.len();
             match end {
@@ -277,30 +292,58 @@ impl Engine {
         }
     }
 
+    fn walk<'s>(&self, sought: &'s Sought, order: Order, after: Option<Spot>) -> Walk<'s> {
+        let with = (self.board.cache().as_ref(), sought.now);
+        Walk::new(&sought.bookables, sought.within, order, after, with)
+    }
+
     /// Goes on until `wanted` are found, or so many were looked at; and the place of the last that
-    /// was.
-    fn sift(
+    /// was. After each moment others get their turn.
+    async fn sift(
         &self,
         sought: &Sought,
         walk: &mut Walk<'_>,
         settled: &mut Settled,
         (wanted, most): (usize, usize),
     ) -> (Vec<Offered>, End, Option<Spot>) {
-        let state = self.board.read();
         // By time each Schedule is looked at before the first slot is known.
         let most = most.saturating_add(sought.bookables.len() * EACH);
-        let (mut found, mut last) = (Vec::new(), None);
-        while found.len() < wanted {
-            if walk.cost() >= most && last.is_some() {
-                return (found, End::Spent, last);
+        let mut sifted = Sifted::default();
+        loop {
+            let toil = walk.toil() + MOMENT;
+            let end = self.sift_some(sought, walk, settled, &mut sifted, (wanted, most, toil));
+            if let Some(end) = end {
+                return (sifted.found, end, sifted.last);
             }
-            let Some(offer) = walk.next() else {
-                return (found, End::Done, last);
-            };
-            last = Some(walk.spot(&offer));
-            found.extend(self.tested(sought, &offer, settled, &state));
+            tokio::task::yield_now().await;
         }
-        (found, End::Full, last)
+    }
+
+    /// Does some of that; `None` if there is more to do.
+    fn sift_some(
+        &self,
+        sought: &Sought,
+        walk: &mut Walk<'_>,
+        settled: &mut Settled,
+        sifted: &mut Sifted,
+        (wanted, most, toil): (usize, usize, usize),
+    ) -> Option<End> {
+        let state = self.board.read();
+        while sifted.found.len() < wanted {
+            if walk.cost() >= most && sifted.last.is_some() {
+                return Some(End::Spent);
+            }
+            let offer = match walk.step(toil) {
+                Step::Offer(offer) => offer,
+                Step::Done => return Some(End::Done),
+                Step::Paused => return None,
+            };
+            sifted.last = Some(walk.spot(&offer));
+            sifted
+                .found
+                .extend(self.tested(sought, &offer, settled, &state));
+        }
+        Some(End::Full)
     }
 
     /// Those of a list that are what is sought.
@@ -443,6 +486,11 @@ impl Engine {
             }
         }
     }
+}
+
+fn in_order(mut all: Vec<Offered>, sort: &[Sort]) -> Vec<Offered> {
+    all.sort_by(|a, b| compare(sort, &a.sort, &b.sort).then(a.spot().cmp(&b.spot())));
+    all
 }
 
 /// The keys of instants in a second.

@@ -14,7 +14,7 @@ use super::{
     claims::{About, Claimed, actors_of, checked},
     number,
     parties::{LookedUp, Party, actors, practitioner_of},
-    refusal::owners_of,
+    refusal::{owners_of, schedule_number},
 };
 use crate::{
     access::Access,
@@ -216,35 +216,62 @@ impl Engine {
             let slots = self.named_slots(before, &found, &state);
             parties = self.parties(before, span, &slots, &found, &state);
         }
-        self.load_calendars(&actors_of(&parties)).await?;
-        let mut wanted: Vec<(Arc<Bookable>, Span)> = Vec::new();
+        let mut concerned: Vec<(Arc<Bookable>, Span)> = Vec::new();
         {
             let state = self.board.read();
             for party in parties.iter().chain(&claimed.about.parties) {
-                for bookable in &party.bookables {
-                    let openings = state.openings(bookable);
-                    let has = openings.is_some_and(|one| one.near(party.core).next().is_some());
-                    if has
-                        && !wanted
-                            .iter()
-                            .any(|(one, span)| one.id == bookable.id && *span == party.core)
-                    {
-                        wanted.push((Arc::clone(bookable), party.core));
+                // Whatever Schedule is named, the actor's time is that of all of them.
+                let all = state.of_actor(party.number).iter();
+                for bookable in all.chain(&party.bookables) {
+                    let is_same = |(one, span): &(Arc<Bookable>, Span)| {
+                        one.id == bookable.id && *span == party.core
+                    };
+                    if !concerned.iter().any(is_same) {
+                        concerned.push((Arc::clone(bookable), party.core));
                     }
                 }
             }
         }
-        let mut flipped: Vec<Write> = Vec::new();
+        let of = |bookable: &Arc<Bookable>| schedule_number(&bookable.id);
+        let openings: Vec<Number> = concerned.iter().map(|(one, _)| of(one)).collect();
+        self.load_calendars(&openings).await?;
+        let wanted: Vec<(Arc<Bookable>, Span)> = {
+            let state = self.board.read();
+            let has_slots = |(bookable, span): &(Arc<Bookable>, Span)| {
+                let openings = state.openings(bookable);
+                openings.is_some_and(|one| one.near(*span).next().is_some())
+            };
+            concerned.into_iter().filter(has_slots).collect()
+        };
+        // A Slot is as busy as whoever is needed for it has the least time.
+        let actors = wanted.iter().flat_map(|(one, _)| &one.actors);
+        let actors: Vec<Number> = actors.map(|actor| actor.number).collect();
+        self.load_calendars(&actors).await?;
+        let mut overlapped: Vec<(Stored, (Arc<Bookable>, Span))> = Vec::new();
         for (bookable, span) in wanted {
             for stored in self.overlapped(&bookable, span).await? {
+                let id = &stored.head.id;
                 let is_written =
-                    |write: &Write| write.kind == ResourceType::SLOT && write.id == stored.head.id;
-                if !coming.iter().any(is_written) && !flipped.iter().any(is_written) {
-                    flipped.extend(self.flip(&stored, &bookable, owner, claimed)?);
+                    |write: &Write| write.kind == ResourceType::SLOT && write.id == *id;
+                let is_known = overlapped.iter().any(|(other, _)| other.head.id == *id);
+                if !coming.iter().any(is_written) && !is_known {
+                    overlapped.push((stored, (Arc::clone(&bookable), span)));
                 }
             }
         }
-        Ok(flipped)
+        if overlapped.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Whatever made the Slots as they are must be known now: they are changed from there.
+        self.update_board().await?;
+        let flipped = overlapped
+            .iter()
+            .map(|(stored, (bookable, span))| self.flip(stored, (bookable, *span), owner, claimed));
+        Ok(flipped
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     /// The stored Slots of a Schedule that overlap a time.
@@ -275,7 +302,7 @@ impl Engine {
     fn flip(
         &self,
         stored: &Stored,
-        bookable: &Arc<Bookable>,
+        (bookable, taken): (&Arc<Bookable>, Span),
         owner: Number,
         claimed: &Claimed,
     ) -> Result<Option<Write>, Error> {
@@ -305,9 +332,11 @@ impl Engine {
                 claimed.set.claims.iter().any(|new| new.claim.capacity > 1),
             )
         };
-        // With several seats others may take the last one at the same moment: a new version in
-        // any case makes the two commits meet.
-        if is_full == is_busy && !has_seats {
+        // Where others can take what is left of its seats or of its time, or the time of somebody
+        // else who is needed for it, they may do so at the same moment: a new version in any case
+        // makes the two commits meet.
+        let is_alone = !has_seats && bookable.actors.len() < 2 && taken.contains(slot.span);
+        if is_full == is_busy && is_alone {
             return Ok(None);
         }
         let text = with_status(&doc, is_full);

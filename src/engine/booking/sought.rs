@@ -37,6 +37,8 @@ use crate::{
 const CHAINED: usize = 50_000;
 /// Those that are read together.
 const PAGE: usize = 1_000;
+/// Templates that are made before others get their turn.
+const TEMPLATES: usize = 16;
 
 static ALL: Access = Access::system("what decides of access looks at everything");
 
@@ -246,7 +248,7 @@ impl Sought {
         }
         sought.within = sought.times(partly::instants(&sought.clause, start));
         sought.clause = settle(sought.clause, schedule);
-        sought.narrow(engine);
+        sought.narrow(engine).await;
         if ids.is_some() {
             let listed = sought
                 .bookables
@@ -346,15 +348,22 @@ impl Sought {
     }
 
     /// Leaves out Schedules that have nothing of what is sought.
-    fn narrow(&mut self, engine: &Engine) {
-        let fits = |at: usize| {
+    async fn narrow(&mut self, engine: &Engine) {
+        let templates = engine.board.templates();
+        let mut kept = Vec::with_capacity(self.bookables.len());
+        let mut made = templates.made();
+        for at in 0..self.bookables.len() {
             let mut sets = lengths(&self.bookables[at]).into_iter();
             // Which of several kinds of visit a slot is for is not known before it is looked at.
-            sets.any(|(_, set)| {
+            kept.push(sets.any(|(_, set)| {
                 set.count_ones() > 1 || !engine.settled(self, (at, set)).1.is_never()
-            })
-        };
-        let kept: Vec<bool> = (0..self.bookables.len()).map(fits).collect();
+            }));
+            // The first time it takes a while.
+            if templates.made() >= made + TEMPLATES {
+                tokio::task::yield_now().await;
+                made = templates.made();
+            }
+        }
         let mut keep = kept.iter();
         self.bookables.retain(|_| *keep.next().unwrap_or(&false));
         let mut keep = kept.iter();

@@ -12,6 +12,7 @@ use resources::{model::ResourceType, primitive::format_instant};
 use super::{
     Engine, Error,
     claims::{claimed_span, expiry},
+    holding::holds_of,
     number,
     parties::{LookedUp, Party, practitioner_of},
     slots::{claim_kind, claimants, has_no_seat, is_marked},
@@ -606,7 +607,10 @@ impl Compared<'_> {
         }
         let is_known = |claim: &&Claim| {
             let mut parties = self.parties.iter();
-            parties.any(|party| party.number == claim.actor)
+            parties.any(|party| {
+                party.number == claim.actor
+                    || party.is_patient && holds_of(&party.name) == claim.actor
+            })
         };
         let mut surplus: Vec<&Claim> = self
             .claims

@@ -62,6 +62,7 @@ impl Engine {
         let held = held.filter(|one| one.status == Status::Pending);
         BookingReply {
             is_created,
+            refused: Vec::new(),
             expires: held.and_then(|one| one.hold_expires),
             appointments,
         }

@@ -56,8 +56,11 @@ pub struct Block {
 }
 
 /// A block that is kept, or one that is not.
+#[derive(Debug)]
 pub enum Held<'a, T> {
+    /// It is in a cache.
     Kept(&'a T),
+    /// It was made for whoever asked.
     Made(Box<T>),
 }
 
@@ -183,6 +186,14 @@ impl Cache {
         found
     }
 
+    /// The hours of Schedules, which are expanded as far as somebody looks at them.
+    pub fn hours(&self, bookables: &[Arc<Bookable>], now: i64) -> Vec<Arc<Open>> {
+        let mut kept = self.lock();
+        let each = bookables.iter();
+        each.map(|bookable| kept.open_of(bookable, now, self))
+            .collect()
+    }
+
     /// Where any of several is possible. The same members in the same order are the same pool.
     pub fn pool(&self, members: &[Arc<Times>]) -> Arc<Pool> {
         let key: Vec<usize> = members.iter().map(address).collect();
@@ -239,7 +250,10 @@ fn address<T>(value: &Arc<T>) -> usize {
     Arc::as_ptr(value).addr()
 }
 
-fn cells<T>() -> Box<[OnceLock<T>]> {
+/// Most of them are never looked at: what is in them is elsewhere.
+type Cells<T> = Box<[OnceLock<Box<T>>]>;
+
+fn cells<T>() -> Cells<T> {
     (0..BLOCKS).map(|_| OnceLock::new()).collect()
 }
 
@@ -265,19 +279,24 @@ fn versions(bookable: &Bookable, calendars: &dyn Calendars) -> impl Iterator<Ite
 
 /// The open windows of a Schedule, which depend on nothing but its rules.
 #[derive(Debug)]
-struct Open {
+pub struct Open {
     /// Kept, so that its address stays its own.
     bookable: Arc<Bookable>,
     /// The first block.
     first: i64,
-    windows: Box<[OnceLock<Vec<Window>>]>,
+    windows: Cells<Vec<Window>>,
     /// Where its bytes are counted.
     kept: Arc<AtomicUsize>,
 }
 
 impl Open {
+    /// True if the windows of a block need not be expanded any more.
+    pub fn is_expanded(&self, block: i64) -> bool {
+        cell(&self.windows, self.first, block).is_some_and(|cell| cell.get().is_some())
+    }
+
     /// Those of a block and of visits that begin in it.
-    fn windows(&self, block: i64, duration: i64) -> Held<'_, Vec<Window>> {
+    pub fn windows(&self, block: i64, duration: i64) -> Held<'_, Vec<Window>> {
         let expand = || {
             let span = span_of(block);
             let reach = Span::new(span.start, span.end + duration.max(LONGEST));
@@ -293,13 +312,13 @@ impl Open {
                 let windows = expand();
                 self.kept
                     .fetch_add(windows.len() * size_of::<Window>(), Ordering::Relaxed);
-                windows
+                Box::new(windows)
             })),
         }
     }
 }
 
-fn cell<T>(cells: &[OnceLock<T>], first: i64, block: i64) -> Option<&OnceLock<T>> {
+fn cell<T>(cells: &Cells<T>, first: i64, block: i64) -> Option<&OnceLock<Box<T>>> {
     let at = usize::try_from(block.checked_sub(first)?).ok()?;
     cells.get(at)
 }
@@ -314,7 +333,7 @@ pub struct Times {
     /// While it is this time: no hold ends.
     during: Span,
     ignore: Vec<Number>,
-    blocks: Box<[OnceLock<Block>]>,
+    blocks: Cells<Block>,
     size: AtomicUsize,
 }
 
@@ -369,6 +388,11 @@ impl Times {
         &self.visit
     }
 
+    /// True if a block need not be painted any more.
+    pub fn is_painted(&self, block: i64) -> bool {
+        cell(&self.blocks, self.open.first, block).is_some_and(|cell| cell.get().is_some())
+    }
+
     /// Those in a block.
     pub fn block(&self, block: i64, calendars: &dyn Calendars, now: i64) -> Held<'_, Block> {
         match cell(&self.blocks, self.open.first, block) {
@@ -380,7 +404,7 @@ impl Times {
                 if self.ignore.is_empty() {
                     self.open.kept.fetch_add(bytes, Ordering::Relaxed);
                 }
-                block
+                Box::new(block)
             })),
         }
     }
@@ -560,11 +584,21 @@ impl Times {
 pub struct Pool {
     members: Vec<Arc<Times>>,
     first: i64,
-    blocks: Box<[OnceLock<Bits>]>,
+    blocks: Cells<Bits>,
     size: AtomicUsize,
 }
 
 impl Pool {
+    /// How many members must be painted before a block is known.
+    pub fn unpainted(&self, block: i64) -> usize {
+        let cell = cell(&self.blocks, self.first, block);
+        if cell.is_some_and(|cell| cell.get().is_some()) {
+            return 0;
+        }
+        let members = self.members.iter();
+        members.filter(|times| !times.is_painted(block)).count()
+    }
+
     /// When one of them is possible.
     pub fn block(&self, block: i64, calendars: &dyn Calendars, now: i64) -> Held<'_, Bits> {
         let unite = || {
@@ -581,7 +615,7 @@ impl Pool {
                 if let Some(times) = self.members.first() {
                     times.open.kept.fetch_add(WORDS * 8, Ordering::Relaxed);
                 }
-                unite()
+                Box::new(unite())
             })),
         }
     }

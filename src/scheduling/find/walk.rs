@@ -23,6 +23,15 @@ use crate::scheduling::{
 
 /// Words of a block that are gathered and sorted at a time: six hours and a half.
 const STEP: usize = 6;
+/// About a millisecond, in steps of which each is a look at a block of a Schedule.
+pub const MOMENT: usize = 8_000;
+/// What it takes to look up or make the times of a Schedule, to expand and paint a block of them,
+/// and to choose whoever takes part, in steps.
+const LOOK_UP: usize = 4;
+const PAINT: usize = 200;
+const CHOICE: usize = 20;
+/// And for all appointments of a series.
+const SERIES: usize = 800;
 /// Nobody books further ahead, in seconds.
 const FURTHEST: i64 = 3660 * 86_400;
 
@@ -78,16 +87,18 @@ pub struct Walk<'a> {
     masks: HashMap<(usize, i64, Pass), Rc<Bits>>,
     counts: Vec<usize>,
     work: usize,
+    /// Steps that are left before it is given up.
+    patience: usize,
+    is_given_up: bool,
     found: Found,
 }
 
 impl<'a> Walk<'a> {
     pub fn new(
         need: &'a Need,
-        bookables: &'a [Arc<Bookable>],
-        calendars: &'a dyn Calendars,
+        (bookables, calendars): (&'a [Arc<Bookable>], &'a dyn Calendars),
         cache: &Cache,
-        now: i64,
+        (now, patience): (i64, usize),
     ) -> Self {
         let mut walk = Self {
             need,
@@ -100,6 +111,8 @@ impl<'a> Walk<'a> {
             masks: HashMap::new(),
             counts: Vec::new(),
             work: need.work,
+            patience,
+            is_given_up: false,
             found: Found::default(),
         };
         if need.roles.len() <= MOST_ROLES {
@@ -132,6 +145,7 @@ impl<'a> Walk<'a> {
             (bookable, starts, duration)
         });
         let times = cache.times(wanted, self.calendars, self.now, &need.ignore);
+        let looked_up = times.len() * LOOK_UP;
         let mut people: HashMap<&str, usize> = HashMap::new();
         for ((index, fit), times) in fits.into_iter().zip(times) {
             let duration = times.visit().duration;
@@ -165,6 +179,7 @@ impl<'a> Walk<'a> {
             });
         }
         self.counts = vec![0; people.len()];
+        self.toil(looked_up);
     }
 
     fn gather_groups(&mut self, cache: &Cache) {
@@ -234,6 +249,9 @@ impl<'a> Walk<'a> {
             leader.group = group;
         }
         self.masks_suffice = need.series.is_none() && self.nobody_is_needed_twice();
+        let roles = self.groups.iter().flat_map(|group| &group.roles);
+        let members: usize = roles.map(|role| role.members.len()).sum();
+        self.toil(members * LOOK_UP);
     }
 
     /// True if no two of the leader and the pools can be of the same actor, and all members can
@@ -275,7 +293,8 @@ impl<'a> Walk<'a> {
         true
     }
 
-    pub fn run(mut self) -> Found {
+    /// What is found; `None` if it was given up.
+    pub fn run(mut self) -> Option<Found> {
         let all: Vec<usize> = (0..self.leaders.len()).collect();
         let times: &[Pass] = match &self.need.timing {
             Some(timing) if timing.must => &[Pass::Fitting],
@@ -307,7 +326,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        self.found
+        (!self.is_given_up).then_some(self.found)
     }
 
     /// Looks at the starts of some leaders, the earliest first.
@@ -347,6 +366,9 @@ impl<'a> Walk<'a> {
             self.spend(1);
             if self.found.truncated {
                 return;
+            }
+            if !own.is_painted(block) {
+                self.toil(PAINT);
             }
             let free = own.block(block, self.calendars, self.now);
             if !free.listed.is_empty() || !free.bits.is_apart(&mask) {
@@ -393,7 +415,19 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Takes some of the patience that is left.
+    fn toil(&mut self, steps: usize) {
+        match self.patience.checked_sub(steps) {
+            Some(rest) => self.patience = rest,
+            None => {
+                self.is_given_up = true;
+                self.found.truncated = true;
+            }
+        }
+    }
+
     fn spend(&mut self, work: usize) {
+        self.toil(work);
         match self.work.checked_sub(work) {
             Some(rest) => self.work = rest,
             None => self.found.truncated = true,
@@ -420,6 +454,10 @@ impl<'a> Walk<'a> {
         let needs_choice = is_shown || !self.masks_suffice || !candidate.is_masked;
         if needs_choice {
             self.spend(1);
+            self.toil(match &self.need.series {
+                None => CHOICE * (1 + self.need.roles.len()),
+                Some(_) => SERIES,
+            });
             let leader = &self.leaders[candidate.order];
             let Some(parts) = self.parts(leader, core) else {
                 return;
@@ -532,6 +570,12 @@ impl<'a> Walk<'a> {
         let key = (group, block, times);
         if let Some(mask) = self.masks.get(&key) {
             return Rc::clone(mask);
+        }
+        let roles = self.groups[group].roles.iter();
+        let unpainted: usize = roles.map(|role| role.pool.unpainted(block)).sum();
+        self.toil(unpainted * PAINT);
+        if self.is_given_up {
+            return Rc::new(Bits::none());
         }
         let mask = Rc::new(self.paint(&self.groups[group], block, times));
         self.masks.insert(key, Rc::clone(&mask));

@@ -67,7 +67,7 @@ fn plain(bookables: &[Arc<Bookable>], within: Span, order: Order, now: i64) -> V
 fn pages_joined_are_all_slots_in_order() {
     for seed in 0..60 {
         let mut dice = Dice::new(seed);
-        let bookables = list(&mut dice);
+        let (bookables, cache) = (list(&mut dice), Cache::new(1 << 24));
         let now = MONDAY + dice.pick(0, 5 * 24) * HOUR;
         let from = MONDAY + dice.pick(-3, 9) * DAY;
         let within = Span::new(from, from + dice.pick(1, 40) * DAY);
@@ -76,7 +76,7 @@ fn pages_joined_are_all_slots_in_order() {
             let page = usize::try_from(dice.pick(1, 20)).unwrap();
             let (mut found, mut after) = (Vec::new(), None);
             loop {
-                let mut walk = Walk::new(&bookables, within, order, after, now);
+                let mut walk = Walk::new(&bookables, within, order, after, (&cache, now));
                 let some: Vec<Offer> = walk.by_ref().take(page).collect();
                 found.extend(some.iter().map(|offer| walk.spot(offer)));
                 after = found.last().copied();
@@ -90,13 +90,49 @@ fn pages_joined_are_all_slots_in_order() {
 }
 
 #[test]
+fn a_walk_that_pauses_goes_on_where_it_was() {
+    let mut pauses = 0;
+    for seed in 0..60 {
+        let mut dice = Dice::new(seed);
+        let bookables = list(&mut dice);
+        let now = MONDAY + dice.pick(0, 5 * 24) * HOUR;
+        let from = MONDAY + dice.pick(-3, 9) * DAY;
+        let within = Span::new(from, from + dice.pick(1, 40) * DAY);
+        for order in [Order::Schedules, Order::Times, Order::TimesBackwards] {
+            let (warm, cold) = (Cache::new(1 << 24), Cache::new(1 << 24));
+            let expected: Vec<Offer> =
+                Walk::new(&bookables, within, order, None, (&warm, now)).collect();
+            let mut walk = Walk::new(&bookables, within, order, None, (&cold, now));
+            let mut found = Vec::new();
+            let each = usize::try_from(dice.pick(1, 200)).unwrap();
+            loop {
+                let most = walk.toil() + each;
+                match walk.step(most) {
+                    Step::Offer(offer) => found.push(offer),
+                    Step::Paused => pauses += 1,
+                    Step::Done => break,
+                }
+            }
+            assert_eq!(found, expected, "seed {seed}, {order:?}");
+            // With hours that are expanded it takes less, and costs the same.
+            let mut again = Walk::new(&bookables, within, order, None, (&cold, now));
+            assert_eq!(again.by_ref().count(), expected.len());
+            assert_eq!(again.cost(), walk.cost());
+            assert!(again.toil() <= walk.toil());
+        }
+    }
+    assert!(pauses > 100, "{pauses}");
+}
+
+#[test]
 fn a_slot_is_as_free_as_the_best_of_its_visits() {
     for seed in 0..60 {
         let mut dice = Dice::new(seed);
         let (bookables, book) = (list(&mut dice), book(&mut dice));
         let now = MONDAY + dice.pick(0, 48) * HOUR;
         let within = Span::new(MONDAY, MONDAY + 12 * DAY);
-        for offer in Walk::new(&bookables, within, Order::Times, None, now) {
+        let cache = Cache::new(1 << 24);
+        for offer in Walk::new(&bookables, within, Order::Times, None, (&cache, now)) {
             let bookable = &bookables[offer.bookable];
             assert_eq!(
                 offer_at(bookable, offer.span, now).map(|found| found.visits),

@@ -17,6 +17,7 @@ on_both_databases!(
     each_difference_is_found,
     a_role_that_is_of_somebody_else_is_told_apart,
     nothing_differs_after_a_random_workload,
+    slots_of_all_schedules_of_an_actor_become_busy,
     holds_that_are_over_are_cancelled,
     nobody_came,
     a_hold_is_confirmed_whatever_the_rules_say_meanwhile,
@@ -75,6 +76,10 @@ fn slot(id: &str, status: &str, time: &str) -> String {
     format!(
         r#"{{"resourceType":"Slot","id":"{id}","schedule":{{"reference":"Schedule/s2"}},"status":"{status}","start":"2026-11-{start}:00Z","end":"2026-11-{end}:00Z"}}"#
     )
+}
+
+fn slot_of(schedule: &str, id: &str, time: &str) -> String {
+    slot(id, "free", time).replace("Schedule/s2", &format!("Schedule/{schedule}"))
 }
 
 /// `23T10:00-23T10:30`, and who takes part between spaces; `Slot/x1` is a Slot.
@@ -424,6 +429,93 @@ async fn nothing_differs_after_a_random_workload(on: Database) {
     // Another node sees the same.
     let beside = f.beside().await;
     assert_eq!(beside.verify_schedule().await, Vec::<String>::new());
+}
+
+async fn slots_of_all_schedules_of_an_actor_become_busy(on: Database) {
+    let f = practice(on).await;
+    // One more Schedule of p9, one with a room, and one with another doctor in the same room.
+    let plain = |id: &str, actors: &[&str]| {
+        let actors = actors
+            .iter()
+            .map(|one| format!(r#"{{"reference":"{one}"}}"#));
+        let actors: Vec<String> = actors.collect();
+        format!(
+            r#"{{"resourceType":"Schedule","id":"{id}","actor":[{}]}}"#,
+            actors.join(",")
+        )
+    };
+    f.put(&plain("t1", &["Practitioner/p9"])).await;
+    f.put(r#"{"resourceType":"Location","id":"l2","physicalType":{"coding":[{"code":"ro"}]}}"#)
+        .await;
+    f.put(&plain("t2", &["Practitioner/p9", "Location/l2"]))
+        .await;
+    f.put(&plain("t3", &["Practitioner/p8", "Location/l2"]))
+        .await;
+    f.put(&slot_of("t1", "y1", "23T10:00-23T11:00")).await;
+    f.put(&slot_of("t1", "y2", "23T11:00-23T12:00")).await;
+    f.put(&slot_of("t2", "y3", "23T10:00-23T10:30")).await;
+    f.put(&slot_of("t3", "y4", "23T10:00-23T10:30")).await;
+    let busy = async || f.found("Slot?status=busy&start=2026-11-23").await;
+    let agree = async || assert_eq!(f.verify_schedule().await, Vec::<String>::new());
+    // Whether a Slot is named or not, those of the other Schedules are busy, and as free again.
+    let doctor = "Practitioner/p9 Patient/a";
+    for (id, who) in [("o0", "Slot/x1 Patient/a"), ("o1", doctor)] {
+        f.put(&appointment(id, "booked", "23T10:00-23T10:30", who))
+            .await;
+        assert_eq!(busy().await, ["Slot/x1", "Slot/y1", "Slot/y3"]);
+        agree().await;
+        f.put(&appointment(id, "booked", "23T11:30-23T12:00", doctor))
+            .await;
+        assert_eq!(busy().await, ["Slot/y2"]);
+        agree().await;
+        f.put(&appointment(id, "cancelled", "23T11:30-23T12:00", doctor))
+            .await;
+        assert_eq!(busy().await, Vec::<String>::new());
+        agree().await;
+    }
+    // A Slot of two is busy as long as one of them is, and nobody forgets the other.
+    f.put(&appointment(
+        "o2",
+        "booked",
+        "23T10:00-23T10:30",
+        "Practitioner/p9 Patient/a",
+    ))
+    .await;
+    f.put(&appointment(
+        "o3",
+        "booked",
+        "23T10:00-23T10:30",
+        "Slot/y4 Patient/b",
+    ))
+    .await;
+    assert_eq!(busy().await, ["Slot/x1", "Slot/y1", "Slot/y3", "Slot/y4"]);
+    agree().await;
+    let beside = f.beside().await;
+    beside
+        .one(delete("Appointment", Target::Id("o2".to_owned())))
+        .await
+        .unwrap();
+    assert_eq!(busy().await, ["Slot/y3", "Slot/y4"]);
+    agree().await;
+    // What takes half of a Slot goes while something else takes the other half.
+    for n in 0..20 {
+        let half = |half: usize, status| {
+            let time = ["23T11:00-23T11:30", "23T11:30-23T12:00"][half];
+            f.one(put(&appointment(
+                &format!("h{n}-{half}"),
+                status,
+                time,
+                doctor,
+            )))
+        };
+        half(0, "booked").await.unwrap();
+        let (gone, come) = tokio::join!(half(0, "cancelled"), half(1, "booked"));
+        gone.unwrap();
+        come.unwrap();
+        agree().await;
+        half(1, "cancelled").await.unwrap();
+        agree().await;
+    }
 }
 
 async fn holds_that_are_over_are_cancelled(on: Database) {

@@ -3,7 +3,7 @@
 use crate::scheduling::{
     bookable::{Bookable, Coding},
     claim::ClaimKind,
-    find::{Cache, Code, Found, Named, Near, Need, Proposal, Role, Sort, find},
+    find::{Cache, Code, Found, Named, Near, Need, Proposal, Role, Sort, find, find_at_once},
     proposal::{Part, Token},
     samples::{Book, DAY, HOUR, MINUTE, MONDAY, actor, bookable, booking, shared},
     span::Span,
@@ -273,4 +273,40 @@ fn the_work_is_bounded() {
     need.work = 30;
     let found = ask(&need, &all);
     assert!(found.truncated && found.total < 100, "{}", found.total);
+}
+
+#[test]
+fn what_takes_more_than_a_moment_is_left_until_hours_are_expanded() {
+    let many = 200;
+    let bookables = shared((1..=many).map(bookable));
+    let (cache, book) = (Cache::new(1 << 28), Book::default());
+    let mut need = Need::new(Span::new(MONDAY, MONDAY + 30 * DAY));
+    need.filter.actor_types = vec!["PractitionerRole".to_owned()];
+    let at_once = |need: &Need, cache: &Cache| find_at_once(need, &bookables, &book, cache, MONDAY);
+    assert_eq!(at_once(&need, &cache), None);
+    // Each time some more is done, and it ends.
+    let found = (0..many).find_map(|_| at_once(&need, &cache)).unwrap();
+    assert!(!found.proposals.is_empty());
+    let again = at_once(&need, &cache);
+    assert_eq!(again.as_ref(), Some(&found));
+    assert_eq!(
+        find(&need, &bookables, &book, &Cache::new(1 << 28), MONDAY),
+        found
+    );
+    // A few are done at once.
+    need.filter.schedules = vec![bookables[0].id.clone()];
+    assert!(at_once(&need, &Cache::new(1 << 28)).is_some());
+    // Nothing is free for weeks: that is looked through elsewhere.
+    let mut full = Book::default();
+    for number in 1..=many {
+        full.add(booking(
+            number,
+            1_000 + number,
+            MONDAY - DAY,
+            MONDAY + 31 * DAY,
+        ));
+    }
+    need.filter.schedules.clear();
+    need.within.end = MONDAY + 400 * DAY;
+    assert_eq!(find_at_once(&need, &bookables, &full, &cache, MONDAY), None);
 }
