@@ -12,6 +12,7 @@ mod feed;
 mod find;
 mod members;
 mod meters;
+mod missed;
 mod need;
 mod offered;
 mod once;
@@ -30,6 +31,7 @@ mod tidy;
 mod timing;
 mod transactions;
 mod verify;
+mod waitlist;
 mod walk_in;
 mod written;
 
@@ -46,10 +48,12 @@ pub use book::BookingReply;
 pub use publish::Published;
 pub use tidy::Tidied;
 pub use verify::ScheduleVerified;
+pub use waitlist::Tended;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
 pub(super) use once::Once;
+pub(super) use waitlist::Waitlist;
 
 const APPOINTMENT: resources::model::ResourceType = resources::model::ResourceType::APPOINTMENT;
 

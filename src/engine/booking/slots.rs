@@ -11,7 +11,7 @@ use resources::{Doc, Value, model::ResourceType};
 use super::{
     Engine, Error, ErrorKind,
     board::State,
-    claims::{About, Claimed, actors_of, checked},
+    claims::{About, Claimed, Together, actors_of, checked},
     number,
     parties::{LookedUp, Party, actors, practitioner_of},
     refusal::owners_of,
@@ -116,6 +116,7 @@ impl Engine {
             set,
             about: Arc::new(about),
             counts: None,
+            concerns_waiting: true,
         })
     }
 
@@ -204,10 +205,10 @@ impl Engine {
     /// its time.
     pub(super) async fn flipped_slots(
         &self,
-        owner: Number,
-        before: Option<&Appointment>,
-        claimed: &Claimed,
+        (before, claimed): (Option<&Appointment>, &Claimed),
+        together: &Together,
         coming: &[Write],
+        others: &[Write],
     ) -> Result<Vec<Write>, Error> {
         let mut parties: Vec<Party> = Vec::new();
         if let Some((before, span)) = before.and_then(|one| one.span.map(|span| (one, span))) {
@@ -239,8 +240,9 @@ impl Engine {
             for stored in self.overlapped(&bookable, span).await? {
                 let is_written =
                     |write: &Write| write.kind == ResourceType::SLOT && write.id == stored.head.id;
-                if !coming.iter().any(is_written) && !flipped.iter().any(is_written) {
-                    flipped.extend(self.flip(&stored, &bookable, owner, claimed)?);
+                let mut written = coming.iter().chain(others).chain(&flipped);
+                if !written.any(is_written) {
+                    flipped.extend(self.flip(&stored, &bookable, together, claimed)?);
                 }
             }
         }
@@ -276,7 +278,7 @@ impl Engine {
         &self,
         stored: &Stored,
         bookable: &Arc<Bookable>,
-        owner: Number,
+        together: &Together,
         claimed: &Claimed,
     ) -> Result<Option<Write>, Error> {
         let doc = parse_stored(stored)?;
@@ -298,7 +300,7 @@ impl Engine {
                 slot.span,
                 &state,
                 now,
-                (&[owner], &claimed.set.claims),
+                (&together.owners, &together.claims),
             );
             (
                 full,
@@ -329,6 +331,7 @@ impl Engine {
             if_none_match_any: false,
             wants_text: false,
             given_id: None,
+            is_silent: false,
         };
         let planned = planner.put(&draft, &stored.head.id, Newest::Seen(stored.clone()), &doc)?;
         Ok(planned.writes.into_iter().next())
