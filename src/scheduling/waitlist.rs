@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn what_is_gained_is_what_was_not_there() {
         let span = |(from, to): (i64, i64)| Span::new(from, to);
-        let cases: [(&[(i64, i64)], &[(i64, i64)], &[(i64, i64)]); 5] = [
+        type Spans = &'static [(i64, i64)];
+        let cases: [(Spans, Spans, Spans); 5] = [
             (&[], &[(0, 5)], &[(0, 5)]),
             (&[(0, 5)], &[(0, 5)], &[]),
             (&[(0, 5)], &[], &[]),

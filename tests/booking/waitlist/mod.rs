@@ -1,20 +1,19 @@
 //! Who waits is offered what becomes free, in turn, and of those who are asked at once the first
 //! who accepts has it.
 
+mod ends;
+mod sight;
+
 use std::sync::Arc;
 
-use rotunda::{
-    access::{Access, Grants, Right, Rights, Rule},
-    clock::Clock as _,
-    engine::{BookingCall, Error, Tended},
-};
+use rotunda::{clock::Clock as _, engine::Tended};
 use serde_json::{Value, json};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
     agreement::agreed,
     door::{Answer, Door},
-    fixture::{Database, Fixture, doc, kind},
+    fixture::{Database, Fixture},
     ward::{DAY, PARAMETERS, Ward, appointment, instant, minutes, put, references, second},
 };
 
@@ -22,14 +21,9 @@ on_both_databases!(
     a_need_is_kept_and_read_again,
     a_cancellation_is_offered_in_turn_and_held,
     of_fifty_who_accept_at_once_one_has_it,
-    what_nobody_accepts_is_offered_to_the_next,
-    what_all_decline_is_free,
-    an_offer_survives_a_restart,
     two_nodes_offer_once,
     nobody_is_offered_what_they_cannot_come_to,
-    nobody_sees_the_offer_of_another,
     an_earlier_time_frees_the_later_one,
-    whoever_no_longer_waits_is_offered_nothing,
     whatever_frees_time_is_offered,
     the_same_acceptance_again_is_answered_alike,
     nobody_came_and_it_is_said,
@@ -346,89 +340,6 @@ async fn of_fifty_who_accept_at_once_one_has_it(on: Database) {
     settled(&f).await;
 }
 
-async fn what_nobody_accepts_is_offered_to_the_next(on: Database) {
-    let f = Fixture::new(on).await;
-    let (mut door, ward) = clinic(&f, &at_once(0.5, 0.75), 5, 4).await;
-    tend(&f).await;
-    let mut entries = Vec::new();
-    for n in 0..5 {
-        entries.push(door.join(ward, n, &[]).await);
-        f.clock.advance(1_000);
-    }
-    door.cancel("b0").await;
-    tend(&f).await;
-    assert_eq!(door.offered("requested").await, ["t0", "t1"]);
-    f.clock.advance(HALF_AN_HOUR);
-    let tended = tend(&f).await;
-    assert_eq!((tended.ended, tended.rounds, tended.offers), (1, 1, 2));
-    assert_eq!(door.offered("failed").await, ["t0", "t1"]);
-    assert_eq!(door.offered("requested").await, ["t2", "t3"]);
-    refused(&door.accept(&entries[0]).await, 409, "offer-expired");
-    door.decline(&entries[2]).await;
-    assert_eq!(tend(&f).await, Tended::default(), "one may still accept");
-    door.decline(&entries[3]).await;
-    tend(&f).await;
-    assert_eq!(door.offered("requested").await, ["t4"]);
-    settled(&f).await;
-    let booked = door.accept(&entries[4]).await;
-    assert_eq!(booked.status, 200, "{booked:?}");
-    settled(&f).await;
-}
-
-async fn what_all_decline_is_free(on: Database) {
-    let f = Fixture::new(on).await;
-    let (mut door, ward) = clinic(&f, &at_once(0.5, 0.75), 3, 4).await;
-    tend(&f).await;
-    let entries = [door.join(ward, 0, &[]).await, door.join(ward, 1, &[]).await];
-    door.cancel("b0").await;
-    tend(&f).await;
-    for entry in &entries {
-        let declined = door.decline(entry).await;
-        assert_eq!(declined.appointment()["status"], "rejected");
-    }
-    let path = format!("/Appointment/{}/$decline-offer", entries[0]);
-    let again = door.ask("POST", &path, Value::Null).await;
-    refused(&again, 409, "offer-answered");
-    tend(&f).await;
-    assert_eq!(door.offered("requested").await, Vec::<String>::new());
-    let own = appointment("booked", ward.time(0), "Patient/t2", "PractitionerRole/r1");
-    door.must("POST", "/Appointment", own).await;
-    for entry in &entries {
-        let waits = door.get(&format!("/Appointment/{entry}")).await.body;
-        assert_eq!(waits["status"], "waitlist", "they go on waiting");
-    }
-    settled(&f).await;
-}
-
-async fn an_offer_survives_a_restart(on: Database) {
-    let f = Fixture::new(on).await;
-    let (mut door, ward) = clinic(&f, &at_once(0.5, 0.75), 3, 4).await;
-    tend(&f).await;
-    let entries = [door.join(ward, 0, &[]).await, door.join(ward, 1, &[]).await];
-    tend(&f).await;
-    // It ends between the cancellation and the offers,
-    door.cancel("b0").await;
-    let f = f.beside().await;
-    let mut door = Door::of(&f);
-    assert_eq!(tend(&f).await.offers, 2);
-    // and between the offers and the acceptance.
-    let f = f.beside().await;
-    let mut later = Door::of(&f);
-    assert_eq!(tend(&f).await, Tended::default());
-    let booked = later.accept(&entries[1]).await;
-    assert_eq!(booked.status, 200, "{booked:?}");
-    refused(&door.accept(&entries[0]).await, 409, "offer-taken");
-    // What is over when it starts is ended.
-    later.cancel("b1").await;
-    tend(&f).await;
-    assert_eq!(later.offered("requested").await, ["t0"]);
-    f.clock.advance(HALF_AN_HOUR);
-    let f = f.beside().await;
-    assert_eq!(tend(&f).await.ended, 1);
-    assert_eq!(Door::of(&f).offered("failed").await, ["t0"]);
-    settled(&f).await;
-}
-
 async fn two_nodes_offer_once(on: Database) {
     let one = Fixture::new(on).await;
     let (mut door, ward) = clinic(&one, &at_once(0.2, 0.7), 12, 6).await;
@@ -501,130 +412,6 @@ async fn nobody_is_offered_what_they_cannot_come_to(on: Database) {
     settled(&f).await;
 }
 
-/// What a patient may do.
-fn of_patient(id: &str) -> Access {
-    let rule = |kind, rights: &[Right]| Rule {
-        kind,
-        rights: Rights::of(rights),
-        patients: vec![id.to_owned()],
-        constraints: Vec::new(),
-        relation: None,
-        own: true,
-    };
-    let rules = vec![
-        rule(None, &[Right::Read, Right::Search]),
-        rule(Some(kind("Appointment")), &[Right::Create, Right::Update]),
-    ];
-    Access::granted(Arc::new(Grants::new(rules, Vec::new())))
-}
-
-fn call(id: Option<&str>, body: &Value) -> BookingCall {
-    BookingCall {
-        pairs: Vec::new(),
-        body: (!body.is_null()).then(|| doc(&body.to_string())),
-        id: id.map(str::to_owned),
-        key: None,
-        strict: true,
-    }
-}
-
-fn status_of<T>(done: &Result<T, Error>) -> (u16, &'static str) {
-    match done {
-        Ok(_) => (200, ""),
-        Err(error) => {
-            let detail = error.issues[0].detail.as_ref();
-            (error.kind.status(), detail.map_or("", |detail| detail.code))
-        }
-    }
-}
-
-async fn nobody_sees_the_offer_of_another(on: Database) {
-    let f = Fixture::new(on).await;
-    let (mut door, ward) = clinic(&f, &[minutes("duration", 15)], 3, 4).await;
-    tend(&f).await;
-    let (a, b) = (of_patient("t0"), of_patient("t1"));
-    // Each for themselves only, and not before their turn.
-    let mut entries = Vec::new();
-    for (n, access) in [(0, &a), (1, &b)] {
-        let asked = call(None, &waits(ward, n, &[]));
-        let joined = f.engine.join_waitlist(&asked, access).await.unwrap();
-        entries.push(joined.appointments[0].id.clone());
-    }
-    let of_b = f
-        .engine
-        .join_waitlist(&call(None, &waits(ward, 1, &[])), &a)
-        .await;
-    assert_eq!(status_of(&of_b).0, 404);
-    let urgent = waits(ward, 0, &[("priority", json!({ "valueInteger": 1 }))]);
-    let urgent = f.engine.join_waitlist(&call(None, &urgent), &a).await;
-    assert_eq!(status_of(&urgent), (403, "staff-only"));
-    door.cancel("b1").await;
-    tend(&f).await;
-    assert_eq!(door.offered("requested").await, ["t0", "t1"]);
-    let all = door.get("/Task?status=requested").await.resources();
-    let task_of = |patient: &str| {
-        let own = all.iter().find(|one| one["for"]["reference"] == patient);
-        own.unwrap()["id"].as_str().unwrap().to_owned()
-    };
-    let (of_a, of_b) = (task_of("Patient/t0"), task_of("Patient/t1"));
-    for (access, own, other) in [(&a, &of_a, &of_b), (&b, &of_b, &of_a)] {
-        let found = f.search_as("Task?status=requested", access).await.unwrap();
-        assert_eq!(crate::fixture::identities(&found), [format!("Task/{own}")]);
-        let read = f.engine.read(kind("Task"), other, access).await;
-        assert_eq!(status_of(&read).0, 404);
-        // What they see names nobody else.
-        let read = f.engine.read(kind("Task"), own, access).await.unwrap();
-        let text = String::from_utf8(read.body.to_vec()).unwrap();
-        let name = if std::ptr::eq(access, &raw const a) {
-            "t1"
-        } else {
-            "t0"
-        };
-        assert!(!text.contains(&format!("Patient/{name}")), "{text}");
-        // Nor do they see who holds the time.
-        let round = doc(&text);
-        let round = round.root().get("basedOn").unwrap().items().next().unwrap();
-        let round = round
-            .get("reference")
-            .unwrap()
-            .as_str()
-            .unwrap()
-            .into_owned();
-        let id = round.strip_prefix("Appointment/").unwrap();
-        let read = f.engine.read(kind("Appointment"), id, access).await;
-        assert_eq!(status_of(&read).0, 404);
-    }
-    let offer = |task: &str| references(&[("offer", &format!("Task/{task}"))]);
-    for (what, id, body) in [
-        ("another's entry", &entries[1], Value::Null),
-        ("another's offer", &entries[0], offer(&of_b)),
-        ("another's both", &entries[1], offer(&of_b)),
-        ("no offer", &entries[0], offer("nowhere")),
-    ] {
-        let done = f.engine.accept_offer(&call(Some(id), &body), &a).await;
-        assert_eq!(status_of(&done).0, 404, "{what}");
-        let done = f.engine.decline_offer(&call(Some(id), &body), &a).await;
-        assert_eq!(status_of(&done).0, 404, "{what}");
-    }
-    let own = call(Some(&entries[0]), &offer(&of_a));
-    let booked = f.engine.accept_offer(&own, &a).await.unwrap();
-    assert_eq!(booked.appointments.len(), 1);
-    let late = f
-        .engine
-        .accept_offer(&call(Some(&entries[1]), &offer(&of_b)), &b)
-        .await;
-    assert_eq!(status_of(&late), (409, "offer-taken"));
-    let text = late.unwrap_err().outcome();
-    assert!(!text.contains("t0"), "{text}");
-    settled(&f).await;
-    // The desk may do it for them.
-    door.cancel("b2").await;
-    tend(&f).await;
-    let booked = door.accept(&entries[1]).await;
-    assert_eq!(booked.status, 200, "{booked:?}");
-    settled(&f).await;
-}
-
 async fn an_earlier_time_frees_the_later_one(on: Database) {
     let f = Fixture::new(on).await;
     let (mut door, ward) = clinic(&f, &at_once(0.5, 0.75), 3, 6).await;
@@ -663,43 +450,6 @@ async fn an_earlier_time_frees_the_later_one(on: Database) {
         .map(|one| second(&one["input"][0]["valueInstant"]))
         .collect();
     assert!(starts.contains(&ward.time(4).0), "{starts:?}");
-    settled(&f).await;
-}
-
-async fn whoever_no_longer_waits_is_offered_nothing(on: Database) {
-    let f = Fixture::new(on).await;
-    let (mut door, ward) = clinic(&f, &at_once(0.5, 0.75), 4, 4).await;
-    tend(&f).await;
-    let mut entries = Vec::new();
-    for n in 0..4 {
-        entries.push(door.join(ward, n, &[]).await);
-        f.clock.advance(1_000);
-    }
-    door.cancel("b0").await;
-    tend(&f).await;
-    assert_eq!(door.offered("requested").await, ["t0", "t1"]);
-    door.cancel(&entries[0]).await;
-    assert_eq!(tend(&f).await.withdrawn, 1);
-    assert_eq!(door.offered("requested").await, ["t1"]);
-    door.must(
-        "DELETE",
-        &format!("/Appointment/{}", entries[1]),
-        Value::Null,
-    )
-    .await;
-    tend(&f).await;
-    // With the last of them the time goes on to the next.
-    assert_eq!(door.offered("requested").await, ["t2", "t3"]);
-    // Somebody at the desk gives the time away.
-    let held = door.get("/Appointment?status=pending").await.resources();
-    let held = held[0]["id"].as_str().unwrap().to_owned();
-    let asked = references(&[
-        ("appointment-reference", &format!("Appointment/{held}")),
-        ("patient-reference", "Patient/t0"),
-    ]);
-    door.must("POST", "/Appointment/$book", asked).await;
-    assert_eq!(tend(&f).await.withdrawn, 2);
-    refused(&door.accept(&entries[2]).await, 409, "offer-taken");
     settled(&f).await;
 }
 
