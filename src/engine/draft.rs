@@ -52,6 +52,8 @@ pub struct Draft<'a> {
     pub wants_text: bool,
     /// The id of what a create makes; the server makes one if there is none.
     pub given_id: Option<String>,
+    /// It follows from what the caller does, and is not theirs: the audit does not name them.
+    pub is_silent: bool,
 }
 
 impl Draft<'_> {
@@ -129,6 +131,7 @@ impl<'a> From<&'a Operation> for Draft<'a> {
             if_none_match_any,
             wants_text: true,
             given_id: None,
+            is_silent: false,
         }
     }
 }

@@ -50,7 +50,7 @@ use computed::Computed;
 use parameters::Parameters;
 use race::Queues;
 
-pub use booking::{BookingCall, BookingReply, Published, ScheduleVerified, Tidied};
+pub use booking::{BookingCall, BookingReply, Published, ScheduleVerified, Tended, Tidied};
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
 pub use operation::{
@@ -79,6 +79,7 @@ pub struct Engine {
     parameters: Parameters,
     queues: Queues,
     board: booking::Board,
+    waitlist: booking::Waitlist,
     recorder: Arc<Recorder>,
     /// How often Consents were written here: they decide about access.
     consent_changes: AtomicU64,
@@ -111,6 +112,7 @@ impl Engine {
             parameters: Parameters::default(),
             queues: Queues::default(),
             board: booking::Board::default(),
+            waitlist: booking::Waitlist::default(),
             recorder,
             consent_changes: AtomicU64::new(0),
             me: me.clone(),

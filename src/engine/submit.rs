@@ -253,6 +253,9 @@ impl Engine {
             let mut one = planner
                 .one(draft, resolved, newest, &document)
                 .and_then(|planned| unique(&mut identities, planned));
+            if let (Ok(one), true) = (&mut one, draft.is_silent) {
+                one.audited.clear();
+            }
             if let (Ok(one), true) = (&mut one, put.is_some()) {
                 // To the client it was there before.
                 one.done.status = DoneStatus::Updated;
@@ -347,6 +350,9 @@ impl Engine {
         match committed {
             Ok(_) => {
                 claims.iter().for_each(Claimed::count);
+                if claims.iter().any(|claimed| claimed.concerns_waiting) {
+                    self.waitlist.wake();
+                }
                 Ok(Attempt::Done(done, parameters))
             }
             Err(StoreError::Conflict(write)) => {

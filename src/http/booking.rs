@@ -28,7 +28,7 @@ use crate::engine::{self, BookingCall, BookingReply, CALENDAR, Engine, ErrorKind
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The operations, in the order of a booking's life.
-pub const NAMES: [&str; 7] = [
+pub const NAMES: [&str; 11] = [
     "find",
     "hold",
     "book",
@@ -36,6 +36,10 @@ pub const NAMES: [&str; 7] = [
     "confirm",
     "cancel",
     "reschedule",
+    "no-show",
+    "waitlist",
+    "accept-offer",
+    "decline-offer",
 ];
 
 /// True for an operation of this module.
@@ -93,6 +97,10 @@ pub async fn call(
                 "release" => engine.release_appointment(&asked, &access).await,
                 "confirm" => engine.confirm_appointment(&asked, &access).await,
                 "cancel" => engine.cancel_appointment(&asked, &access).await,
+                "no-show" => engine.miss_appointment(&asked, &access).await,
+                "waitlist" => engine.join_waitlist(&asked, &access).await,
+                "accept-offer" => engine.accept_offer(&asked, &access).await,
+                "decline-offer" => engine.decline_offer(&asked, &access).await,
                 _ => engine.reschedule_appointment(&asked, &access).await,
             };
             Ok(done)

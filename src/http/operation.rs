@@ -42,7 +42,7 @@ impl Known {
 }
 
 /// All operations, as they stand in the CapabilityStatement too.
-pub const KNOWN: [Known; 17] = [
+pub const KNOWN: [Known; 21] = [
     Known {
         name: "versions",
         writes: false,
@@ -124,6 +124,26 @@ pub const KNOWN: [Known; 17] = [
         definition: "urn:rotunda:OperationDefinition:Appointment-reschedule",
     },
     Known {
+        name: "no-show",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-no-show",
+    },
+    Known {
+        name: "waitlist",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-waitlist",
+    },
+    Known {
+        name: "accept-offer",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-accept-offer",
+    },
+    Known {
+        name: "decline-offer",
+        writes: true,
+        definition: "urn:rotunda:OperationDefinition:Appointment-decline-offer",
+    },
+    Known {
         name: "preview",
         writes: false,
         definition: "urn:rotunda:OperationDefinition:Schedule-preview",
@@ -189,7 +209,7 @@ fn unknown(name: &str) -> Failure {
         "everything" => "$everything is called on Patient, on one Patient or on one Encounter: \
                          /Patient/1/$everything."
             .to_owned(),
-        "find" | "hold" | "book" | "release" | "confirm" | "cancel" | "reschedule" => {
+        name if booking::NAMES.contains(&name) => {
             format!("${name} is called on Appointment: /Appointment/${name}.")
         }
         "preview" => "$preview is called on one Schedule: /Schedule/1/$preview.".to_owned(),

@@ -12,6 +12,7 @@ use super::{
     opening::typed,
     span::Span,
     status::{SlotStatus, Status},
+    waitlist::{ROUND, WAITLIST},
 };
 
 /// Our extension of an Appointment that is pending: the instant from which on it holds nothing.
@@ -51,6 +52,12 @@ pub struct Appointment {
     pub hold_expires: Option<i64>,
     /// Somebody decided to book it over others.
     pub is_overbooked: bool,
+    /// `priority`
+    pub priority: Option<u32>,
+    /// `created`, in seconds since 1970.
+    pub created: Option<i64>,
+    /// It holds a time that is offered to those who wait: the name of that time.
+    pub offered: Option<String>,
 }
 
 /// The system of `appointmentType`: HL7 v2 table 0276.
@@ -185,7 +192,13 @@ impl Appointment {
         let expires = extensions(root).find(|it| it.url == HOLD_EXPIRES);
         let expires = expires.and_then(|it| it.typed("valueInstant")?.plain_str());
         let overbooked = extensions(root).find(|it| it.url == OVERBOOKED);
+        let priority = root.get("priority").and_then(|it| it.number());
+        let created = code(root, "created").and_then(DateRange::parse);
+        let offered = each(root, "identifier").find(|it| code(*it, "system") == Some(ROUND));
         Some(Self {
+            priority: priority.and_then(|it| it.parse().ok()),
+            created: created.map(|at| at.lo.div_euclid(1000)),
+            offered: offered.and_then(|it| Some(text(it, "value")?.into_owned())),
             id: text(root, "id").map(|id| id.into_owned()),
             status: Status::parse(code(root, "status")?)?,
             span: span_of(root),
@@ -327,9 +340,36 @@ pub(super) fn check(root: Value<'_>, issues: &mut Vec<Issue>) {
         (true, true) => times(root, "Appointment", issues),
     }
     reason(root, status, issues);
-    for extension in extensions(root).filter(|it| it.url == HOLD_EXPIRES) {
+    for extension in extensions(root) {
         let path = format!("Appointment.extension[{}]", extension.at);
-        typed(&extension, "valueInstant", &path, issues);
+        if extension.url == HOLD_EXPIRES {
+            typed(&extension, "valueInstant", &path, issues);
+        } else if extension.url == WAITLIST {
+            waiting(&extension, &path, issues);
+        }
+    }
+}
+
+/// What of our extension of who waits has to be of a type; the rest are parameters of `$find`.
+fn waiting(extension: &element::Extension<'_>, path: &str, issues: &mut Vec<Issue>) {
+    for part in extensions(extension.value) {
+        let path = format!("{path}.extension[{}]", part.at);
+        match part.url.as_ref() {
+            "deadline" => {
+                typed(&part, "valueDateTime", &path, issues);
+            }
+            "replaces" => {
+                typed(&part, "valueReference", &path, issues);
+            }
+            "flexibility" | "notice" => {
+                let value = typed(&part, "valueDuration", &path, issues);
+                if let Some(Err((_, code, sentence))) = value.map(element::duration) {
+                    let at = format!("{path}.valueDuration");
+                    issues.push(Issue::error(code, sentence).at(at));
+                }
+            }
+            _ => {}
+        }
     }
 }
 

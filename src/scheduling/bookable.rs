@@ -77,6 +77,10 @@ pub struct Visit {
     pub hold: i64,
     /// Bookings are pending until somebody confirms them.
     pub needs_approval: bool,
+    /// To how many who wait a time that becomes free is offered at once; 0: to nobody.
+    pub offers: u16,
+    /// Seconds that such an offer lasts.
+    pub offer_for: i64,
 }
 
 /// A range of local time.

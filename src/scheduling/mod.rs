@@ -22,6 +22,7 @@ pub mod rules;
 pub mod slots;
 pub mod span;
 pub mod status;
+pub mod waitlist;
 mod wall;
 
 #[cfg(test)]

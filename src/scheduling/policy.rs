@@ -7,6 +7,7 @@ use super::{
     claim::BufferPolicy,
     element::{self, Extension, codings, extensions},
     opening::{self, Closure, twice, typed, unknown},
+    waitlist::{ACCEPTANCE, TARGET, at_once},
 };
 
 /// The extension, on a Schedule or a HealthcareService.
@@ -22,6 +23,10 @@ const DURATION: i64 = 30 * MINUTE;
 const HOLD: i64 = 10 * MINUTE;
 /// The longest hold.
 pub const LONGEST_HOLD: i64 = 30 * MINUTE;
+/// How long an offer to who waits lasts if nothing is said.
+const OFFER: i64 = 30 * MINUTE;
+/// The longest offer.
+pub const LONGEST_OFFER: i64 = DAY;
 /// How far ahead can be booked if nothing is said.
 const HORIZON: i64 = 400 * DAY;
 /// The farthest horizon, and the longest notice.
@@ -47,6 +52,8 @@ impl Default for Visit {
             patients_may_overlap: false,
             hold: HOLD,
             needs_approval: false,
+            offers: at_once(ACCEPTANCE, TARGET),
+            offer_for: OFFER,
         }
     }
 }
@@ -65,7 +72,8 @@ pub(super) struct Policy {
 /// The sub-extensions, for whoever wrote one that is none.
 pub(super) const KNOWN: &str = "serviceType, appointmentType, duration, interval, bufferBefore, bufferAfter, \
      bufferPolicy, minimumNotice, horizon, holdFor, capacity, overbook, limit, \
-     patientsMayOverlap, needsApproval, availableTime, notAvailable";
+     patientsMayOverlap, needsApproval, offerAcceptance, offerTarget, offerFor, availableTime, \
+     notAvailable";
 
 /// Reads the extensions of a resource. What is wrong becomes an issue, and is left out.
 pub(super) fn read(resource: Value<'_>, path: &str, issues: &mut Vec<Issue>) -> Policy {
@@ -77,6 +85,7 @@ pub(super) fn read(resource: Value<'_>, path: &str, issues: &mut Vec<Issue>) -> 
         let mut reader = Reader {
             visit: Visit::default(),
             interval: None,
+            chances: (ACCEPTANCE, TARGET),
             says_visit: false,
             weekly: Vec::new(),
             seen: Vec::new(),
@@ -139,6 +148,8 @@ fn is_hidden(visit: &Visit, earlier: &Visit) -> bool {
 struct Reader<'r> {
     visit: Visit,
     interval: Option<i64>,
+    /// How often an offer is accepted, and how often one of a round shall be.
+    chances: (f64, f64),
     /// Something is said beside hours.
     says_visit: bool,
     weekly: Vec<Daily>,
@@ -229,6 +240,21 @@ impl Reader<'_> {
             "limit" => self.limit(part, at),
             "patientsMayOverlap" => self.visit.patients_may_overlap = self.flag(part, at),
             "needsApproval" => self.visit.needs_approval = self.flag(part, at),
+            "offerAcceptance" => {
+                if let Some(chance) = self.chance(part, at) {
+                    self.chances.0 = chance;
+                }
+            }
+            "offerTarget" => {
+                if let Some(chance) = self.chance(part, at) {
+                    self.chances.1 = chance;
+                }
+            }
+            "offerFor" => {
+                if let Some(seconds) = self.duration(part, at, (MINUTE, LONGEST_OFFER), false) {
+                    self.visit.offer_for = seconds;
+                }
+            }
             _ => {
                 self.says_visit = self.seen.len() > 1;
                 self.issues.push(unknown(name, KNOWN).at(at));
@@ -302,6 +328,19 @@ impl Reader<'_> {
             self.issues.push(Issue::error("value", sentence).at(at));
         }
         count
+    }
+
+    /// From 0 to 0.999.
+    fn chance(&mut self, part: &Extension<'_>, at: &str) -> Option<f64> {
+        let number = typed(part, "valueDecimal", at, self.issues)?.number();
+        let chance = number.and_then(|number| number.parse::<f64>().ok());
+        let chance = chance.filter(|chance| (0.0..=0.999).contains(chance));
+        if chance.is_none() {
+            let sentence = format!("{} must be from 0 to 0.999.", part.url);
+            let at = format!("{at}.valueDecimal");
+            self.issues.push(Issue::error("value", sentence).at(at));
+        }
+        chance
     }
 
     fn flag(&mut self, part: &Extension<'_>, at: &str) -> bool {
@@ -387,6 +426,7 @@ impl Reader<'_> {
     fn agree(&mut self) {
         let visit = &mut self.visit;
         visit.interval = self.interval.unwrap_or(visit.duration);
+        visit.offers = at_once(self.chances.0, self.chances.1);
         let mut issue = |issue: Issue| self.issues.push(issue.at(self.path));
         if visit.notice >= visit.horizon {
             issue(Issue::error(

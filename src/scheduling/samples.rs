@@ -64,6 +64,7 @@ pub fn visit() -> Visit {
         patients_may_overlap: false,
         hold: 600,
         needs_approval: false,
+        ..Visit::default()
     }
 }
 

@@ -133,6 +133,8 @@ pub fn without_rules(duration: i64) -> Visit {
         overbook: 0,
         quotas: Vec::new(),
         patients_may_overlap: false,
+        offers: Visit::default().offers,
+        offer_for: Visit::default().offer_for,
         hold: 600,
         needs_approval: false,
     }

@@ -222,6 +222,7 @@ impl Server {
             Arc::downgrade(&engine),
             config.scheduling.clone(),
         ));
+        upkeep.spawn(booking::tend(Arc::downgrade(&engine)));
         let listeners = [
             serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
             serve(

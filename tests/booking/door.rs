@@ -223,6 +223,10 @@ async fn call_of_engine(
         "$confirm" => engine.confirm_appointment(call, &ALL).await?,
         "$cancel" => engine.cancel_appointment(call, &ALL).await?,
         "$reschedule" => engine.reschedule_appointment(call, &ALL).await?,
+        "$no-show" => engine.miss_appointment(call, &ALL).await?,
+        "$waitlist" => engine.join_waitlist(call, &ALL).await?,
+        "$accept-offer" => engine.accept_offer(call, &ALL).await?,
+        "$decline-offer" => engine.decline_offer(call, &ALL).await?,
         _ => panic!("{name}"),
     };
     let status = if reply.is_created { 201 } else { 200 };

@@ -23,5 +23,6 @@ mod model;
 mod moves;
 mod nodes;
 mod race;
+mod waitlist;
 mod ward;
 mod ways;

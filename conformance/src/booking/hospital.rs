@@ -9,11 +9,12 @@ use crate::{client::entries, data::Rng};
 
 /// Visits of half an hour from 8 to 16 o'clock, every day.
 pub const A_DAY: usize = 16;
-const PARAMETERS: &str = "urn:rotunda:StructureDefinition:scheduling-parameters";
+pub const PARAMETERS: &str = "urn:rotunda:StructureDefinition:scheduling-parameters";
 const SCT: &str = "http://snomed.info/sct";
 const SPECIALTIES: usize = 5;
 
-fn put(resource: Value) -> Value {
+/// An entry that puts a resource.
+pub fn put(resource: Value) -> Value {
     let url = format!(
         "{}/{}",
         resource["resourceType"].as_str().unwrap_or_default(),
@@ -22,7 +23,8 @@ fn put(resource: Value) -> Value {
     json!({"resource": resource, "request": {"method": "PUT", "url": url}})
 }
 
-fn schedule(id: &str, actor: &str) -> Value {
+/// A Schedule of visits of half an hour.
+pub fn schedule(id: &str, actor: &str) -> Value {
     let minutes = |name: &str, value: u32| {
         json!({"url": name, "valueDuration":
             {"value": value, "unit": "min", "system": "http://unitsofmeasure.org", "code": "min"}})

@@ -2,6 +2,7 @@
 
 mod hospital;
 mod race;
+mod waitlist;
 
 use std::{
     fs::File,
@@ -19,7 +20,7 @@ pub struct Options {
     /// Base URLs, like http://127.0.0.1:8080/fhir; with several the clients take turns
     #[arg(long, value_delimiter = ',', required = true)]
     pub base: Vec<String>,
-    /// What to do, in order: seed, fill, race, mixed, random, hours
+    /// What to do, in order: seed, fill, race, mixed, random, hours, waitlist
     #[arg(required = true, value_name = "STEP")]
     pub steps: Vec<String>,
     /// Connections
@@ -43,6 +44,12 @@ pub struct Options {
     /// Times of a race
     #[arg(long, default_value_t = 1_000)]
     pub slots: usize,
+    /// Who waits in `waitlist`
+    #[arg(long, default_value_t = 10_000)]
+    pub waiting: usize,
+    /// Appointments that `waitlist` cancels, one after the other
+    #[arg(long, default_value_t = 1_000)]
+    pub cancel: usize,
     /// Seconds of `random`
     #[arg(long, default_value_t = 10.0)]
     pub secs: f64,
@@ -73,6 +80,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
             "race" => race::race(&setup, false).await?,
             "mixed" => race::race(&setup, true).await?,
             "random" => race::random(&setup).await?,
+            "waitlist" => waitlist::waitlist(&setup).await?,
             "hours" => hospital::change_hours(&setup).await?,
             other => return Err(format!("{other} is no step; see --help")),
         }

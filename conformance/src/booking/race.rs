@@ -259,7 +259,7 @@ pub async fn random(setup: &Setup) -> Result<(), String> {
 }
 
 /// A percentile of sorted microseconds, in milliseconds.
-fn at(sorted: &[u32], share: f64) -> f64 {
+pub fn at(sorted: &[u32], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     let place = (sorted.len() as f64 * share) as usize;
     sorted

@@ -207,6 +207,8 @@ impl ResourceType {
     pub const SLOT: Self = Self(125);
     /// `StructureDefinition`
     pub const STRUCTURE_DEFINITION: Self = Self(128);
+    /// `Task`
+    pub const TASK: Self = Self(140);
     /// `ValueSet`
     pub const VALUE_SET: Self = Self(144);
     /// `Group`

@@ -155,12 +155,24 @@ impl Asked {
         self.values.push((name.to_owned(), given));
     }
 
+    /// The same, without some of the parameters.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let values = self.values.iter();
+        let values = values.filter(|(name, _)| !names.contains(&name.as_str()));
+        Self {
+            values: values.cloned().collect(),
+            ..self.clone()
+        }
+    }
+
     /// All names that were given.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.values.iter().map(|(name, _)| name.as_str())
     }
 
-    fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Given> {
+    /// All values of a parameter.
+    pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Given> {
         self.values
             .iter()
             .filter(move |(own, _)| own == name)

@@ -265,8 +265,7 @@ impl Engine {
     }
 
     /// The refusal of what nobody has time for, with the next times.
-    pub(super) async fn nothing_free(&self, mut wanted: Wanted) -> Result<Error, Error> {
-        let now = self.clock.now() / 1_000;
+    pub(super) async fn nothing_free(&self, wanted: Wanted) -> Result<Error, Error> {
         let zone = &self.settings.time_zone;
         let within = wanted.need.within;
         let text = format!(
@@ -276,6 +275,15 @@ impl Engine {
         );
         let issue = Issue::error("conflict", text).because("nothing-free");
         let mut issues = vec![issue.at("Appointment.start")];
+        issues.extend(self.alternatives(wanted).await?);
+        Ok(Error::with(ErrorKind::Conflict, issues))
+    }
+
+    /// The next times that fit, as issues.
+    pub(super) async fn alternatives(&self, mut wanted: Wanted) -> Result<Vec<Issue>, Error> {
+        let now = self.clock.now() / 1_000;
+        let within = wanted.need.within;
+        let mut issues = Vec::new();
         wanted.need.within = Span::new(within.start, within.start + LOOK_AHEAD);
         wanted.need.timing = None;
         wanted.need.count = ALTERNATIVES;
@@ -292,7 +300,7 @@ impl Engine {
             }));
             issues.push(issue);
         }
-        Ok(Error::with(ErrorKind::Conflict, issues))
+        Ok(issues)
     }
 }
 

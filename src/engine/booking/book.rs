@@ -8,8 +8,8 @@ use super::{
     asked::{Asked, Named},
     assign::is_need,
     edits::{
-        add_patients, book, expect_status, instance, local_id, overbook, request, set_extension,
-        set_participants,
+        add_patients, book, expect_status, instance, local_id, overbook, reason, request,
+        set_extension, set_participants,
     },
     members::{Members, quoted},
     once::Once,
@@ -59,17 +59,21 @@ enum Subject {
 
 /// An operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
+pub(super) enum Work {
     Hold,
     Book,
     Release,
     Confirm,
     Cancel,
     Reschedule,
+    NoShow,
+    Join,
+    Accept,
+    Decline,
 }
 
 impl Work {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Hold => "hold",
             Self::Book => "book",
@@ -77,6 +81,10 @@ impl Work {
             Self::Confirm => "confirm",
             Self::Cancel => "cancel",
             Self::Reschedule => "reschedule",
+            Self::NoShow => "no-show",
+            Self::Join => "waitlist",
+            Self::Accept => "accept-offer",
+            Self::Decline => "decline-offer",
         }
     }
 }
@@ -252,7 +260,7 @@ impl Engine {
 
     /// Carries out an operation: again if others have changed the Appointment meanwhile, and not
     /// at all if it has been carried out with the same key.
-    async fn carried_out(
+    pub(super) async fn carried_out(
         &self,
         call: &BookingCall,
         work: Work,
@@ -272,6 +280,10 @@ impl Engine {
                 Work::Release | Work::Confirm => self.changed(asked, work, own, access).await,
                 Work::Cancel => self.cancel(asked, own, access).await,
                 Work::Reschedule => self.reschedule(asked, own, access).await,
+                Work::NoShow => self.missed(asked, own, access).await,
+                Work::Join => self.join(asked, own, access).await,
+                Work::Accept => Box::pin(self.accept(asked, own, access)).await,
+                Work::Decline => self.decline(asked, own, access).await,
             };
             match done {
                 Err(error) if error.kind == ErrorKind::PreconditionFailed => {
@@ -438,7 +450,7 @@ impl Engine {
     }
 
     /// What is booked like this waits until somebody confirms it.
-    async fn needs_approval(&self, appointment: &Appointment) -> Result<bool, Error> {
+    pub(super) async fn needs_approval(&self, appointment: &Appointment) -> Result<bool, Error> {
         let Some(span) = appointment.span else {
             return Ok(false);
         };
@@ -518,18 +530,8 @@ impl Engine {
         let (stored, doc) = self.changeable(id, access).await?;
         let mut members = Members::of(&doc);
         members.set_text("status", "cancelled");
-        if let Some(reason) = asked.texts("reason").first() {
-            let coding = match reason.split_once('|') {
-                Some((system, code)) => {
-                    format!(
-                        r#"{{"coding":[{{"system":{},"code":{}}}]}}"#,
-                        quoted(system),
-                        quoted(code)
-                    )
-                }
-                None => format!(r#"{{"text":{}}}"#, quoted(reason)),
-            };
-            members.set("cancelationReason", coding);
+        if let Some(reason) = reason(asked) {
+            members.set("cancelationReason", reason);
         }
         Written::of(&stored, &members)
     }

@@ -14,7 +14,7 @@ use super::{
     meters::{self, Outcome},
     number,
     parties::{NamedSlot, Party},
-    refusal::schedule_number,
+    refusal::{owners_of, schedule_number},
     rule::Rule,
 };
 use crate::{
@@ -26,8 +26,8 @@ use crate::{
     scheduling::{
         appointment::Appointment,
         calendar::Calendars,
-        claim::{ClaimKind, ClaimSet, Number},
-        policy::LONGEST_HOLD,
+        claim::{ClaimKind, ClaimSet, NewClaim, Number},
+        policy::{LONGEST_HOLD, LONGEST_OFFER},
         rules,
         span::Span,
         status::{SlotStatus, Status, check_change},
@@ -47,6 +47,8 @@ pub struct Claimed {
     pub about: Arc<About>,
     /// What it counts as once it is committed; nothing if no time is taken that was not before.
     pub counts: Option<Outcome>,
+    /// Time may have become free, or somebody waits for it.
+    pub concerns_waiting: bool,
 }
 
 /// What a set of claims is about.
@@ -60,6 +62,18 @@ pub struct About {
     pub parties: Vec<Party>,
     /// The Appointment, to look for alternatives.
     pub appointment: Option<Appointment>,
+}
+
+/// What an Appointment leaves, and what it takes.
+struct Left {
+    before: Option<Appointment>,
+    claimed: Claimed,
+}
+
+/// What is claimed in one commit, and by whom.
+pub(super) struct Together {
+    pub owners: Vec<Number>,
+    pub claims: Vec<NewClaim>,
 }
 
 /// An Appointment as it is and as it shall be.
@@ -90,13 +104,44 @@ impl Engine {
             return Ok(());
         }
         self.update_board().await?;
-        for (one, before) in planned.iter_mut().zip(before) {
+        let mut left = Vec::new();
+        for (at, (one, before)) in planned.iter_mut().zip(before).enumerate() {
             let Ok(plan) = one else { continue };
-            if plan.writes.iter().any(|write| is_of_interest(write.kind))
-                && let Err(error) = self.claim(plan, before.as_ref(), &coming, access).await
-            {
-                *one = Err(error);
+            if plan.writes.iter().any(|write| is_of_interest(write.kind)) {
+                match self.claim(plan, before.as_ref(), &coming, access).await {
+                    Ok(appointments) => left.extend(appointments.into_iter().map(|it| (at, it))),
+                    Err(error) => *one = Err(error),
+                }
             }
+        }
+        if planned.iter().any(Result::is_err) {
+            return Ok(());
+        }
+        self.flip_slots(planned, left, &coming).await
+    }
+
+    /// Adds the changes of stored Slots that follow from all that is claimed together: one may
+    /// leave a time that another takes.
+    async fn flip_slots(
+        &self,
+        planned: &mut [Result<Planned, Error>],
+        left: Vec<(usize, Left)>,
+        coming: &[Write],
+    ) -> Result<(), Error> {
+        let all = planned.iter().flatten().flat_map(|plan| &plan.claims);
+        let together = Together {
+            owners: owners_of(coming),
+            claims: all.flat_map(|claimed| claimed.set.claims.clone()).collect(),
+        };
+        let mut flipped: Vec<Write> = Vec::new();
+        for (at, Left { before, claimed }) in left {
+            let taken = (before.as_ref(), &claimed);
+            let flips = self.flipped_slots(taken, &together, coming, &flipped);
+            let flips = flips.await?;
+            if let Some(Ok(plan)) = planned.get_mut(at) {
+                plan.writes.extend(flips.iter().cloned());
+            }
+            flipped.extend(flips);
         }
         Ok(())
     }
@@ -107,19 +152,19 @@ impl Engine {
         before: Option<&Stored>,
         coming: &[Write],
         access: &Access,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Left>, Error> {
         let mut claims = Vec::new();
-        let mut flipped = Vec::new();
+        let mut left = Vec::new();
         for write in &plan.writes {
             let before = before.filter(|stored| stored.head.id == write.id && !stored.head.deleted);
             match write.kind {
                 ResourceType::APPOINTMENT => {
-                    let (claimed, slots) = self
+                    let (claimed, before) = self
                         .claim_appointment(write, before, coming, access)
                         .await
                         .inspect_err(meters::refused)?;
-                    claims.push(claimed);
-                    flipped.extend(slots);
+                    claims.push(claimed.clone());
+                    left.push(Left { before, claimed });
                 }
                 ResourceType::SLOT => claims.push(self.claim_slot(write, coming).await?),
                 _ if write.change != Change::Delete => {
@@ -129,9 +174,8 @@ impl Engine {
                 _ => {}
             }
         }
-        plan.writes.extend(flipped);
         plan.claims = claims;
-        Ok(())
+        Ok(left)
     }
 
     async fn claim_appointment(
@@ -140,7 +184,7 @@ impl Engine {
         before: Option<&Stored>,
         coming: &[Write],
         access: &Access,
-    ) -> Result<(Claimed, Vec<Write>), Error> {
+    ) -> Result<(Claimed, Option<Appointment>), Error> {
         let base_url = &self.settings.base_url;
         let read = |doc: &Doc| Appointment::read(doc, base_url);
         let doc = match write.change {
@@ -161,18 +205,16 @@ impl Engine {
             is_own,
         };
         if is_own {
-            booking.check_own()?;
+            booking.check_own(self.clock.now() / 1_000)?;
         }
         booking.check_status()?;
         let owner = number(&format!("Appointment/{}", write.id));
-        let claimed = match booking.claiming() {
+        let mut claimed = match booking.claiming() {
             Some((after, span)) => self.claimed(owner, &booking, (after, span), coming).await?,
             None => Claimed::nothing(owner),
         };
-        let flipped = self
-            .flipped_slots(owner, booking.before.as_ref(), &claimed, coming)
-            .await?;
-        Ok((claimed, flipped))
+        claimed.concerns_waiting = booking.concerns_waiting();
+        Ok((claimed, booking.before))
     }
 
     async fn claimed(
@@ -240,6 +282,7 @@ impl Engine {
             set,
             about: Arc::new(about),
             counts: (is_checked || booking.is_confirmed()).then_some(outcome),
+            concerns_waiting: false,
         })
     }
 }
@@ -267,6 +310,7 @@ impl Claimed {
                 appointment: None,
             }),
             counts: None,
+            concerns_waiting: true,
         }
     }
 }
@@ -293,6 +337,12 @@ impl Booking {
                 && taking_part(before).eq(taking_part(after))
         };
         !self.before.as_ref().is_some_and(same)
+    }
+
+    /// True if there was something that may have had time, or somebody waits.
+    fn concerns_waiting(&self) -> bool {
+        let waits = |one: &Appointment| one.status == Status::Waitlist;
+        self.before.is_some() || self.after.as_ref().is_some_and(waits)
     }
 
     /// True if what was only asked for or held is booked.
@@ -341,8 +391,12 @@ pub(super) fn expiry(appointment: &Appointment) -> Option<i64> {
 /// When a pending Appointment's hold ends.
 fn hold(after: &Appointment, now: i64) -> Result<Option<i64>, Error> {
     let expires = expiry(after);
-    if expires.is_some_and(|expires| expires > now + LONGEST_HOLD) {
-        let text = format!("a hold lasts {} minutes at most", LONGEST_HOLD / 60);
+    let longest = match after.offered {
+        Some(_) => LONGEST_OFFER,
+        None => LONGEST_HOLD,
+    };
+    if expires.is_some_and(|expires| expires > now + longest) {
+        let text = format!("a hold lasts {} minutes at most", longest / 60);
         return Err(super::rule::against_rule("hold-too-long", text));
     }
     Ok(expires)

@@ -5,7 +5,7 @@ use resources::{Doc, outcome::Issue};
 use super::{
     BookingCall, Error, ErrorKind,
     asked::{Asked, Named},
-    members::Members,
+    members::{Members, quoted},
 };
 use crate::{
     engine::draft::parse,
@@ -71,6 +71,19 @@ pub(super) fn add_patients(asked: &Asked, patients: &mut Vec<String>) -> Result<
         }
     }
     Ok(())
+}
+
+/// The reason of a call, as a CodeableConcept: `system|code`, or a text.
+pub(super) fn reason(asked: &Asked) -> Option<String> {
+    let reason = asked.all_texts("reason").next()?;
+    Some(match reason.split_once('|') {
+        Some((system, code)) => format!(
+            r#"{{"coding":[{{"system":{},"code":{}}}]}}"#,
+            quoted(system),
+            quoted(code)
+        ),
+        None => format!(r#"{{"text":{}}}"#, quoted(&reason)),
+    })
 }
 
 pub(super) fn expect_status(doc: &Doc, wanted: &[Status], done: &str) -> Result<(), Error> {

@@ -45,6 +45,11 @@ pub fn expired(holds: u64) {
     metrics::counter!("rotunda_holds_total", "what" => "expired").increment(holds);
 }
 
+/// Counts offers to those who wait: `made`, `accepted`, `declined`.
+pub fn offers(what: &'static str, many: u64) {
+    metrics::counter!("rotunda_waitlist_offers_total", "what" => what).increment(many);
+}
+
 /// Counts a search for free times.
 pub fn found(took: Duration) {
     metrics::histogram!("rotunda_find_duration_seconds").record(took.as_secs_f64());

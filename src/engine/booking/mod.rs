@@ -13,6 +13,7 @@ mod find;
 mod holding;
 mod members;
 mod meters;
+mod missed;
 mod moves;
 mod need;
 mod offered;
@@ -33,6 +34,7 @@ mod tidy;
 mod timing;
 mod transactions;
 mod verify;
+mod waitlist;
 mod walk_in;
 mod written;
 
@@ -49,10 +51,12 @@ pub use book::BookingReply;
 pub use publish::Published;
 pub use tidy::Tidied;
 pub use verify::ScheduleVerified;
+pub use waitlist::Tended;
 
 pub(super) use board::Board;
 pub(super) use claims::Claimed;
 pub(super) use once::Once;
+pub(super) use waitlist::Waitlist;
 
 const APPOINTMENT: resources::model::ResourceType = resources::model::ResourceType::APPOINTMENT;
 

@@ -21,6 +21,8 @@ const LONGEST_KEY: usize = 255;
 pub struct Once {
     key: [u8; 32],
     request: [u8; 32],
+    /// How many of the first writes are the answer.
+    answers: usize,
 }
 
 impl Once {
@@ -48,13 +50,21 @@ impl Once {
         Ok(Self {
             key: hash(&[&caller.unwrap_or_default(), key]),
             request: hash(parts),
+            answers: usize::MAX,
         })
+    }
+
+    /// The same, of a request whose answer is the first writes only: the others are none of the
+    /// caller's business.
+    #[must_use]
+    pub fn answering(self, answers: usize) -> Self {
+        Self { answers, ..self }
     }
 
     /// What is committed with `done`.
     pub fn receipt(&self, done: &[Done], now: i64) -> NewReceipt {
         let mut answer = String::new();
-        for one in done {
+        for one in done.iter().take(self.answers) {
             let status = match one.status {
                 DoneStatus::Created => 'c',
                 DoneStatus::Updated => 'u',

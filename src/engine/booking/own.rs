@@ -10,8 +10,14 @@ use super::{
     rule::{Rule, local},
 };
 use crate::{
-    access::Access, engine::permission::Subject, scheduling::status::Status, store::Write,
+    access::Access,
+    engine::permission::Subject,
+    scheduling::{appointment::Appointment, status::Status},
+    store::Write,
 };
+
+/// Seconds by which the clock of a patient's app may be behind.
+const BACKDATED: i64 = 300;
 
 /// What patients may make of an Appointment.
 const THEIRS: [Status; 5] = [
@@ -67,7 +73,7 @@ impl Engine {
 
 impl Booking {
     /// Refuses what patients may not make of an Appointment.
-    pub(super) fn check_own(&self) -> Result<(), Error> {
+    pub(super) fn check_own(&self, now: i64) -> Result<(), Error> {
         let Some(after) = &self.after else {
             return Ok(());
         };
@@ -92,6 +98,30 @@ impl Booking {
         if after.is_overbooked && !was_overbooked {
             let text = "a patient cannot book over others";
             return Err(refused("staff-only", "Appointment.extension", text));
+        }
+        if after.offered.is_some() {
+            let text = "a patient cannot hold a time for those who wait";
+            return Err(refused("staff-only", "Appointment.identifier", text));
+        }
+        self.check_turn(after, now)
+    }
+
+    /// Refuses what would let a patient who waits go before others.
+    fn check_turn(&self, after: &Appointment, now: i64) -> Result<(), Error> {
+        if after.status != Status::Waitlist {
+            return Ok(());
+        }
+        let before = self.before.as_ref();
+        let before = before.filter(|one| one.status == Status::Waitlist);
+        let had = before.and_then(|one| one.priority);
+        if after.priority.is_some_and(|it| it != 0) && after.priority != had {
+            let text = "how urgent it is to those who wait is for the staff to say";
+            return Err(refused("staff-only", "Appointment.priority", text));
+        }
+        let since = before.and_then(|one| one.created);
+        if after.created.is_some_and(|at| at < now - BACKDATED) && after.created != since {
+            let text = "a patient waits from the moment of asking on: leave created out";
+            return Err(refused("staff-only", "Appointment.created", text));
         }
         Ok(())
     }

@@ -218,6 +218,7 @@ fn draft<'d>(doc: &'d Doc, at: usize, head: &str) -> Draft<'d> {
         if_none_match_any: false,
         wants_text: true,
         given_id: (at == 0).then(|| head.to_owned()),
+        is_silent: false,
     }
 }
 

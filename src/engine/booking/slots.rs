@@ -11,7 +11,7 @@ use resources::{Doc, Value, model::ResourceType};
 use super::{
     Engine, Error, ErrorKind,
     board::State,
-    claims::{About, Claimed, actors_of, checked},
+    claims::{About, Claimed, Together, actors_of, checked},
     number,
     parties::{LookedUp, Party, actors, practitioner_of},
     refusal::{owners_of, schedule_number},
@@ -116,6 +116,7 @@ impl Engine {
             set,
             about: Arc::new(about),
             counts: None,
+            concerns_waiting: true,
         })
     }
 
@@ -204,10 +205,10 @@ impl Engine {
     /// its time.
     pub(super) async fn flipped_slots(
         &self,
-        owner: Number,
-        before: Option<&Appointment>,
-        claimed: &Claimed,
+        (before, claimed): (Option<&Appointment>, &Claimed),
+        together: &Together,
         coming: &[Write],
+        others: &[Write],
     ) -> Result<Vec<Write>, Error> {
         let mut parties: Vec<Party> = Vec::new();
         if let Some((before, span)) = before.and_then(|one| one.span.map(|span| (one, span))) {
@@ -254,7 +255,7 @@ impl Engine {
                 let is_written =
                     |write: &Write| write.kind == ResourceType::SLOT && write.id == *id;
                 let is_known = overlapped.iter().any(|(other, _)| other.head.id == *id);
-                if !coming.iter().any(is_written) && !is_known {
+                if !coming.iter().chain(others).any(is_written) && !is_known {
                     overlapped.push((stored, (Arc::clone(&bookable), span)));
                 }
             }
@@ -264,9 +265,9 @@ impl Engine {
         }
         // Whatever made the Slots as they are must be known now: they are changed from there.
         self.update_board().await?;
-        let flipped = overlapped
-            .iter()
-            .map(|(stored, (bookable, span))| self.flip(stored, (bookable, *span), owner, claimed));
+        let flipped = overlapped.iter().map(|(stored, (bookable, span))| {
+            self.flip(stored, (bookable, *span), together, claimed)
+        });
         Ok(flipped
             .collect::<Result<Vec<_>, _>>()?
             .into_iter()
@@ -303,7 +304,7 @@ impl Engine {
         &self,
         stored: &Stored,
         (bookable, taken): (&Arc<Bookable>, Span),
-        owner: Number,
+        together: &Together,
         claimed: &Claimed,
     ) -> Result<Option<Write>, Error> {
         let doc = parse_stored(stored)?;
@@ -325,7 +326,7 @@ impl Engine {
                 slot.span,
                 &state,
                 now,
-                (&[owner], &claimed.set.claims),
+                (&together.owners, &together.claims),
             );
             (
                 full,
@@ -358,6 +359,7 @@ impl Engine {
             if_none_match_any: false,
             wants_text: false,
             given_id: None,
+            is_silent: false,
         };
         let planned = planner.put(&draft, &stored.head.id, Newest::Seen(stored.clone()), &doc)?;
         Ok(planned.writes.into_iter().next())

@@ -47,7 +47,10 @@ impl Engine {
             ..Tidied::default()
         };
         let now = self.clock.now() / 1_000;
-        let is_over = |one: &Appointment| expiry(one).is_some_and(|expires| expires <= now);
+        // Rounds of offers end with their offers.
+        let is_over = |one: &Appointment| {
+            one.offered.is_none() && expiry(one).is_some_and(|expires| expires <= now)
+        };
         tidied.holds = self
             .change_each("status=pending", is_over, |doc, members| {
                 members.set_text("status", "cancelled");

@@ -1,6 +1,6 @@
 //! The writes of booking operations, which go the way of all writes.
 
-use resources::Doc;
+use resources::{Doc, model::ResourceType};
 
 use super::{APPOINTMENT, BookingReply, Engine, Error, members::Members, once::Once};
 use crate::{
@@ -15,12 +15,15 @@ use crate::{
 
 /// One write of an operation.
 pub(super) struct Written {
-    /// The id of the Appointment that is there; none is a new one.
+    kind: ResourceType,
+    /// The id of the resource that is there; none is a new one.
     id: Option<String>,
     /// The id that a new one gets.
     new_id: Option<String>,
     version: Option<i64>,
     doc: Doc,
+    /// It is no doing of the caller's.
+    is_silent: bool,
 }
 
 impl Engine {
@@ -34,7 +37,7 @@ impl Engine {
         let drafts: Vec<Draft<'_>> = writes
             .iter()
             .map(|written| Draft {
-                kind: APPOINTMENT,
+                kind: written.kind,
                 verb: match written.id {
                     Some(_) => Verb::Update,
                     None => Verb::Create,
@@ -45,6 +48,7 @@ impl Engine {
                 if_none_match_any: false,
                 wants_text: true,
                 given_id: written.new_id.clone(),
+                is_silent: written.is_silent,
             })
             .collect();
         self.submit_drafts_once(&drafts, once.as_ref(), access)
@@ -72,11 +76,34 @@ impl Engine {
 impl Written {
     pub(super) fn new(doc: Doc) -> Self {
         Self {
+            kind: APPOINTMENT,
             id: None,
             new_id: None,
             version: None,
             doc,
+            is_silent: false,
         }
+    }
+
+    /// A new resource of another type.
+    pub(super) fn made(kind: ResourceType, id: &str, doc: Doc) -> Self {
+        Self {
+            kind,
+            ..Self::named(id, doc)
+        }
+    }
+
+    /// The same, as what follows from what the caller does.
+    pub(super) fn silent(self) -> Self {
+        Self {
+            is_silent: true,
+            ..self
+        }
+    }
+
+    /// The document.
+    pub(super) fn doc(&self) -> &Doc {
+        &self.doc
     }
 
     /// A new one, with this id.
@@ -89,6 +116,8 @@ impl Written {
 
     pub(super) fn of(stored: &Stored, members: &Members) -> Result<Self, Error> {
         Ok(Self {
+            kind: stored.head.kind,
+            is_silent: false,
             id: Some(stored.head.id.clone()),
             new_id: None,
             version: Some(stored.head.version),

@@ -81,6 +81,7 @@ impl Engine {
         let draft = Draft {
             wants_text: options.prefer == Return::Representation,
             given_id: None,
+            is_silent: false,
             ..entry.draft()?
         };
         check_plain(&draft, full_urls)?;

@@ -248,6 +248,7 @@ impl<'d> Entry<'d> {
             if_none_match_any: self.if_none_match.as_deref() == Some("*"),
             wants_text: false,
             given_id: None,
+            is_silent: false,
         })
     }
 

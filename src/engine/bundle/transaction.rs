@@ -171,6 +171,7 @@ impl<'e> Writes<'e> {
                 let draft = entry.draft().map(|draft| Draft {
                     wants_text: prefer == Return::Representation,
                     given_id: None,
+                    is_silent: false,
                     ..draft
                 });
                 draft.map_err(|error| error.inside(&place(entry.at)))

@@ -103,6 +103,7 @@ fn visit(duration: i64, interval: i64) -> Visit {
         patients_may_overlap: false,
         hold: 600,
         needs_approval: false,
+        ..Visit::default()
     }
 }
 

@@ -171,6 +171,7 @@ fn a_schedule_is_read_with_all_that_it_follows_from() {
             patients_may_overlap: true,
             hold: 90,
             needs_approval: true,
+            ..Visit::default()
         }]
     );
     let daily = |days, from, to| Daily { days, from, to };
