@@ -60,6 +60,27 @@ pub struct Context<'m> {
     pub resource: usize,
 }
 
+/// What a row makes of its value.
+enum Produced {
+    One(Option<Node>),
+    /// By a table that may make several; each with its index there.
+    Objects(Vec<(u8, Object)>),
+}
+
+impl Produced {
+    fn each(self, mut take: impl FnMut(u8, Node)) {
+        match self {
+            Self::One(None) => {}
+            Self::One(Some(node)) => take(0, node),
+            Self::Objects(objects) => {
+                for (item, object) in objects {
+                    take(item, Node::Object(object));
+                }
+            }
+        }
+    }
+}
+
 /// What a path begins at.
 enum Root<'o> {
     Resource(usize),
@@ -230,16 +251,12 @@ impl<'m> Run<'m> {
                 ..
             }
         );
-        for (item, node) in self.produce(row, &context) {
+        let produced = self.produce(row, &context);
+        produced.each(|item, node| {
             let keys = Keys::of(segment, context.number, item.max(row.path.item));
-            done |= self.put(
-                Root::Resource(context.resource),
-                &row.path,
-                keys,
-                node,
-                &context,
-            );
-        }
+            let root = Root::Resource(context.resource);
+            done |= self.put(root, &row.path, keys, node, &context);
+        });
         if done && row.number > 0 {
             self.reached
                 .push((segment, row.number, &row.shown, context.resource));
@@ -247,8 +264,8 @@ impl<'m> Run<'m> {
     }
 
     /// What a row makes of its value.
-    fn produce(&mut self, row: &'m Row, context: &Context<'m>) -> Vec<(u8, Node)> {
-        let one = |node: Option<Node>| node.map(|node| (0, node)).into_iter().collect();
+    fn produce(&mut self, row: &'m Row, context: &Context<'m>) -> Produced {
+        let one = Produced::One;
         match &row.source {
             Source::Text { codes } => {
                 let text = self.leaf_text(context);
@@ -265,14 +282,10 @@ impl<'m> Run<'m> {
                         let text = self.table_text(table, context);
                         one(text.and_then(|text| self.leaf(text, *codes, row, context)))
                     }
-                    Base::Type(_) => self
-                        .objects(table, context)
-                        .into_iter()
-                        .map(|(item, object)| (item, Node::Object(object)))
-                        .collect(),
+                    Base::Type(_) => Produced::Objects(self.objects(table, context)),
                 }
             }
-            Source::Native { native, codes } => self.native(*native, *codes, row, context),
+            Source::Native { native, codes } => one(self.native(*native, *codes, row, context)),
         }
     }
 
@@ -328,7 +341,8 @@ impl<'m> Run<'m> {
             {
                 continue;
             }
-            for (item, node) in self.produce(row, &context) {
+            let produced = self.produce(row, &context);
+            produced.each(|item, node| {
                 let at = match made.iter().position(|(known, _)| *known == row.path.item) {
                     Some(at) => at,
                     None => {
@@ -340,7 +354,7 @@ impl<'m> Run<'m> {
                 let keys = Keys::of(0, 0, item);
                 self.put(Root::Fresh(&mut object), &row.path, keys, node, &context);
                 made[at].1 = object;
-            }
+            });
         }
         made.retain(|(_, object)| !object.is_empty());
         made

@@ -23,9 +23,9 @@ impl<'m> Run<'m> {
         codes: Option<u16>,
         row: &'m Row,
         context: &Context<'m>,
-    ) -> Vec<(u8, Node)> {
+    ) -> Option<Node> {
         let own = context.own;
-        let node = match native {
+        match native {
             Native::Concept => self.concept(own, codes, context),
             Native::Coding => self.one_coding(own, codes, context),
             Native::Location => self.location(own, context),
@@ -47,7 +47,7 @@ impl<'m> Run<'m> {
                 };
                 Some(Node::Text(text)).filter(has_text)
             }
-            Native::Number => return self.number(own, row, context),
+            Native::Number => self.number(own, row, context),
             Native::Time => match crate::time::time_of_day(&own.text()) {
                 Ok(text) => Some(Node::Text(text)),
                 Err(problem) => {
@@ -165,7 +165,7 @@ impl<'m> Run<'m> {
                 {
                     known.push('\n');
                     known.push_str(&text);
-                    return vec![(0, Node::Text(known.clone()))];
+                    return Some(Node::Text(known.clone()));
                 }
                 Some(Node::Text(text)).filter(has_text)
             }
@@ -175,24 +175,23 @@ impl<'m> Run<'m> {
                 let text = self.whole(own);
                 (!text.is_empty()).then(|| Node::Text(base64(text.as_bytes())))
             }
-        };
-        node.map(|node| (0, node)).into_iter().collect()
+        }
     }
 
     /// A number, or what is none as text beside it.
-    fn number(&mut self, own: Part<'m>, row: &'m Row, context: &Context<'m>) -> Vec<(u8, Node)> {
+    fn number(&mut self, own: Part<'m>, row: &'m Row, context: &Context<'m>) -> Option<Node> {
         let text = own.text();
         let is_whole = matches!(row.path.leaf, super::plan::Leaf::Complex(..));
         match number(&text) {
             Some(digits) if is_whole => {
                 let object = Object(vec![(names::VALUE, Node::Number(digits))]);
-                vec![(0, Node::Object(object))]
+                Some(Node::Object(object))
             }
-            Some(digits) => vec![(0, Node::Number(digits))],
+            Some(digits) => Some(Node::Number(digits)),
             None => {
                 let place = self.place(context);
                 self.note(place, format!("`{text}` is not a number"));
-                Vec::new()
+                None
             }
         }
     }
