@@ -1,6 +1,12 @@
 //! What messages become: the tables hold together, all samples give resources that R4 accepts,
 //! and important fields are where they belong.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first error"
+)]
+
 use std::{fs, path::Path};
 
 use bytes::Bytes;
@@ -580,6 +586,25 @@ fn a_site_has_rows_of_its_own() {
         patient["extension"][0]["valueCodeableConcept"]["coding"][0]["code"],
         "V"
     );
+}
+
+#[test]
+fn a_segment_of_a_site_is_mapped_by_its_rows() {
+    let overlay = Overlay::parse(
+        "Action,Table,Identifier,Data Type,Computable ANTLR,FHIR Attribute,Data Type Mapping,Vocabulary Mapping,Assignment,Primary Target,Segment Map,References\n\
+         add,ZPD[Patient],ZPD-2,ST,,identifier[9].value,,,,,,\n",
+    )
+    .unwrap();
+    let rows = Overlay::parse(
+        "Action,Table,Identifier,Data Type,Computable ANTLR,FHIR Attribute,Data Type Mapping,Vocabulary Mapping,Assignment\n\
+         add,ZPD[Patient],ZPD-2,ST,,identifier[9].value,,,\n\
+         add,ADT_A01,ADT_A01.ZPD,,,Patient[1],ZPD[Patient],,\n",
+    )
+    .unwrap();
+    assert_ne!(overlay, rows);
+    let message = read("MSH|^~\\&|A|B|C|D|20240101||ADT^A08|1|P|2.5\rPID|||7||Doe\rZPD|1|x9");
+    let mapped = Mapper::new(Some(&rows)).map(&message, &site());
+    assert_eq!(one(&mapped, "Patient")["identifier"][1]["value"], "x9");
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! Messages that nobody sends: samples with parts exchanged. Whatever comes of them, R4 accepts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first error"
+)]
+
 use std::{fs, path::Path, sync::LazyLock};
 
 use bytes::Bytes;

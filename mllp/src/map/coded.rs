@@ -106,7 +106,11 @@ impl<'m> Run<'m> {
     }
 
     /// The code of a table's translation, and the code as it came if that is another.
-    #[allow(clippy::too_many_arguments, reason = "the parts of a coded element")]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::ptr_arg,
+        reason = "the parts of a coded element, borrowed from the message where they can be"
+    )]
     fn translated(
         &mut self,
         code: &Cow<'m, str>,

@@ -253,9 +253,8 @@ impl Compiler {
             }
             bases.push(base.unwrap_or(Base::Text));
         }
-        for (name, base) in order.iter().zip(&bases) {
+        for base in &bases {
             let made = Table {
-                name: (*name).into(),
                 ty: *base,
                 rows: Vec::new(),
             };

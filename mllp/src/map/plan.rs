@@ -166,8 +166,6 @@ pub struct Reference {
 /// A table of a segment or data type.
 #[derive(Debug)]
 pub struct Table {
-    /// `PID[Patient]`.
-    pub name: Box<str>,
     /// What it makes.
     pub ty: Base,
     /// In the order of `number`.

@@ -267,6 +267,7 @@ pub fn table_key(name: &str) -> String {
 
 impl Row {
     /// Whether it says something, rather than that nothing is mapped.
+    #[allow(dead_code, reason = "the build script asks")]
     pub fn is_mapped(&self) -> bool {
         !(self.target.is_empty() && self.map.is_empty())
     }

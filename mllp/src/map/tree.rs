@@ -231,12 +231,7 @@ pub fn members(
     for (name, node) in object.0 {
         if let Some(value) = json(node, plan, places) {
             let name = plan.names[name as usize].to_string();
-            match (map.get_mut(&name), value) {
-                (None, value) => {
-                    map.insert(name, value);
-                }
-                (Some(_), _) => {}
-            }
+            map.entry(name).or_insert(value);
         }
     }
     map

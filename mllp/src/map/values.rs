@@ -9,7 +9,7 @@ use super::{
     names,
     native::{Native, base64},
     part::Part,
-    plan::Row,
+    plan::{Leaf, Row},
     run::{Context, Run},
     things::media,
     tree::{Node, Object},
@@ -26,7 +26,10 @@ impl<'m> Run<'m> {
     ) -> Option<Node> {
         let own = context.own;
         match native {
-            Native::Concept => self.concept(own, codes, context),
+            Native::Concept => {
+                let made = self.concept(own, codes, context)?;
+                self.bound(made, row, context)
+            }
             Native::Coding => self.one_coding(own, codes, context),
             Native::Location => self.location(own, context),
             Native::Telecom => self.telecom(own, context),
@@ -178,10 +181,41 @@ impl<'m> Run<'m> {
         }
     }
 
+    /// A CodeableConcept where FHIR allows certain codes only, if it has one of them.
+    fn bound(&mut self, made: Node, row: &'m Row, context: &Context<'m>) -> Option<Node> {
+        let Leaf::Complex(_, Some(binding)) = row.path.leaf else {
+            return Some(made);
+        };
+        let Node::Object(object) = &made else {
+            return Some(made);
+        };
+        let Some(Node::List(codings)) = object.get(names::CODING) else {
+            return Some(made);
+        };
+        let text = |coding: &Object, name| match coding.get(name) {
+            Some(Node::Text(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let fits = codings.iter().any(|(_, coding)| match coding {
+            Node::Object(coding) => {
+                let (system, code) = (text(coding, names::SYSTEM), text(coding, names::CODE));
+                binding.contains(&system, &code) != Some(false)
+            }
+            _ => false,
+        });
+        if fits {
+            return Some(made);
+        }
+        let place = self.place(context);
+        let note = format!("has none of the codes of {}", binding.value_set);
+        self.note(place, note);
+        None
+    }
+
     /// A number, or what is none as text beside it.
     fn number(&mut self, own: Part<'m>, row: &'m Row, context: &Context<'m>) -> Option<Node> {
         let text = own.text();
-        let is_whole = matches!(row.path.leaf, super::plan::Leaf::Complex(..));
+        let is_whole = matches!(row.path.leaf, Leaf::Complex(..));
         match number(&text) {
             Some(digits) if is_whole => {
                 let object = Object(vec![(names::VALUE, Node::Number(digits))]);
