@@ -17,6 +17,7 @@ pub mod message;
 pub mod out;
 mod place;
 pub mod text;
+pub mod time;
 pub mod tree;
 pub mod write;
 
