@@ -5,11 +5,11 @@ use serde_json::Value as Json;
 
 use super::{
     Destination, Orders, Related,
-    appointment::numbers,
     codes::{self, of},
     fields::{Row, fill, many, one},
     json::{all, first, kind_of, same, text},
     patient::{notes, pid, texts},
+    siu::numbers,
     types::{self, Scope},
 };
 use crate::write::{Composite, SegmentWriter, Writer};

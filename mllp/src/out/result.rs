@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 
 use super::{
     Destination, Related,
-    appointment::numbers,
     codes::{self, of},
     fields::{Row, fill, many, one},
     json::{all, first, kind_of, same, text, value},
     order::{about, order_numbers, specimens},
     patient::{notes, texts},
+    siu::numbers,
     types::{self, Scope},
 };
 use crate::write::{Composite, SegmentWriter, Writer};

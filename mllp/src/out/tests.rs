@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
-use super::{appointment, order, patient, pharmacy, result, *};
+use super::{appointment, order, patient, pharmacy, result, siu, *};
 use crate::{Message, header::Header, message::Reading};
 
 /// 2026-11-24 18:00 in UTC.
@@ -116,10 +116,10 @@ fn shown(raw: &Bytes) -> String {
     message.text().replace('\r', "\n")
 }
 
-fn siu(event: appointment::Event, before: Option<&Json>, after: &Json) -> String {
+fn appointment_message(event: appointment::Event, before: Option<&Json>, after: &Json) -> String {
     let others = others();
     let related = Related::new(&others);
-    shown(&appointment::siu(
+    shown(&siu::appointment(
         &TO, "M1", NOW, event, before, after, &related,
     ))
 }
@@ -135,7 +135,7 @@ fn messages_to_the_letter() {
     let others = others();
     let related = Related::new(&others);
     let mut out = String::new();
-    out += &siu(appointment::Event::Booked, None, &booked());
+    out += &appointment_message(appointment::Event::Booked, None, &booked());
     out += "---\n";
     for event in [patient::Event::Added, patient::Event::Merged] {
         out += &shown(&patient::adt(
@@ -350,7 +350,7 @@ fn only_what_changed_has_an_action() {
         list.pop();
         list[2]["status"] = "accepted".into();
     });
-    let text = siu(appointment::Event::ResourceChanged, Some(&booked()), &after);
+    let text = appointment_message(appointment::Event::ResourceChanged, Some(&booked()), &after);
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with('A') || line.starts_with("RGS"))
@@ -373,7 +373,7 @@ fn ends_have_their_reason() {
         json["status"] = "cancelled".into();
         json["cancelationReason"] = json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "code": "pat", "display": "Patient"}]});
     });
-    let text = siu(appointment::Event::Cancelled, Some(&booked()), &cancelled);
+    let text = appointment_message(appointment::Event::Cancelled, Some(&booked()), &cancelled);
     assert!(text.contains("||||pat^Patient^L|"), "{text}");
     assert!(text.contains("|Cancelled^Cancelled^HL70278\n"));
     assert!(text.contains("\nRGS|1|D|") && text.contains("\nAIP|1|D|"));
@@ -512,7 +512,7 @@ fn whatever_is_in_a_text_stays_in_it() {
     spoil(&mut one, nasty);
     let write = |appointment: &Json, others: &[Json]| {
         let related = Related::new(others);
-        let raw = appointment::siu(
+        let raw = siu::appointment(
             &TO,
             "M1",
             NOW,
