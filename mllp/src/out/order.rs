@@ -7,8 +7,8 @@ use super::{
     Destination, Orders, Related,
     codes::{self, of},
     fields::{Row, fill, many, one},
-    json::{all, first, kind_of, same, text},
-    patient::{notes, pid, texts},
+    json::{all, first, kind_of, same, target, text},
+    patient::{notes, pid_of, texts},
     siu::numbers,
     types::{self, Scope},
 };
@@ -140,9 +140,9 @@ pub fn order(
 
 /// PID, and PV1 if an Encounter is known.
 pub(super) fn about(writer: &mut Writer, scope: &Scope<'_>) {
-    let patient = first(scope.resource, "subject").and_then(|subject| scope.resolve(subject));
-    if let Some(patient) = patient.filter(|patient| kind_of(patient) == "Patient") {
-        pid(writer, &scope.with(patient), 1);
+    let subject = first(scope.resource, "subject");
+    if let Some(subject) = subject.filter(|subject| target(subject) == "Patient") {
+        pid_of(writer, scope, subject, 1);
     }
     let encounter = first(scope.resource, "encounter").and_then(|found| scope.resolve(found));
     if let Some(encounter) = encounter {

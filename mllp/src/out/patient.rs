@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::{
     Destination, Related,
     fields::{Row, fill, many, one},
-    json::{all, first, plain, same, text},
+    json::{all, first, plain, same, target_id, text},
     types::{self, Scope},
 };
 use crate::write::{Composite, Writer};
@@ -147,6 +147,37 @@ pub(super) fn pid(writer: &mut Writer, scope: &Scope<'_>, number: usize) {
     if first(patient, "deceasedDateTime").is_some() {
         pid.text(30, "Y");
     }
+}
+
+/// PID of the patient that a Reference is to; of what the Reference itself says, if the patient is
+/// not here.
+pub(super) fn pid_of<'r>(
+    writer: &mut Writer,
+    scope: &Scope<'r>,
+    reference: &'r Json,
+    number: usize,
+) {
+    if let Some(patient) = scope.resolve(reference) {
+        return pid(writer, &scope.with(patient), number);
+    }
+    let mut id = match first(reference, "identifier") {
+        Some(identifier) => types::cx(scope, identifier),
+        None => Composite::new(),
+    };
+    if id.is_empty() {
+        id.set(1, target_id(reference))
+            .set(4, &scope.to.sending.application)
+            .set(5, "PI");
+    }
+    let mut name = Composite::of(&[text(reference, "display")]);
+    if name.is_empty() {
+        name.set(7, "U");
+    }
+    writer
+        .segment("PID")
+        .text(1, &number.to_string())
+        .repeat(3, &id)
+        .repeat(5, &name);
 }
 
 /// Our id, where there is no other.

@@ -8,8 +8,8 @@ use super::{
     appointment::{Event, actor, instant, resources},
     codes::{self, of},
     fields::{Row, fill, one},
-    json::{all, first, kind_of, target, text, value},
-    patient::{notes, pid, texts},
+    json::{all, first, kind_of, target, target_id, text, value},
+    patient::{notes, pid_of, texts},
     types::{self, Scope},
 };
 use crate::write::{Composite, SegmentWriter, Writer};
@@ -45,9 +45,7 @@ pub fn appointment(
     );
     let patients = all(appointment, "participant.actor").filter(|actor| target(actor) == "Patient");
     for (at, patient) in patients.enumerate() {
-        if let Some(patient) = scope.resolve(patient) {
-            pid(&mut writer, &scope.with(patient), at + 1);
-        }
+        pid_of(&mut writer, &scope, patient, at + 1);
     }
     let action = event.action();
     let service = services(&scope);
@@ -293,10 +291,7 @@ fn segment_of(reference: &Json) -> &'static str {
 /// A Device as CWE.
 fn device(scope: &Scope<'_>, reference: &Json) -> Composite {
     let display = text(reference, "display");
-    let id = text(reference, "reference")
-        .rsplit('/')
-        .next()
-        .unwrap_or("");
+    let id = target_id(reference);
     let Some(device) = scope.resolve(reference) else {
         return Composite::of(&[id, display]);
     };

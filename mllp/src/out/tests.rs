@@ -530,3 +530,91 @@ fn whatever_is_in_a_text_stays_in_it() {
     };
     assert_eq!(write(&one, &others), write(&booked(), &clean));
 }
+
+#[test]
+fn a_patient_that_is_not_here_is_who_the_reference_says() {
+    let with = |actor: Json| {
+        let one = changed(booked(), |json| json["participant"][1]["actor"] = actor);
+        let raw = message(&TO, "M1", NOW, None, Some(&one), &Related::default());
+        let text = shown(&raw.unwrap());
+        text.lines()
+            .find(|line| line.starts_with("PID"))
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        with(json!({"reference": "Patient/x/_history/2"})),
+        "PID|1||x^^^ROTUNDA^PI||^^^^^^U"
+    );
+    assert_eq!(
+        with(json!({"reference": "http://h/fhir/Patient/x", "display": "Ada"})),
+        "PID|1||x^^^ROTUNDA^PI||Ada"
+    );
+    let logical =
+        json!({"type": "Patient", "identifier": {"system": "urn:oid:1.2.3", "value": "7"}});
+    assert_eq!(with(logical), "PID|1||7^^^HOSP_A&1.2.3&ISO||^^^^^^U");
+}
+
+/// Content that is not what it should be is left out: nothing panics, and what is written is read.
+#[test]
+fn resources_with_anything_in_any_place() {
+    fn places(json: &Json, at: String, out: &mut Vec<String>) {
+        match json {
+            Json::Object(map) => map
+                .iter()
+                .for_each(|(name, value)| places(value, format!("{at}/{name}"), out)),
+            Json::Array(list) => list
+                .iter()
+                .enumerate()
+                .for_each(|(n, value)| places(value, format!("{at}/{n}"), out)),
+            _ => {}
+        }
+        if !at.is_empty() && at != "/resourceType" {
+            out.push(at);
+        }
+    }
+    let others = others();
+    let related = Related::new(&others);
+    let rx = json!({
+        "resourceType": "MedicationRequest", "id": "x", "status": "active", "medicationReference": {"reference": "Medication/m1"},
+        "subject": {"reference": "Patient/p1"}, "dosageInstruction": [{"timing": {"event": ["2026-01-01"], "repeat": {"frequency": 1, "period": 2, "periodUnit": "h"}}, "doseAndRate": [{"doseRange": {"low": {"value": 1}}}]}]
+    });
+    let report = json!({
+        "resourceType": "DiagnosticReport", "id": "d", "status": "final", "code": {"text": "x"}, "basedOn": [{"reference": "ServiceRequest/o1"}],
+        "contained": [{"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "y"}, "hasMember": [{"reference": "#o"}], "component": [{"valueQuantity": {"value": 1, "comparator": "<"}}]}],
+        "result": [{"reference": "#o"}], "presentedForm": [{"contentType": "a/b;c", "url": "http://x"}]
+    });
+    let mut count = 0;
+    for resource in [booked(), patient(), service_request(), rx, report] {
+        let mut all = Vec::new();
+        places(&resource, String::new(), &mut all);
+        for place in all {
+            for odd in [
+                json!(null),
+                json!(7),
+                json!("x/y|z"),
+                json!([]),
+                json!({}),
+                json!([[{"a": "b"}]]),
+                json!(true),
+                json!(""),
+            ] {
+                let mut spoiled = resource.clone();
+                *spoiled.pointer_mut(&place).unwrap() = odd;
+                let _ = needed(&spoiled);
+                for (before, after) in [
+                    (None, Some(&spoiled)),
+                    (Some(&resource), Some(&spoiled)),
+                    (Some(&spoiled), Some(&resource)),
+                    (Some(&spoiled), None),
+                ] {
+                    if let Some(raw) = message(&TO, "M1", NOW, before, after, &related) {
+                        shown(&raw);
+                        count += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(count > 2_000, "{count}");
+}
