@@ -9,7 +9,10 @@ use super::{
     json::{all, first, plain, same, target_id, text},
     types::{self, Scope},
 };
-use crate::write::{Composite, Writer};
+use crate::{
+    ack::Version,
+    write::{Composite, Writer},
+};
 
 /// What happened to a Patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +71,15 @@ pub fn adt(
     merged: Option<&Json>,
     related: &Related<'_>,
 ) -> Bytes {
-    let (code, structure) = event.code();
+    let (code, structure) = match event {
+        // A40 is of 2.3.1.
+        Event::Merged if to.version() < Version(2, 3, 1) => ("A34", "ADT_A30"),
+        _ => event.code(),
+    };
     let mut writer = to.begin(control_id, time, ["ADT", code, structure]);
     let dtm = to.dtm(time);
     let mut evn = writer.segment("EVN");
-    if to.version() < crate::ack::Version(2, 7, 0) {
+    if to.version() < Version(2, 7, 0) {
         evn.text(1, code);
     }
     evn.text(2, &dtm);

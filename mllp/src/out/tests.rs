@@ -482,6 +482,17 @@ fn in_another_character_set_and_version() {
     assert!(raw.windows(5).any(|part| part == b"S\xF6hne"[..5].as_ref()));
     let text = shown(&raw);
     assert!(text.contains("|ADT^A31|M1|P|2.2||||||8859/1\n"));
+    let merged = patient();
+    let raw = patient::adt(
+        &to,
+        "M1",
+        NOW,
+        patient::Event::Merged,
+        &patient(),
+        Some(&merged),
+        &related,
+    );
+    assert!(shown(&raw).contains("|ADT^A34|M1|P|2.2|"));
     assert!(text.contains("O'Neil \\T\\ Söhne"));
 }
 
