@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    compile::names,
+    names,
     part::Part,
     run::{Context, Run},
     tables::SYSTEMS,
@@ -106,7 +106,11 @@ impl<'m> Run<'m> {
     }
 
     /// The code of a table's translation, and the code as it came if that is another.
-    #[allow(clippy::too_many_arguments, reason = "the parts of a coded element")]
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::ptr_arg,
+        reason = "the parts of a coded element, borrowed from the message where they can be"
+    )]
     fn translated(
         &mut self,
         code: &Cow<'m, str>,
@@ -283,6 +287,10 @@ impl<'m> Run<'m> {
         if let Some(system) = &self.site.default_system {
             return system.clone();
         }
+        self.sender.get_or_init(|| self.sender_system()).clone()
+    }
+
+    fn sender_system(&self) -> String {
         let msh = self.message.msh();
         let (application, facility) = (msh.field(3).text(), msh.field(4).text());
         format!(

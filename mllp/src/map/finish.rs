@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use resources::model::{self, TypeDef, TypeKind};
+use resources::model::{self, TypeDef};
 use serde_json::Value as Json;
 
 use super::{
-    Field, Made, Mapped,
-    compile::names,
+    Field, Made, Mapped, names,
+    plan::address,
     run::Run,
     tree::{self, Node, Object},
 };
@@ -62,24 +62,23 @@ impl<'m> Run<'m> {
             return false;
         }
         let plan = self.plan;
+        let address = address(ty);
+        // What is there, as bits; of a choice of types the first that came stays.
+        let mut has = 0u128;
         object.0.retain_mut(|(name, node)| {
-            let name = &*plan.names[*name as usize];
-            let plain = name.strip_prefix('_').unwrap_or(name);
-            let Some(property) = ty.property(plain) else {
+            let Some(member) = plan.members.get(&(address, *name)) else {
                 return false;
             };
-            self.keep(node, property.ty.def(), depth)
+            let bit = 1u128 << member.at;
+            if member.choice && !member.beside && has & bit != 0 {
+                return false;
+            }
+            let stays = self.keep(node, member.ty, depth);
+            if stays {
+                has |= bit;
+            }
+            stays
         });
-        let mut has = 0u128;
-        for (name, _) in &object.0 {
-            let name = &*plan.names[*name as usize];
-            let name = name.strip_prefix('_').unwrap_or(name);
-            let found = ty
-                .elements
-                .iter()
-                .position(|one| one.property(name).is_some());
-            has |= found.map_or(0, |at| 1 << at);
-        }
         let lacking = ty.required & !has;
         if lacking != 0 {
             for (at, element) in ty.elements.iter().enumerate() {
@@ -97,6 +96,12 @@ impl<'m> Run<'m> {
                 }
             }
         }
+        // A unit alone is no amount.
+        if matches!(ty.name, "Quantity" | "Duration" | "Money") && depth > 0 {
+            let value = object.get(names::VALUE).is_some();
+            let has_extension = object.get(names::EXTENSION).is_some();
+            return value || has_extension;
+        }
         if ty.name == "Extension" {
             let has = |name: &str| {
                 object
@@ -111,13 +116,7 @@ impl<'m> Run<'m> {
 
     fn keep(&self, node: &mut Node, ty: &'static TypeDef, depth: usize) -> bool {
         match node {
-            Node::Object(object) => {
-                let ty = match ty.kind {
-                    TypeKind::Primitive(_) => ty,
-                    _ => ty,
-                };
-                self.complete(object, ty, &mut Vec::new(), depth + 1)
-            }
+            Node::Object(object) => self.complete(object, ty, &mut Vec::new(), depth + 1),
             Node::List(items) => {
                 items.retain_mut(|(_, item)| self.keep(item, ty, depth));
                 !items.is_empty()
@@ -141,13 +140,17 @@ impl<'m> Run<'m> {
         };
         let text = |text: &str| Node::Text(text.to_owned());
         let node = match value.split_once('|') {
-            _ if value == "absent" => {
-                let (Some(code), true) = (name("valueCode"), true) else {
+            _ if value.ends_with("absent") => {
+                let Some(code) = name("valueCode") else {
                     return false;
                 };
                 let reason = Object(vec![(names::URL, text(ABSENT)), (code, text("unknown"))]);
                 let list = Node::List(vec![(0, Node::Object(reason))]);
-                Node::Object(Object(vec![(names::EXTENSION, list)]))
+                let absent = Node::Object(Object(vec![(names::EXTENSION, list)]));
+                match value.split_once('.').and_then(|(inner, _)| name(inner)) {
+                    Some(inner) => Node::Object(Object(vec![(inner, absent)])),
+                    None => absent,
+                }
             }
             Some((system, code)) => {
                 let coding = Object(vec![

@@ -118,19 +118,6 @@ impl Object {
             match (self.slot(name), node) {
                 (slot @ Node::Empty, node) => *slot = node,
                 (Node::Object(mine), Node::Object(theirs)) => mine.merge(theirs),
-                (Node::List(mine), Node::List(theirs)) => {
-                    for (key, node) in theirs {
-                        match mine.iter_mut().find(|(known, _)| *known == key) {
-                            Some((_, Node::Object(mine))) => {
-                                if let Node::Object(theirs) = node {
-                                    mine.merge(theirs);
-                                }
-                            }
-                            Some(_) => {}
-                            None => mine.push((key, node)),
-                        }
-                    }
-                }
                 _ => {}
             }
         }
@@ -244,12 +231,7 @@ pub fn members(
     for (name, node) in object.0 {
         if let Some(value) = json(node, plan, places) {
             let name = plan.names[name as usize].to_string();
-            match (map.get_mut(&name), value) {
-                (None, value) => {
-                    map.insert(name, value);
-                }
-                (Some(_), _) => {}
-            }
+            map.entry(name).or_insert(value);
         }
     }
     map
