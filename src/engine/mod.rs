@@ -15,11 +15,13 @@ mod cursor;
 mod definitions;
 mod draft;
 mod error;
+mod following;
 mod fulltext;
 mod hierarchy;
 mod history;
 mod includes;
 mod indexing;
+mod message_desk;
 mod messages;
 mod narrative;
 mod operation;
@@ -54,6 +56,8 @@ use race::Queues;
 pub use booking::{BookingCall, BookingReply, Published, ScheduleVerified, Tidied};
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
+pub use following::{QueueOrders, Step, Steps, Turn};
+pub use message_desk::{MessageDesk, Treatment};
 pub use messages::Received;
 pub use operation::{
     AccessReportRequest, Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope,

@@ -1,6 +1,7 @@
 //! Messages of HL7 v2 as they are kept: what came, what became of it, and what waits to be sent.
 
 mod detail;
+mod follow;
 mod raw;
 mod read;
 
@@ -12,6 +13,8 @@ use mllp::Note;
 use resources::model::ResourceType;
 
 pub(super) use detail::{packed, unpacked};
+pub use follow::{DeliveryHead, Followed};
+pub(super) use follow::{place, setting_of};
 pub(super) use raw::{pack, unpack};
 pub use read::{DeliveryFilter, MessageFilter};
 pub(super) use read::{earlier, packed_lines};
@@ -237,6 +240,21 @@ impl DeliveryState {
     pub(super) fn from_number(number: i64) -> Option<Self> {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
+
+    /// Its name: `waiting`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+
+    /// The state of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
 }
 
 /// What becomes of a message to be sent.
@@ -259,6 +277,18 @@ pub struct Delivered {
     pub error: Option<String>,
 }
 
+/// A follower of the log has got on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advanced {
+    /// Its name.
+    pub follower: String,
+    /// The place in the log where it must be now; else nothing happens, but
+    /// [`StoreError::Settled`](super::StoreError::Settled).
+    pub from: i64,
+    /// Where it is from now on.
+    pub to: i64,
+}
+
 /// A change of what is kept of messages: part of a [`Commit`](super::Commit).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageChange {
@@ -270,6 +300,8 @@ pub enum MessageChange {
     Queue(Box<NewDelivery>),
     /// A message to be sent was, or is not to be.
     Deliver(Box<Delivered>),
+    /// What had to be queued was, up to a place in the log.
+    Advance(Advanced),
 }
 
 impl MessageChange {
@@ -278,7 +310,7 @@ impl MessageChange {
         match self {
             Self::Receive(message) => message.raw.len() + 512,
             Self::Queue(delivery) => delivery.raw.len() + 512,
-            Self::Settle(_) | Self::Deliver(_) => 512,
+            Self::Settle(_) | Self::Deliver(_) | Self::Advance(_) => 512,
         }
     }
 }

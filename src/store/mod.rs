@@ -39,7 +39,7 @@ pub use audit::{AuditRow, AuditSeal, NewAuditRow, SealWalk};
 pub use changes::Seen;
 pub use error::StoreError;
 pub use messages::{
-    Delivered, DeliveryFilter, DeliveryState, MessageChange, MessageFilter, MessageHead, MessageId,
+    Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, Followed, MessageChange, MessageFilter, MessageHead, MessageId,
     MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery, StoredMessage,
     VersionRef, WaitingMessage, content_hash,
 };
@@ -562,6 +562,11 @@ impl Store {
             self.set_setting(PROBE, b"1").await?;
         }
         Ok(())
+    }
+
+    /// Whether no other server can have the database open.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.backend, Backend::Sqlite(_))
     }
 
     /// False from when the disk refused a write until it takes one.

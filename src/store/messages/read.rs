@@ -50,6 +50,9 @@ pub struct DeliveryFilter {
 const COLUMNS: &str = "m.id, m.channel, m.sender, m.control, m.kind, m.hash, m.lines, m.state, \
      m.attempts, m.next, m.reuses, m.ack, m.detail";
 
+const DELIVERY: &str = "d.n, d.destination, d.line, d.control, d.kind, d.created, d.raw, \
+     d.source, d.state, d.attempts, d.next, d.ack, d.error";
+
 /// The numbers of lines as the table has them.
 pub(in crate::store) fn packed_lines(lines: &[i64]) -> Vec<u8> {
     lines.iter().flat_map(|line| line.to_be_bytes()).collect()
@@ -282,6 +285,18 @@ async fn counts<S: Session>(session: &mut S) -> Result<Vec<(MessageState, u64)>,
     Ok(found)
 }
 
+/// One message to be sent.
+pub(in crate::store) async fn delivery_at<S: Session>(
+    session: &mut S,
+    n: i64,
+) -> Result<Option<StoredDelivery>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(DELIVERY)
+        .push(" FROM delivery d WHERE d.n=")
+        .int(n);
+    session.rows(&sql).await?.pop().map(delivery).transpose()
+}
+
 async fn deliveries<S: Session>(
     session: &mut S,
     filter: &DeliveryFilter,
@@ -289,10 +304,9 @@ async fn deliveries<S: Session>(
 ) -> Result<Vec<StoredDelivery>, StoreError> {
     let mut sql = Sql::new(
         session.dialect(),
-        "SELECT d.n, d.destination, d.line, d.control, d.kind, d.created, d.raw, d.source, d.state,
-                d.attempts, d.next, d.ack, d.error
-         FROM delivery d WHERE d.n>",
+        "SELECT ",
     );
+    sql.push(DELIVERY).push(" FROM delivery d WHERE d.n>");
     sql.int(filter.after);
     for (column, value) in [
         ("destination", &filter.destination),

@@ -6,7 +6,7 @@ use super::{
     super::{
         error::StoreError,
         messages::{
-            self, Delivered, MessageChange, MessageId, MessageOutcome, NewDelivery, NewMessage,
+            self, Advanced, Delivered, MessageChange, MessageId, MessageOutcome, NewDelivery, NewMessage,
             Settled, VersionRef, earlier, packed_lines,
         },
     },
@@ -45,6 +45,7 @@ impl Packed {
                 ack: delivered.ack.as_deref().map(messages::pack),
                 ..Self::default()
             },
+            MessageChange::Advance(_) => Self::default(),
         }
     }
 }
@@ -86,6 +87,12 @@ pub(super) fn check(
                     params![delivered.n, delivered.from.number()],
                 )?;
             }
+            MessageChange::Advance(advanced) => {
+                let key = messages::setting_of(&advanced.follower);
+                let from = messages::place(advanced.from);
+                let sql = "SELECT 1 FROM setting WHERE key=?1 AND value=?2";
+                expect(connection, sql, params![key, from])?;
+            }
             MessageChange::Queue(_) => {}
         }
     }
@@ -124,6 +131,7 @@ pub(super) fn write(
             MessageChange::Settle(settled) => settle(connection, settled, packed),
             MessageChange::Queue(delivery) => queue(connection, delivery, packed),
             MessageChange::Deliver(delivered) => deliver(connection, delivered, packed),
+            MessageChange::Advance(advanced) => advance(connection, advanced),
         }
         .map_err(failure)?;
     }
@@ -234,6 +242,16 @@ fn deliver(
             delivered.next,
             packed.ack,
             delivered.error,
+        ])?;
+    Ok(())
+}
+
+fn advance(connection: &Connection, advanced: &Advanced) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE setting SET value=?2 WHERE key=?1")?
+        .execute(params![
+            messages::setting_of(&advanced.follower),
+            messages::place(advanced.to)
         ])?;
     Ok(())
 }
