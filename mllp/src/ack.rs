@@ -372,6 +372,8 @@ fn read_error(err: &Segment<'_>, problems: &mut Vec<Problem>) {
     // Up to 2.4: place and code are one field.
     for old in err.field(1).repetitions() {
         let part = |number: usize| old.component(number).text().trim().to_owned();
+        let code = known(&old.component(4).subcomponent(1).text());
+        let text = old.component(4).subcomponent(2).text();
         problems.push(Problem {
             place: Place {
                 segment: &part(1),
@@ -380,8 +382,12 @@ fn read_error(err: &Segment<'_>, problems: &mut Vec<Problem>) {
                 ..Place::default()
             }
             .to_text(),
-            code: known(&old.component(4).subcomponent(1).text()),
-            text: old.component(4).subcomponent(2).text().into_owned(),
+            code,
+            // The code's own meaning says less than MSA-3.
+            text: match text == meaning(code) {
+                true => String::new(),
+                false => text.into_owned(),
+            },
             is_error: true,
         });
     }

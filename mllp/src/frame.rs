@@ -279,7 +279,7 @@ impl Decoder {
             Blocks::Narrow if is_start || (wide_text && at % 2 == 1) => return Mark::Text,
             Blocks::Narrow => (at, at + 1),
             // UTF-16 BE after a narrow VT looks as if VT were wide, until it ends.
-            Blocks::WideLittle if at % 2 == 0 => match (is_start, buffer.get(at + 1)) {
+            Blocks::WideLittle if at.is_multiple_of(2) => match (is_start, buffer.get(at + 1)) {
                 (false, None) => return Mark::Unknown,
                 (false, Some(b'\r')) => {
                     self.blocks = Blocks::Narrow;
