@@ -63,7 +63,7 @@ impl Engine {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn follow(
+    pub async fn follow_log(
         &self,
         kinds: &[ResourceType],
         after: i64,
@@ -105,21 +105,22 @@ impl Engine {
     /// # Errors
     /// The store does not answer.
     pub async fn mentioned(&self, kind: ResourceType, id: &str) -> Result<Option<Json>, Error> {
-        let found = self.store.current(kind, id, &WHY).await?;
+        let found = self.store.current(&[(kind, id)], &WHY).await?;
+        let found = found.into_iter().flatten().next();
         Ok(found.and_then(|found| json(&found.body)))
     }
 
-    /// What is to be sent to a destination, after a number.
+    /// Messages to a destination in a state, after a number, in their order.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn waiting_deliveries(
+    pub async fn deliveries_in(
         &self,
         destination: &str,
+        state: DeliveryState,
         after: i64,
         limit: usize,
     ) -> Result<Vec<DeliveryHead>, Error> {
-        let state = DeliveryState::Waiting;
         let heads = self.store.delivery_heads(destination, state, after, limit);
         Ok(heads.await?)
     }

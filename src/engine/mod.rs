@@ -70,7 +70,7 @@ pub use crate::{
     scheduling::ics::MEDIA_TYPE as CALENDAR,
     search::{Scope, condition},
     store::{
-        Delivered, DeliveryFilter, DeliveryState, MessageChange, MessageFilter, MessageHead,
+        Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, MessageChange, MessageFilter, MessageHead,
         MessageId, MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery,
         StoredMessage, VersionRef, WaitingMessage, content_hash,
     },

@@ -64,7 +64,11 @@ impl Batches {
             && commit.audit.is_none()
             && commit.generation.is_none();
         match &commit.messages[..] {
-            [only] if alone && !names_patients(only) => Some(only),
+            [only @ (MessageChange::Receive(_) | MessageChange::Settle(_))]
+                if alone && !names_patients(only) =>
+            {
+                Some(only)
+            }
             _ => None,
         }
     }

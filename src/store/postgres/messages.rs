@@ -21,6 +21,7 @@ pub(super) struct Messages {
     patients: Vec<(String, Vec<u8>)>,
     queued: Queued,
     delivered: Delivered,
+    advanced: Advanced,
     /// `patients` as columns.
     patient: Vec<String>,
     patient_id: Vec<Vec<u8>>,
@@ -77,6 +78,13 @@ struct Delivered {
     next: Vec<Option<i64>>,
     ack: Vec<Option<Vec<u8>>>,
     error: Vec<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Advanced {
+    key: Vec<String>,
+    from: Vec<Vec<u8>>,
+    to: Vec<Vec<u8>>,
 }
 
 impl Messages {
@@ -152,6 +160,12 @@ impl Messages {
                 to.next.push(delivered.next);
                 to.ack.push(delivered.ack.as_deref().map(messages::pack));
                 to.error.push(delivered.error.as_deref().map(clean));
+            }
+            MessageChange::Advance(advanced) => {
+                let to = &mut self.advanced;
+                to.key.push(messages::setting_of(&advanced.follower));
+                to.from.push(messages::place(advanced.from).to_vec());
+                to.to.push(messages::place(advanced.to).to_vec());
             }
         }
     }
@@ -249,6 +263,16 @@ impl Messages {
                  )"
             ));
         }
+        if !self.advanced.key.is_empty() {
+            let list = list(&["text", "bytea", "bytea"]);
+            parts.push(format!(
+                "advanced AS (
+                   UPDATE setting f SET value=a.value
+                   FROM {list} AS a(key,was,value)
+                   WHERE f.key=a.key AND f.value=a.was RETURNING f.key
+                 )"
+            ));
+        }
         parts
     }
 
@@ -312,6 +336,10 @@ impl Messages {
                 .bind(&from.ack)
                 .bind(&from.error);
         }
+        let from = &self.advanced;
+        if !from.key.is_empty() {
+            query = query.bind(&from.key).bind(&from.from).bind(&from.to);
+        }
         query
     }
 
@@ -322,6 +350,7 @@ impl Messages {
             ("stored", self.received.id.len()),
             ("moved", self.settled.id.len()),
             ("sent", self.delivered.n.len()),
+            ("advanced", self.advanced.key.len()),
         ] {
             // One is the rule; the number stands in the text, which is prepared by it.
             if count > 0 {
@@ -372,6 +401,15 @@ pub(super) async fn refusal<S: Session>(
                 Value::Int(delivered.n),
                 delivered.from.number(),
             ),
+            MessageChange::Advance(advanced) => {
+                let mut sql = Sql::new(session.dialect(), "SELECT 1 FROM setting WHERE key=");
+                sql.bind(Value::Text(messages::setting_of(&advanced.follower)));
+                sql.push(" AND value=").bytes(&messages::place(advanced.from));
+                if session.rows(&sql).await?.is_empty() {
+                    return Ok(Some(StoreError::Settled));
+                }
+                continue;
+            }
             MessageChange::Queue(_) => continue,
         };
         let mut sql = Sql::new(session.dialect(), "SELECT 1 FROM ");
