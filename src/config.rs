@@ -23,7 +23,10 @@ mod tests;
 pub use address::address;
 pub use audit::Audit;
 pub use auth::{Auth, Oidc};
-pub use hl7::{Hl7, Hl7Acknowledge, Hl7Channel, Hl7Listener, Hl7Tls, Hl7WhenDown};
+pub use hl7::{
+    Hl7, Hl7Acknowledge, Hl7AfterFailure, Hl7Asking, Hl7Channel, Hl7Destination, Hl7Events,
+    Hl7Listener, Hl7Medications, Hl7Orders, Hl7Tls, Hl7WhenDown,
+};
 pub use http::{ClientHeader, Http, Tls};
 pub use mail::Mail;
 pub use read::Sources;

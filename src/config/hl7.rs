@@ -1,4 +1,6 @@
-//! HL7 v2: listeners, and what is agreed with senders.
+//! HL7 v2: listeners, and what is agreed with senders and receivers.
+
+mod destination;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -11,6 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::address;
 use crate::network::Network;
 
+pub use destination::{
+    Hl7AfterFailure, Hl7Asking, Hl7Destination, Hl7DestinationTls, Hl7Events, Hl7Medications,
+    Hl7Orders,
+};
+
 /// HL7 v2.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +29,9 @@ pub struct Hl7 {
     /// for all, with defaults.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<Hl7Channel>,
+    /// Where messages are sent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<Hl7Destination>,
 }
 
 /// A listener.
@@ -226,6 +236,23 @@ impl Hl7 {
             }
             for (key, reason) in channel.problems() {
                 found.push((format!("channels[{at}].{key}"), reason));
+            }
+        }
+        for (at, destination) in self.destinations.iter().enumerate() {
+            let mut refuse = |key: &str, reason: String| {
+                found.push((format!("destinations[{at}].{key}"), reason));
+            };
+            let before = &self.destinations[..at];
+            if before.iter().any(|one| one.name == destination.name) {
+                let reason = format!("'{}' is another destination's name too", destination.name);
+                refuse("name", reason);
+            }
+            let channel = destination.channel.as_deref();
+            if let Some(name) = channel.filter(|name| !names.contains(name)) {
+                refuse("channel", format!("there is no channel '{name}'"));
+            }
+            for (key, reason) in destination.problems() {
+                refuse(key, reason);
             }
         }
         found

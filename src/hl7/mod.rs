@@ -10,6 +10,7 @@
 //! - [`pump`]: all of it, started, stopped, and begun again with what was stored.
 
 pub mod apply;
+pub mod browse;
 pub mod channel;
 mod connection;
 mod inbox;

@@ -39,6 +39,10 @@ pub struct Settings {
     pub shutdown: Duration,
 }
 
+/// How often it is looked for what was requeued, and the pause while what was fetched is worked on.
+const TAKE_EVERY: Duration = Duration::from_secs(1);
+const TAKE_PAUSE: Duration = Duration::from_millis(20);
+
 /// Receives messages, and sees to it that each has its effect.
 pub struct Pump {
     inbox: Arc<Inbox>,
@@ -46,6 +50,7 @@ pub struct Pump {
     settings: Settings,
     stop: watch::Sender<bool>,
     fetcher: JoinHandle<()>,
+    taker: JoinHandle<()>,
 }
 
 impl Pump {
@@ -62,8 +67,10 @@ impl Pump {
         let inbox = Inbox::new(engine, channels, lines, settings.parallel);
         recover(&inbox).await?;
         let (stop, stopped) = watch::channel(false);
+        let taker = tokio::spawn(keep_taking(Arc::clone(&inbox), stopped.clone()));
         let fetcher = tokio::spawn(keep_fetching(Arc::clone(&inbox), stopped));
         Ok(Self {
+            taker,
             inbox,
             memory: Arc::new(Semaphore::new(Shared::units(settings.bounds.buffered))),
             settings,
@@ -94,6 +101,7 @@ impl Pump {
     pub async fn drain(&self) -> usize {
         self.stop();
         self.fetcher.abort();
+        self.taker.abort();
         self.inbox.drain(self.settings.shutdown).await
     }
 
@@ -228,6 +236,53 @@ async fn keep_fetching(inbox: Arc<Inbox>, mut stop: watch::Receiver<bool>) {
                     tokio::time::sleep(PAUSE).await;
                 }
             },
+        }
+    }
+}
+
+/// Takes up what operators have requeued, here or beside the server.
+async fn keep_taking(inbox: Arc<Inbox>, mut stop: watch::Receiver<bool>) {
+    let desk = inbox.engine().message_desk();
+    let mut seen = None;
+    loop {
+        match desk.inbox_stamp().await {
+            // What was requeued before the start is fetched with all else.
+            Ok(stamp) if seen.is_none() => seen = Some(stamp),
+            Ok(stamp) if seen.as_ref() != Some(&stamp) => match take_up(&inbox).await {
+                Ok(()) => seen = Some(stamp),
+                Err(error) => tracing::warn!(%error, "requeued messages were not taken up"),
+            },
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "whether messages were requeued is not known"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TAKE_EVERY) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Gives all that waits a place, if it has none.
+async fn take_up(inbox: &Arc<Inbox>) -> Result<(), Error> {
+    let mut after = MessageId::FIRST;
+    loop {
+        let page = inbox
+            .engine()
+            .messages_in(MessageState::Waiting, after, FETCHED)
+            .await?;
+        for message in &page {
+            inbox.lines().unmark(message.id);
+            if let Some(turn) = inbox.lines().enter_stored(message.id, &message.lines) {
+                inbox.resume(message.id, &message.channel, message.attempts, turn);
+            }
+            after = message.id;
+        }
+        if page.len() < FETCHED {
+            return Ok(());
+        }
+        // Those of a long replay come bit by bit.
+        while inbox.lines().held() > FETCHED {
+            tokio::time::sleep(TAKE_PAUSE).await;
         }
     }
 }

@@ -8,6 +8,7 @@ mod hl7;
 mod identity;
 pub mod log;
 mod mail;
+mod outbound;
 mod risk;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -25,7 +26,7 @@ use crate::{
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     fetch::FetchError,
-    hl7::Pump,
+    hl7::{Pump, outbound::Outbound},
     http,
     import::ImportError,
     mail::MailError,
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub use demo::identity::Cast;
+pub use hl7::channels;
 pub use risk::risks;
 
 /// What an engine is opened for.
@@ -86,6 +88,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
+    /// Messages cannot be sent as it is configured.
+    #[error("hl7.destinations: {0}")]
+    Outbound(String),
     /// The demo hospital could not be loaded.
     #[error("the demo hospital cannot be loaded: {0}")]
     Demo(#[from] ImportError),
@@ -167,6 +172,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
     hl7: Option<hl7::Running>,
+    outbound: Option<Outbound>,
     /// Ends with the server.
     _upkeep: JoinSet<()>,
 }
@@ -224,6 +230,7 @@ impl Server {
             Arc::downgrade(&engine),
             config.scheduling.clone(),
         ));
+        let outbound = outbound::start(config, &engine).await?;
         let hl7 = hl7::start(config, &engine, &mut upkeep).await?;
         let listeners = [
             serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
@@ -244,6 +251,7 @@ impl Server {
             stop,
             listeners,
             hl7,
+            outbound,
             _upkeep: upkeep,
         })
     }
@@ -341,6 +349,9 @@ impl Server {
                 listeners.iter().for_each(AbortHandle::abort);
                 finish.await;
             }
+        }
+        if let Some(outbound) = self.outbound {
+            outbound.stop().await;
         }
         if let Some(pump) = pump {
             let left = pump.drain().await;

@@ -2,36 +2,23 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use jiff::tz::TimeZone;
-use mllp::header::Party;
+use mllp::out::Destination as Form;
 
 /// What a receiver is told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// Appointments: SIU S12 to S17 and S26.
+    /// Appointments: SIU S12 to S20 and S26.
     Appointments,
     /// Time that is blocked, and free again: SIU S23 and S24.
     Blocks,
     /// Patients: ADT A28, A31, A40 and A29.
     Patients,
-    /// ServiceRequests: ORM, OML or OMG.
+    /// ServiceRequests: ORM or OML.
     Orders,
-    /// MedicationRequests: RDE or ORM.
+    /// MedicationRequests: RDE, OMP or ORM.
     Medications,
     /// DiagnosticReports: ORU.
     Results,
-}
-
-/// The message that an order becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OrderForm {
-    /// ORM^O01
-    #[default]
-    Orm,
-    /// OML^O21
-    Oml,
-    /// OMG^O19
-    Omg,
 }
 
 /// Which acknowledgements a receiver is asked for.
@@ -60,7 +47,7 @@ pub struct TlsFiles {
 }
 
 /// One receiver's settings.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Destination {
     /// Its name, for operators.
     pub name: String,
@@ -68,26 +55,12 @@ pub struct Destination {
     pub address: String,
     /// How the connection is secured; `None`: not at all.
     pub tls: Option<TlsFiles>,
-    /// MSH-3 and MSH-4.
-    pub sending: Party,
-    /// MSH-5 and MSH-6.
-    pub receiving: Party,
-    /// MSH-12
-    pub version: String,
-    /// MSH-18; empty is ASCII or UTF-8, undeclared.
-    pub charset: String,
-    /// MSH-11
-    pub processing: String,
-    /// The zone of the times that are written.
-    pub zone: TimeZone,
+    /// How messages to it are written.
+    pub form: Form,
     /// What is sent.
     pub topics: Vec<Topic>,
     /// The channel by which messages of the same system come: what came by it is not sent back.
     pub channel: Option<String>,
-    /// How orders are written.
-    pub orders: OrderForm,
-    /// MedicationRequests are ORM^O01, not RDE^O11.
-    pub medications_as_orm: bool,
     /// Which acknowledgements are asked for.
     pub asking: Asking,
     /// For how long an acknowledgement is waited for.
@@ -114,15 +87,7 @@ impl Default for Destination {
             name: "default".to_owned(),
             address: "127.0.0.1:2575".to_owned(),
             tls: None,
-            sending: Party {
-                application: "ROTUNDA".to_owned(),
-                facility: String::new(),
-            },
-            receiving: Party::default(),
-            version: "2.5.1".to_owned(),
-            charset: "UNICODE UTF-8".to_owned(),
-            processing: "P".to_owned(),
-            zone: TimeZone::UTC,
+            form: Form::default(),
             topics: vec![
                 Topic::Appointments,
                 Topic::Blocks,
@@ -132,8 +97,6 @@ impl Default for Destination {
                 Topic::Results,
             ],
             channel: None,
-            orders: OrderForm::default(),
-            medications_as_orm: false,
             asking: Asking::default(),
             ack_time: Duration::from_secs(30),
             application_time: Duration::from_secs(300),

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::{
     destination::Destination,
     event::{self, relative},
-    write::{Scribe, Told},
+    write::{Scribe, Told, Written},
 };
 use crate::engine::{Advanced, Engine, Error, ErrorKind, MessageChange, NewDelivery, Step, VersionRef};
 
@@ -118,12 +118,10 @@ impl Follower {
 
     async fn told(&self, step: &Step) -> Result<Option<NewDelivery>, Error> {
         let versions = (step.before.as_ref(), step.after.as_ref());
-        if event::is_echo(versions.0, versions.1, self.destination.channel.as_deref()) {
+        let channel = self.destination.channel.as_deref();
+        if event::is_echo(versions.0, versions.1, channel) {
             return Ok(None);
         }
-        let Some(event) = event::decide(step.kind, versions, &self.destination) else {
-            return Ok(None);
-        };
         let Some(resource) = step.after.as_ref().or(step.before.as_ref()) else {
             return Ok(None);
         };
@@ -131,26 +129,29 @@ impl Follower {
         let now = self.engine.now();
         let control = control_id(now);
         let written = self.scribe.write(&Told {
-            event,
-            resource,
-            before: step.before.as_ref(),
+            kind: step.kind,
+            before: versions.0,
+            after: versions.1,
             mentioned: &mentioned,
             destination: &self.destination,
             control: &control,
             now,
         });
-        let raw = match written {
+        let written = match written {
             Ok(None) => return Ok(None),
-            Ok(Some(raw)) => raw,
+            Ok(Some(written)) => written,
             // It stands among the dead letters, where somebody sees it.
-            Err(reason) => Bytes::from([UNWRITTEN, reason.as_bytes()].concat()),
+            Err(reason) => Written {
+                kind: step.kind.to_string(),
+                raw: Bytes::from([UNWRITTEN, reason.as_bytes()].concat()),
+            },
         };
         Ok(Some(NewDelivery {
             destination: self.destination.name.clone(),
             line: number(&event::line(step.kind, &step.id, resource)),
             control,
-            kind: event.kind(),
-            raw,
+            kind: written.kind,
+            raw: written.raw,
             created: now,
             source: Some(VersionRef {
                 kind: step.kind,

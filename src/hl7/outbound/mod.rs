@@ -1,8 +1,8 @@
 //! Messages to engines: what happens here becomes messages, which wait in a durable queue for
 //! each destination until the receiver has them.
 //!
-//! - [`event`]: which message a new version is, if it is one.
-//! - [`write`]: the bytes of the message.
+//! - [`write`]: which message a new version is, if it is one.
+//! - [`event`]: what it keeps its order with, and where it came from.
 //! - [`follow`]: from the log to the queue.
 //! - [`queue`], [`send`]: from the queue to the receiver.
 //! - [`turn`]: one node of several does it.
@@ -27,7 +27,7 @@ use tokio::{
 pub use destination::Destination;
 pub use send::dtm;
 pub use wire::{Security, Wire};
-pub use write::{Scribe, Told};
+pub use write::{Scribe, Told, Written};
 
 use follow::Follower;
 use send::{Sender, Signals};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{destination::Destination, event::Event};
+use super::{destination::Destination, event};
 use crate::engine::{DeliveryHead, DeliveryState, Engine, Error};
 
 /// Messages that are read together.
@@ -103,7 +103,7 @@ impl Queue {
             attempts: head.attempts,
             due: head.next.unwrap_or(0),
             since: None,
-            is_barrier: Event::is_barrier(&head.kind),
+            is_barrier: event::is_barrier(&head.kind),
         };
         self.waiting.insert(head.n, entry);
     }
