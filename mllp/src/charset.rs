@@ -382,3 +382,16 @@ fn switched(raw: &[u8], declared: &[String], note: &mut dyn FnMut(String)) -> De
     }
     Decoded { text, encoding }
 }
+
+/// The set of a name of table 0211, to write in; UTF-8 if there is none.
+pub(crate) fn encoding(name: &str) -> &'static Encoding {
+    match named(name) {
+        Named::One(encoding) => encoding,
+        Named::Switched => encoding_rs::ISO_2022_JP,
+        Named::Ascii | Named::Unknown => match name.trim_start().starts_with('~') {
+            // Several sets, of which the first is ASCII.
+            true => encoding_rs::ISO_2022_JP,
+            false => encoding_rs::UTF_8,
+        },
+    }
+}

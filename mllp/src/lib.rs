@@ -14,6 +14,7 @@ pub mod frame;
 pub mod header;
 pub mod map;
 pub mod message;
+pub mod out;
 mod place;
 pub mod text;
 pub mod time;

@@ -241,6 +241,14 @@ impl Composite {
         self
     }
 
+    /// The first subcomponent of a component, numbered from 1.
+    pub fn text(&self, component: usize) -> &str {
+        let parts = component.checked_sub(1).and_then(|at| self.0.get(at));
+        parts
+            .and_then(|parts| parts.first())
+            .map_or("", String::as_str)
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.0.iter().flatten().all(String::is_empty)

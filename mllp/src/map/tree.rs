@@ -118,19 +118,6 @@ impl Object {
             match (self.slot(name), node) {
                 (slot @ Node::Empty, node) => *slot = node,
                 (Node::Object(mine), Node::Object(theirs)) => mine.merge(theirs),
-                (Node::List(mine), Node::List(theirs)) => {
-                    for (key, node) in theirs {
-                        match mine.iter_mut().find(|(known, _)| *known == key) {
-                            Some((_, Node::Object(mine))) => {
-                                if let Node::Object(theirs) = node {
-                                    mine.merge(theirs);
-                                }
-                            }
-                            Some(_) => {}
-                            None => mine.push((key, node)),
-                        }
-                    }
-                }
                 _ => {}
             }
         }
@@ -218,7 +205,7 @@ pub fn json(node: Node, plan: &Plan, places: &dyn Fn(usize) -> Option<usize>) ->
                 .collect();
             (!items.is_empty()).then_some(Json::Array(items))
         }
-        Node::Text(text) => Some(Json::String(text)),
+        Node::Text(text) => Some(Json::String(printable(text))),
         Node::Document(text) => Some(Json::String(super::native::base64(text.as_bytes()))),
         Node::Number(digits) => serde_json::from_str(&digits).ok(),
         Node::Boolean(is) => Some(Json::Bool(is)),
@@ -231,6 +218,18 @@ pub fn json(node: Node, plan: &Plan, places: &dyn Fn(usize) -> Option<usize>) ->
             Some(Json::Object(map))
         }
         Node::Empty => None,
+    }
+}
+
+/// A text without the control characters that FHIR does not allow.
+fn printable(text: String) -> String {
+    let is_control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    match text.bytes().any(is_control) {
+        false => text,
+        true => text
+            .chars()
+            .filter(|character| !u8::try_from(*character).is_ok_and(is_control))
+            .collect(),
     }
 }
 
