@@ -20,6 +20,7 @@ mod hierarchy;
 mod history;
 mod includes;
 mod indexing;
+mod matching;
 mod narrative;
 mod operation;
 mod operations;
