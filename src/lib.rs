@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod fetch;
+pub mod hl7;
 pub mod http;
 pub mod import;
 pub mod key_file;

@@ -48,6 +48,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "access", "audit", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
         ],
     ),
+    (
+        "hl7",
+        &["access", "clock", "engine", "limits", "network", "tls"],
+    ),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),
 ];

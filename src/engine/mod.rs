@@ -21,6 +21,7 @@ mod history;
 mod includes;
 mod indexing;
 mod matching;
+mod messages;
 mod narrative;
 mod operation;
 mod operations;
@@ -54,6 +55,7 @@ use race::Queues;
 pub use booking::{BookingCall, BookingReply, Published, ScheduleVerified, Tidied};
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
+pub use messages::Received;
 pub use operation::{
     AccessReportRequest, Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope,
     IfMatch, MetaScope, Operation, Resource, Return, SearchRequest, Target, ValidateRequest,
@@ -64,6 +66,11 @@ pub use settings::Settings;
 pub use crate::{
     scheduling::ics::MEDIA_TYPE as CALENDAR,
     search::{Scope, condition},
+    store::{
+        Delivered, DeliveryFilter, DeliveryState, MessageChange, MessageFilter, MessageHead,
+        MessageId, MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery,
+        StoredMessage, VersionRef, WaitingMessage, content_hash,
+    },
 };
 
 /// The key under which the secret of page tokens is kept in the store.

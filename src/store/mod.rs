@@ -12,6 +12,7 @@ mod generation;
 mod hash;
 mod maintain;
 mod mend;
+mod messages;
 mod migration;
 mod options;
 mod parameters;
@@ -37,6 +38,11 @@ use resources::{
 pub use audit::{AuditRow, AuditSeal, NewAuditRow, SealWalk};
 pub use changes::Seen;
 pub use error::StoreError;
+pub use messages::{
+    Delivered, DeliveryFilter, DeliveryState, MessageChange, MessageFilter, MessageHead, MessageId,
+    MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery, StoredMessage,
+    VersionRef, WaitingMessage, content_hash,
+};
 pub use options::Options;
 pub use records::{Expect, Record, RecordChange};
 pub use text::Unreadable;

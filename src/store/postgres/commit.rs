@@ -538,6 +538,7 @@ impl Columns {
         });
         Committed {
             heads: heads.collect(),
+            reused: Vec::new(),
         }
     }
 }
