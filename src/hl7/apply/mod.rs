@@ -1,16 +1,38 @@
 //! What a message does to the record.
+//!
+//! [`work`] is one attempt: what the mapping makes is looked up ([`identity`], [`lookup`]), laid
+//! over what is there ([`snapshot`]), changed as the event wants it ([`adt`], [`visit`],
+//! [`merge`], …), and written in one transaction with the message's record. Whoever loses a race
+//! starts again.
 
-use std::sync::Arc;
+mod adt;
+mod content;
+mod identity;
+mod lookup;
+mod merge;
+mod snapshot;
+mod time;
+mod visit;
+mod work;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use mllp::{Message, Note};
+use mllp::{Message, Note, map::Mapped};
+use resources::model::ResourceType;
 
 use super::{ack::Problem, channel::Channel, header::Header};
-use crate::engine::{Engine, ErrorKind, MessageChange, MessageId, VersionRef};
+use crate::engine::{Engine, Error, ErrorKind, MessageChange, MessageId, VersionRef};
+use identity::Cache;
+use work::Work;
+
+/// Attempts after which a message that loses races waits for its next turn.
+const ATTEMPTS: usize = 12;
 
 /// Applies messages.
 pub struct Applier {
     engine: Arc<Engine>,
+    cache: Mutex<Cache>,
 }
 
 /// Where a message comes from.
@@ -49,6 +71,17 @@ pub enum Failure {
     Later(String),
 }
 
+/// Why an attempt has done nothing.
+#[derive(Debug)]
+enum Lost {
+    /// Somebody else was faster: what was looked up is no longer so.
+    Again(String),
+    /// The time of a booking is somebody else's.
+    Taken(Error),
+    /// It failed.
+    Failed(Failure),
+}
+
 /// Makes the change of the message's record that goes into the same commit as what it has done. It
 /// may be asked several times, when the commit is tried again.
 pub type Record<'r> = &'r (dyn Fn(&Applied) -> MessageChange + Send + Sync);
@@ -56,7 +89,10 @@ pub type Record<'r> = &'r (dyn Fn(&Applied) -> MessageChange + Send + Sync);
 impl Applier {
     /// On an engine.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+        Self {
+            engine,
+            cache: Mutex::default(),
+        }
     }
 
     /// Does what the message says. The effect and the change of the message's record are one
@@ -66,31 +102,104 @@ impl Applier {
     /// The message has had no effect, and its record is as before.
     pub async fn apply(
         &self,
-        _message: &Message,
-        _context: &Context<'_>,
+        message: &Message,
+        context: &Context<'_>,
         record: Record<'_>,
     ) -> Result<Applied, Failure> {
-        let applied = Applied::default();
-        match self.engine.record_messages(vec![record(&applied)]).await {
-            Ok(_) => Ok(applied),
-            Err(error) => Err(failure(&error)),
+        let mapped = self.map(message, context);
+        self.apply_mapped(message, &mapped, context, record).await
+    }
+
+    /// As [`Applier::apply`], with what the message was mapped to.
+    ///
+    /// # Errors
+    /// As [`Applier::apply`].
+    pub async fn apply_mapped(
+        &self,
+        message: &Message,
+        mapped: &Mapped,
+        context: &Context<'_>,
+        record: Record<'_>,
+    ) -> Result<Applied, Failure> {
+        let mut why = String::new();
+        for _ in 0..ATTEMPTS {
+            let mut work = Work::new(self, message, context, mapped);
+            let done = Box::pin(work.carry_out(record)).await;
+            match done {
+                Ok(applied) => return Ok(applied),
+                Err(Lost::Again(text)) => why = text,
+                Err(Lost::Taken(error)) => return Err(failure(&error)),
+                Err(Lost::Failed(failure)) => return Err(failure),
+            }
+        }
+        Err(Failure::Later(why))
+    }
+
+    /// What a message is mapped to, by the tables of the channel.
+    fn map(&self, _message: &Message, _context: &Context<'_>) -> Mapped {
+        Mapped::default()
+    }
+
+    fn cached(&self, kind: ResourceType, token: &str) -> Option<String> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.get(kind, token)
+    }
+
+    fn learn(&self, kind: ResourceType, token: &str, id: &str) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.put(kind, token, id);
+    }
+}
+
+impl Work<'_> {
+    async fn carry_out(&mut self, record: Record<'_>) -> Result<Applied, Lost> {
+        match self.header.code.as_str() {
+            "ADT" | "BAR" => self.admission().await?,
+            _ => {
+                self.look_up().await?;
+                self.lay_all();
+            }
+        }
+        self.commit(record).await
+    }
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Self {
+        let code = error.issues.first().map(|issue| issue.code);
+        let why = error.issues.iter().filter_map(|issue| issue.detail.as_ref());
+        let is_taken = why
+            .map(|detail| detail.code)
+            .any(|code| matches!(code, "slot-taken" | "patient-overlap" | "limit-reached"));
+        match error.kind {
+            _ if is_taken => Self::Taken(error),
+            ErrorKind::PreconditionFailed => Self::Again(error.to_string()),
+            ErrorKind::Conflict if code != Some("duplicate") => Self::Again(error.to_string()),
+            _ => Self::Failed(failure(&error)),
         }
     }
 }
 
 /// What an error of the engine means for a message.
-fn failure(error: &crate::engine::Error) -> Failure {
+fn failure(error: &Error) -> Failure {
     match error.kind {
         ErrorKind::Busy
         | ErrorKind::Unavailable
         | ErrorKind::Timeout
         | ErrorKind::Internal
         | ErrorKind::Conflict => Failure::Later(error.to_string()),
-        _ => Failure::Content(vec![Problem {
-            place: String::new(),
-            code: "207",
-            text: error.to_string(),
-            is_error: true,
-        }]),
+        kind => {
+            let code = match kind {
+                ErrorKind::MultipleMatches => "205",
+                _ => "207",
+            };
+            let problems = error.issues.iter().map(|issue| Problem {
+                place: issue.expression.clone().unwrap_or_default(),
+                code,
+                text: issue.diagnostics.to_string(),
+                is_error: true,
+            });
+            Failure::Content(problems.collect())
+        }
     }
 }
