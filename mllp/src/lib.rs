@@ -5,7 +5,15 @@
 //! - [`header`]: what MSH says; [`ack`]: the answer to it.
 //! - [`map`]: from a message to FHIR resources, by HL7's tables.
 
+pub mod ack;
+pub mod batch;
+mod charset;
+pub mod frame;
+pub mod header;
 pub mod map;
 pub mod message;
+pub mod text;
+pub mod tree;
+pub mod write;
 
 pub use message::{Message, Note, Segment, Unreadable, Value};

@@ -1,25 +1,15 @@
 //! A message: its bytes as they came, its text, and where segments and fields begin.
 
-use std::{borrow::Cow, fmt};
+mod delimiters;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use bytes::Bytes;
 
-/// What divides a message ([HL7 v2, chapter 2, "Message delimiters"]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delimiters {
-    /// Between fields: MSH-1.
-    pub field: u8,
-    /// Between components: the first character of MSH-2.
-    pub component: u8,
-    /// Between repetitions.
-    pub repetition: u8,
-    /// Around escape sequences; none if MSH-2 has two characters.
-    pub escape: Option<u8>,
-    /// Between subcomponents; none if MSH-2 has three characters.
-    pub subcomponent: Option<u8>,
-    /// Marks that a text was cut (2.7 and later); none in most messages.
-    pub truncation: Option<u8>,
-}
+pub use self::{delimiters::Delimiters, segment::Segment, value::Value};
+use crate::charset;
 
 /// Something odd that was found, and did not stop the reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +32,9 @@ pub enum Unreadable {
     /// More than [`Message::MOST_SEGMENTS`] segments.
     #[error("the message has more than {0} segments")]
     TooLong(usize),
+    /// More than [`Message::MOST_BYTES`].
+    #[error("the message has more than {0} bytes")]
+    TooLarge(usize),
 }
 
 /// How bytes are read.
@@ -72,6 +65,8 @@ pub struct Message {
     segments: Vec<Span>,
     /// Beginnings of fields, in the text; those of a segment are beside each other.
     fields: Vec<u32>,
+    /// Names of segments that are not as they stand: `pid` is PID.
+    names: Vec<(u32, String)>,
     notes: Vec<Note>,
 }
 
@@ -82,11 +77,19 @@ struct Span {
     /// Where its fields are in `fields`: the first is what follows the name.
     first: u32,
     count: u32,
+    /// Of a header, MSH-1 is what divides.
+    header: bool,
+    /// Its name is in `names`.
+    renamed: bool,
 }
 
 impl Message {
     /// Segments of one message.
     pub const MOST_SEGMENTS: usize = 100_000;
+    /// Bytes of one message.
+    pub const MOST_BYTES: usize = 1 << 30;
+    /// Notes of one message; what follows is counted, not told.
+    pub const MOST_NOTES: usize = 100;
 
     /// Reads a message in one pass. After a usable MSH nothing is refused: what is odd becomes a
     /// [`Note`].
@@ -94,9 +97,15 @@ impl Message {
     /// # Errors
     /// There is no usable MSH.
     pub fn parse(raw: Bytes, reading: &Reading) -> Result<Self, Unreadable> {
-        let text = String::from_utf8_lossy(&raw).into_owned();
-        let encoding = reading.charset;
-        let delimiters = Delimiters::of(&text)?;
+        if raw.len() > Self::MOST_BYTES {
+            return Err(Unreadable::TooLarge(Self::MOST_BYTES));
+        }
+        let mut notes = Vec::new();
+        let charset::Decoded { text, encoding } = charset::decode(&raw, reading, &mut notes);
+        let start = text.trim_start_matches(charset::is_lead);
+        let (delimiters, odd) = Delimiters::of(start)?;
+        notes.extend(odd);
+        let lead = text.len() - start.len();
         let mut message = Self {
             raw,
             text,
@@ -104,36 +113,122 @@ impl Message {
             encoding,
             segments: Vec::new(),
             fields: Vec::new(),
-            notes: Vec::new(),
+            names: Vec::new(),
+            notes,
         };
-        message.index()?;
+        message.index(lead)?;
         Ok(message)
     }
 
-    fn index(&mut self) -> Result<(), Unreadable> {
-        let bytes = self.text.as_bytes();
+    /// Finds segments and fields. The text has less than 2^32 bytes.
+    fn index(&mut self, lead: usize) -> Result<(), Unreadable> {
+        let text = std::mem::take(&mut self.text);
+        let before = self.notes.len();
+        self.fields.reserve(text.len() / 5);
+        self.segments.reserve(text.len() / 100);
+        let marks = memchr::memchr3_iter(b'\r', b'\n', self.delimiters.field, text.as_bytes());
         let mut start = 0;
-        while start < bytes.len() {
-            let rest = &bytes[start..];
-            let length = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-            let end = start + length;
-            if length > 0 {
+        let mut first = 0;
+        for at in marks.chain([text.len()]) {
+            if text.as_bytes().get(at) == Some(&self.delimiters.field) {
+                self.fields.push(at as u32 + 1);
+                continue;
+            }
+            if at > start && at > lead {
+                let skipped = match start {
+                    0 => lead,
+                    _ => 0,
+                };
                 if self.segments.len() == Self::MOST_SEGMENTS {
                     return Err(Unreadable::TooLong(Self::MOST_SEGMENTS));
                 }
-                let first = self.fields.len();
-                let found = memchr::memchr_iter(self.delimiters.field, &bytes[start..end]);
-                self.fields.extend(found.map(|at| (start + at + 1) as u32));
-                self.segments.push(Span {
-                    start: start as u32,
-                    end: end as u32,
-                    first: first as u32,
-                    count: (self.fields.len() - first) as u32,
+                self.segment_found(&text, start.max(skipped), at, first);
+            }
+            first = self.fields.len();
+            start = at + 1;
+        }
+        self.text = text;
+        // Now segments can say how they are called.
+        let mut notes = std::mem::take(&mut self.notes);
+        for note in notes.iter_mut().skip(before) {
+            let at = note.place.parse().ok();
+            let segment = at.and_then(|at| self.segment(at));
+            note.place = segment.map_or_else(String::new, |segment| segment.place());
+        }
+        self.notes = notes;
+        Ok(())
+    }
+
+    /// A line that is not empty. Its fields are all from `first` on.
+    fn segment_found(&mut self, text: &str, start: usize, end: usize, first: usize) {
+        let line = &text[start..end];
+        let blank = line.len() - line.trim_start_matches(charset::is_lead).len();
+        if blank == line.len() {
+            return;
+        }
+        let at = self.segments.len();
+        let start = start + blank;
+        let count = self.fields.len() - first;
+        let name_end = match count {
+            0 => end,
+            _ => self.fields[first] as usize - 1,
+        };
+        let name = &text.as_bytes()[start..name_end];
+        let mut span = Span {
+            start: start as u32,
+            end: end as u32,
+            first: first as u32,
+            count: count as u32,
+            header: matches!(name, b"MSH" | b"BHS" | b"FHS"),
+            renamed: false,
+        };
+        if !is_name(name) {
+            let trimmed = text[start..name_end].trim();
+            let upper = trimmed.to_ascii_uppercase();
+            // A line without fields that is three small letters may as well be a word.
+            if is_name(upper.as_bytes()) && (count > 0 || trimmed == upper) {
+                self.note(at, || {
+                    format!("`{}` is read as {upper}", &text[start..name_end])
+                });
+                span.header = matches!(upper.as_str(), "MSH" | "BHS" | "FHS");
+                span.renamed = true;
+                self.names.push((at as u32, upper));
+            } else {
+                let before = self.segments.last().copied();
+                self.note(at, || match before {
+                    Some(before) => format!(
+                        "a line that does not begin with the name of a segment: perhaps a line \
+                         end within field {} of the one before",
+                        before.count + u32::from(before.header),
+                    ),
+                    None => "a line that does not begin with the name of a segment".to_owned(),
                 });
             }
-            start = end + 1;
         }
-        Ok(())
+        if span.header && at > 0 {
+            self.note(at, || {
+                "a second header: this is more than one message".to_owned()
+            });
+        }
+        if blank > 0 && at > 0 {
+            self.note(at, || "blanks before the name of the segment".to_owned());
+        }
+        self.segments.push(span);
+    }
+
+    /// Notes something about the segment at a place.
+    fn note(&mut self, at: usize, text: impl FnOnce() -> String) {
+        match self.notes.len() {
+            count if count < Self::MOST_NOTES => self.notes.push(Note {
+                place: at.to_string(),
+                text: text(),
+            }),
+            Self::MOST_NOTES => self.notes.push(Note {
+                place: String::new(),
+                text: "and more of this kind".to_owned(),
+            }),
+            _ => {}
+        }
     }
 
     /// The bytes as they came.
@@ -141,7 +236,7 @@ impl Message {
         &self.raw
     }
 
-    /// The text, decoded.
+    /// The text, decoded; a byte order mark is still there.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -176,6 +271,12 @@ impl Message {
         self.segments().find(|segment| segment.name() == name)
     }
 
+    /// All segments of a name.
+    pub fn named<'m>(&'m self, name: &'m str) -> impl Iterator<Item = Segment<'m>> + Clone {
+        self.segments()
+            .filter(move |segment| segment.name() == name)
+    }
+
     /// MSH.
     pub fn msh(&self) -> Segment<'_> {
         Segment {
@@ -183,237 +284,47 @@ impl Message {
             at: 0,
         }
     }
-}
 
-impl Delimiters {
-    fn of(text: &str) -> Result<Self, Unreadable> {
-        let start: String = text.chars().take(12).collect();
-        if !text.starts_with("MSH") {
-            return Err(Unreadable::NoHeader(start));
+    /// What stands at a place: `PID-5.1`, `OBX[2]-5[1].3.1`. Nothing if there is no such segment,
+    /// or the place is not written so; what is not in the segment is empty.
+    pub fn get(&self, place: &str) -> Option<Value<'_>> {
+        let (name, rest) = place.split_once('-')?;
+        let (name, number) = indexed(name)?;
+        let mut named = self.segments().filter(|segment| segment.name() == name);
+        let segment = named.nth(number?.checked_sub(1)?)?;
+        let mut parts = rest.split('.');
+        let (field, repetition) = indexed(parts.next()?)?;
+        let mut value = segment.field(field.parse().ok()?);
+        if rest.contains('[') {
+            value = value.repetition(repetition?);
         }
-        let bytes = text.as_bytes();
-        let field = *bytes
-            .get(3)
-            .ok_or_else(|| Unreadable::Delimiters(start.clone()))?;
-        let rest = &bytes[4..];
-        let length = rest
-            .iter()
-            .position(|byte| [field, b'\r', b'\n'].contains(byte))
-            .unwrap_or(rest.len());
-        let marks = &rest[..length];
-        if !(2..=5).contains(&marks.len()) || !marks.iter().all(u8::is_ascii_punctuation) {
-            return Err(Unreadable::Delimiters(start));
+        for (depth, part) in parts.enumerate() {
+            let number = part.parse().ok().filter(|number| *number > 0)?;
+            value = match depth {
+                0 => value.component(number),
+                1 => value.subcomponent(number),
+                _ => return None,
+            };
         }
-        Ok(Self {
-            field,
-            component: marks[0],
-            repetition: marks[1],
-            escape: marks.get(2).copied(),
-            subcomponent: marks.get(3).copied(),
-            truncation: marks.get(4).copied(),
-        })
+        Some(value)
+    }
+
+    /// What follows the last segment: its line end, and blank lines.
+    pub fn tail(&self) -> &str {
+        let end = self.segments.last().map_or(0, |span| span.end as usize);
+        &self.text[end..]
     }
 }
 
-/// A segment of a message.
-#[derive(Clone, Copy)]
-pub struct Segment<'m> {
-    message: &'m Message,
-    at: usize,
+fn is_name(name: &[u8]) -> bool {
+    let follows = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    matches!(name, [b'A'..=b'Z', b, c] if follows(b) && follows(c))
 }
 
-impl<'m> Segment<'m> {
-    fn span(&self) -> Span {
-        self.message.segments[self.at]
-    }
-
-    /// Its place in the message, from 0.
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
-    /// Its name: `PID`.
-    pub fn name(&self) -> &'m str {
-        let span = self.span();
-        let end = match span.count {
-            0 => span.end,
-            _ => self.message.fields[span.first as usize] - 1,
-        };
-        &self.message.text[span.start as usize..end as usize]
-    }
-
-    /// All of it, without its end.
-    pub fn raw(&self) -> &'m str {
-        let span = self.span();
-        &self.message.text[span.start as usize..span.end as usize]
-    }
-
-    /// The number of its last field.
-    pub fn fields(&self) -> usize {
-        self.span().count as usize + usize::from(self.is_header())
-    }
-
-    /// MSH, BHS and FHS, of which the first field is the delimiter before the second.
-    fn is_header(&self) -> bool {
-        matches!(self.name(), "MSH" | "BHS" | "FHS")
-    }
-
-    /// A field by its number in the standard, from 1; empty if it is not there.
-    pub fn field(&self, number: usize) -> Value<'m> {
-        let span = self.span();
-        let header = self.is_header();
-        let raw = match (header, number) {
-            (true, 1) => {
-                let start = span.start as usize + 3;
-                self.message.text.get(start..start + 1).unwrap_or("")
-            }
-            _ => {
-                let index = number.wrapping_sub(if header { 2 } else { 1 });
-                if index < span.count as usize {
-                    let at = span.first as usize + index;
-                    let start = self.message.fields[at];
-                    let end = match index + 1 == span.count as usize {
-                        true => span.end,
-                        false => self.message.fields[at + 1] - 1,
-                    };
-                    &self.message.text[start as usize..end as usize]
-                } else {
-                    ""
-                }
-            }
-        };
-        Value {
-            message: self.message,
-            raw,
-            // Nothing divides the delimiters themselves.
-            level: match header && number <= 2 {
-                true => Level::Subcomponent,
-                false => Level::Field,
-            },
-        }
-    }
-}
-
-impl fmt::Debug for Segment<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The name only: what is in it is a patient's.
-        f.write_str(self.name())
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Field,
-    Repetition,
-    Component,
-    Subcomponent,
-}
-
-/// A field, or a part of one. What is not there is empty.
-#[derive(Clone, Copy)]
-pub struct Value<'m> {
-    message: &'m Message,
-    raw: &'m str,
-    level: Level,
-}
-
-impl<'m> Value<'m> {
-    /// As it stands in the message, escapes and all.
-    pub fn raw(&self) -> &'m str {
-        self.raw
-    }
-
-    /// Nothing there: no change.
-    pub fn is_empty(&self) -> bool {
-        self.raw.is_empty()
-    }
-
-    /// `""`: to be deleted.
-    pub fn is_null(&self) -> bool {
-        self.raw == "\"\""
-    }
-
-    /// There, and not null.
-    pub fn is_valued(&self) -> bool {
-        !self.is_empty() && !self.is_null()
-    }
-
-    /// Its repetitions: none if it is empty.
-    pub fn repetitions(&self) -> impl Iterator<Item = Value<'m>> + 'm {
-        let message = self.message;
-        let delimiter = match self.level {
-            Level::Field => Some(message.delimiters.repetition),
-            _ => None,
-        };
-        let (raw, level) = (self.raw, self.level.max(Level::Repetition));
-        split(raw, delimiter)
-            .filter(move |_| !raw.is_empty())
-            .map(move |raw| Value {
-                message,
-                raw,
-                level,
-            })
-    }
-
-    /// A component by its number, from 1. Of a field: of its first repetition.
-    pub fn component(&self, number: usize) -> Value<'m> {
-        match self.level {
-            Level::Field => match self.repetitions().next() {
-                Some(first) => first.component(number),
-                None => self.part("", Level::Component),
-            },
-            Level::Repetition => {
-                let delimiter = Some(self.message.delimiters.component);
-                self.part(nth(self.raw, delimiter, number), Level::Component)
-            }
-            _ => self.part(if number == 1 { self.raw } else { "" }, self.level),
-        }
-    }
-
-    /// A subcomponent by its number, from 1. Of a field or repetition: of its first component.
-    pub fn subcomponent(&self, number: usize) -> Value<'m> {
-        match self.level {
-            Level::Field | Level::Repetition => self.component(1).subcomponent(number),
-            _ => {
-                let delimiter = match self.level {
-                    Level::Component => self.message.delimiters.subcomponent,
-                    _ => None,
-                };
-                self.part(nth(self.raw, delimiter, number), Level::Subcomponent)
-            }
-        }
-    }
-
-    fn part(&self, raw: &'m str, level: Level) -> Value<'m> {
-        Value {
-            message: self.message,
-            raw,
-            level,
-        }
-    }
-
-    /// Its text, escapes resolved: of the first subcomponent of the first component of the first
-    /// repetition, if it has several.
-    pub fn text(&self) -> Cow<'m, str> {
-        Cow::Borrowed(self.subcomponent(1).raw)
-    }
-}
-
-fn split(raw: &str, delimiter: Option<u8>) -> impl Iterator<Item = &str> {
-    // Every delimiter is ASCII, so it never stands within a character.
-    let delimiter = delimiter.map_or('\u{0}', char::from);
-    raw.split(delimiter)
-}
-
-fn nth(raw: &str, delimiter: Option<u8>, number: usize) -> &str {
-    match number.checked_sub(1) {
-        Some(before) => split(raw, delimiter).nth(before).unwrap_or(""),
-        None => "",
-    }
-}
-
-impl fmt::Debug for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Value({} bytes)", self.raw.len())
+/// `OBX[2]` as `OBX` and 2; the number is 1 unless said.
+fn indexed(text: &str) -> Option<(&str, Option<usize>)> {
+    match text.split_once('[') {
+        None => Some((text, Some(1))),
+        Some((name, number)) => Some((name, Some(number.strip_suffix(']')?.parse().ok()?))),
     }
 }
