@@ -5,8 +5,7 @@
 
 pub mod apply;
 pub mod channel;
-mod stand_in;
 
 pub use apply::{Applied, Applier, Context, Failure};
 pub use channel::{AckMode, Channel};
-pub use stand_in::{ack, header};
+pub use mllp::{ack, header};

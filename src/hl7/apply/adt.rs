@@ -12,7 +12,7 @@ use super::{
         Course::{self, Back, Becomes, Ends, Goes},
         Reversed,
     },
-    work::{Work, content},
+    work::{Work, content, kind_of},
 };
 
 /// What an event does beside telling how things are now.
@@ -157,7 +157,7 @@ impl Work<'_> {
             MoveAccount => self.move_account().await?,
             MoveVisit => self.move_visit().await?,
             RenamePatient => self.rename_patient().await?,
-            RenameAccount => self.rename(ResourceType::ACCOUNT).await?,
+            RenameAccount => self.rename(kind_of("Account")).await?,
             RenameVisit | Class(_) => self.rename(ResourceType::ENCOUNTER).await?,
             _ => {}
         }

@@ -7,7 +7,7 @@ use super::{
     Lost,
     identity::{Identifier, is_registry, json_of, ranked},
     snapshot::Mode,
-    work::{Work, content},
+    work::{Work, content, kind_of},
 };
 
 /// Types with a number that is of one patient: it must not be another's.
@@ -54,7 +54,7 @@ impl Work<'_> {
     pub async fn look_up(&mut self) -> Result<(), Lost> {
         self.look_up_patients().await?;
         self.identify_registry().await?;
-        for kind in [ResourceType::ACCOUNT, ResourceType::ENCOUNTER] {
+        for kind in [kind_of("Account"), ResourceType::ENCOUNTER] {
             for at in self.of(kind) {
                 match kind {
                     ResourceType::ENCOUNTER => self.identify_visit(at).await?,
@@ -273,10 +273,10 @@ pub fn numbers(kind: ResourceType, made: &Json) -> Vec<Identifier> {
     };
     let mut all = Identifier::all(made);
     all.retain(|one| !one.is_old);
-    match kind {
-        ResourceType::ENCOUNTER => all.retain(|one| one.kind != "AN"),
+    match kind.name() {
+        "Encounter" => all.retain(|one| one.kind != "AN"),
         // One number groups several orders.
-        ResourceType::SERVICE_REQUEST => all.retain(|one| one.kind != "PGN"),
+        "ServiceRequest" => all.retain(|one| one.kind != "PGN"),
         _ => {}
     }
     all.sort_by_key(|one| u8::from(one.kind != first));

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{
     Lost,
     identity::{Identifier, json_of},
-    work::{Item, Work, content},
+    work::{Item, Work, content, kind_of},
 };
 use crate::access::Booking;
 
@@ -150,8 +150,8 @@ impl Work<'_> {
     /// The numbers of accounts or visits in a field of MRG.
     fn numbers_of(&self, pair: Pair, kind: ResourceType) -> Result<Vec<Identifier>, Lost> {
         let mrg = self.mrg(pair);
-        let fields: &[usize] = match kind {
-            ResourceType::ACCOUNT => &[3],
+        let fields: &[usize] = match kind.name() {
+            "Account" => &[3],
             _ => &[5, 6],
         };
         for field in fields {
@@ -182,7 +182,7 @@ impl Work<'_> {
 
     /// Two accounts are one.
     pub async fn merge_accounts(&mut self) -> Result<(), Lost> {
-        self.merge_others(ResourceType::ACCOUNT, "PID", 18, "inactive").await
+        self.merge_others(kind_of("Account"), "PID", 18, "inactive").await
     }
 
     /// Two visits are one.
@@ -245,8 +245,8 @@ impl Work<'_> {
         item.make(self.engine.fresh_id(), Some(super::work::guard(&numbers)));
         let identifiers: Vec<Json> = numbers.iter().map(plain_identifier).collect();
         item.content.set("identifier", Json::Array(identifiers));
-        match kind {
-            ResourceType::ACCOUNT => {
+        match kind.name() {
+            "Account" => {
                 item.content.set("status", json!("active"));
                 item.content.set("subject", json!([{"reference": subject}]));
             }
@@ -291,9 +291,9 @@ impl Work<'_> {
     pub async fn move_account(&mut self) -> Result<(), Lost> {
         self.booking = Booking::Over;
         for pair in self.pairs()? {
-            let numbers = self.numbers_of(pair, ResourceType::ACCOUNT)?;
+            let numbers = self.numbers_of(pair, kind_of("Account"))?;
             let (to, source) = self.movers(pair).await?;
-            let Some(account) = self.by_number(ResourceType::ACCOUNT, &numbers, source.as_deref()).await?
+            let Some(account) = self.by_number(kind_of("Account"), &numbers, source.as_deref()).await?
             else {
                 self.note("MRG-3", "no account of that patient has this number");
                 continue;

@@ -46,9 +46,9 @@ fn read(text: &str, zone: &TimeZone) -> Option<String> {
             let hours: i32 = offset.get(1..3)?.parse().ok()?;
             let minutes: i32 = offset.get(3..5).unwrap_or("00").parse().ok()?;
             let offset = jiff::tz::Offset::from_seconds(sign * (hours * 3_600 + minutes * 60));
-            TimeZone::fixed(offset.ok()?).to_ambiguous_zoned(local).compatible().ok()?
+            TimeZone::fixed(offset.ok()?).to_ambiguous_zoned_datetime(local).compatible().ok()?
         }
-        None => zone.clone().to_ambiguous_zoned(local).compatible().ok()?,
+        None => zone.clone().to_ambiguous_zoned_datetime(local).compatible().ok()?,
     };
     Some(zoned.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
 }

@@ -90,7 +90,7 @@ impl Item {
     pub fn of(made: &Made, message: &Message) -> Self {
         let name = made.json.get("resourceType").and_then(Json::as_str);
         let name = name.unwrap_or_default();
-        let kind = ResourceType::from_name(name).unwrap_or(ResourceType::BASIC);
+        let kind = kind_of(name);
         let segment = message.segment(made.segment);
         let place = match made.role.contains('-') {
             true => made.role.clone(),
@@ -530,6 +530,11 @@ fn drop_unknown(json: &mut Json) {
         }
         _ => {}
     }
+}
+
+/// The type of a name; Bundle, which no message stores, for what is none.
+pub fn kind_of(name: &str) -> ResourceType {
+    ResourceType::from_name(name).unwrap_or(ResourceType::BUNDLE)
 }
 
 /// A problem that stops a message.
