@@ -219,7 +219,7 @@ impl Work<'_> {
     }
 
     /// PV1 without a visit: class N, and no number.
-    fn leave_out_no_visits(&mut self) {
+    pub fn leave_out_no_visits(&mut self) {
         for item in &mut self.items {
             if item.kind != ResourceType::ENCOUNTER {
                 continue;

@@ -42,11 +42,12 @@ pub struct Identifier {
 impl Identifier {
     /// Those of a resource that have a value.
     pub fn all(resource: &Json) -> Vec<Self> {
-        let list = match resource.get("identifier") {
-            Some(Json::Array(items)) => items.iter().collect(),
-            Some(one) => vec![one],
-            None => Vec::new(),
-        };
+        let mut list: Vec<&Json> = resource.get("masterIdentifier").into_iter().collect();
+        match resource.get("identifier") {
+            Some(Json::Array(items)) => list.extend(items),
+            Some(one) => list.push(one),
+            None => {}
+        }
         list.into_iter().filter_map(Self::of).collect()
     }
 

@@ -62,6 +62,7 @@ impl Work<'_> {
                 }
             }
         }
+        self.identify_results().await?;
         // Numbered ones first: others are told apart by them.
         for numbered in [true, false] {
             for at in 0..self.items.len() {
@@ -254,9 +255,9 @@ impl Work<'_> {
 
     /// How far the message may change what it is not about: a laboratory's system does not know
     /// best where a patient lives.
-    pub fn only_fill(&mut self, kinds: &[ResourceType]) {
+    pub fn only_fill(&mut self, kinds: &[&str]) {
         for item in &mut self.items {
-            if kinds.contains(&item.kind) {
+            if kinds.contains(&item.kind.name()) {
                 item.mode = Mode::Fill;
             }
         }

@@ -58,7 +58,7 @@ impl Work<'_> {
 
     /// The identifiers that a field of type CX is mapped to, as those of a patient (`PID-3`).
     fn identifiers_of(&self, value: Value<'_>) -> Vec<Identifier> {
-        let mapped = self.map_field("PID", 3, value.raw());
+        let mapped = self.map_field(("ADT", "A08"), "PID", 3, value.raw());
         let patient = mapped.iter().find(|item| item.kind == PATIENT);
         patient.map(|item| Identifier::all(&item.made)).unwrap_or_default()
     }
@@ -456,20 +456,26 @@ impl Work<'_> {
     }
 
     /// What a field of a segment is mapped to, by the tables of the channel.
-    fn map_field(&self, name: &str, field: usize, raw: &str) -> Vec<Item> {
+    pub fn map_field(
+        &self,
+        kind: (&str, &str),
+        name: &str,
+        field: usize,
+        raw: &str,
+    ) -> Vec<Item> {
         if raw.is_empty() {
             return Vec::new();
         }
         let delimiter = char::from(self.message.delimiters().field);
         let between: String = std::iter::repeat_n(delimiter, field).collect();
-        self.map_segments(&format!("{name}{between}{raw}"))
+        self.map_segments(kind, &format!("{name}{between}{raw}"))
     }
 
     /// A place of type PL, and those that it is in, become items; where the innermost is.
     pub fn map_place(&mut self, raw: &str) -> Option<usize> {
         let delimiter = char::from(self.message.delimiters().field);
         let visit = format!("PV1{delimiter}1{delimiter}I{delimiter}{raw}");
-        let mut items = self.map_segments(&visit);
+        let mut items = self.map_segments(("ADT", "A08"), &visit);
         let at = items.iter().position(|item| item.kind == ResourceType::ENCOUNTER)?;
         let bed = items[at].made.pointer("/location/0/location/reference")?.as_str()?;
         let bed: usize = bed.strip_prefix('#')?.parse().ok()?;
@@ -480,13 +486,13 @@ impl Work<'_> {
     }
 
     /// What segments are mapped to that stand in a message of this sender.
-    fn map_segments(&self, segments: &str) -> Vec<Item> {
+    pub fn map_segments(&self, (code, event): (&str, &str), segments: &str) -> Vec<Item> {
         let msh = self.message.msh();
         let marks = msh.field(2);
         let delimiter = char::from(self.message.delimiters().field);
         let head: Vec<&str> = (3..=6).map(|field| msh.field(field).raw()).collect();
         let text = format!(
-            "MSH{delimiter}{}{delimiter}{}{delimiter}{}{delimiter}{delimiter}ADT{}A08{delimiter}1{delimiter}P{delimiter}{}{}UNICODE UTF-8\r{segments}\r",
+            "MSH{delimiter}{}{delimiter}{}{delimiter}{}{delimiter}{delimiter}{code}{}{event}{delimiter}1{delimiter}P{delimiter}{}{}UNICODE UTF-8\r{segments}\r",
             marks.raw(),
             head.join(&delimiter.to_string()),
             msh.field(7).raw(),

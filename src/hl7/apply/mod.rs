@@ -10,6 +10,9 @@ mod content;
 mod identity;
 mod lookup;
 mod merge;
+mod orders;
+mod results;
+mod siu;
 mod snapshot;
 mod time;
 mod visit;
@@ -106,7 +109,12 @@ impl Applier {
         context: &Context<'_>,
         record: Record<'_>,
     ) -> Result<Applied, Failure> {
-        let mapped = self.map(message, context);
+        let told = match context.header.code.as_str() {
+            // What is asked for is mapped as what is told.
+            "SRM" => siu::told(message, &context.header.event),
+            _ => None,
+        };
+        let mapped = self.map(told.as_ref().unwrap_or(message), context);
         self.apply_mapped(message, &mapped, context, record).await
     }
 
@@ -122,12 +130,18 @@ impl Applier {
         record: Record<'_>,
     ) -> Result<Applied, Failure> {
         let mut why = String::new();
+        let mut over = None;
         for _ in 0..ATTEMPTS {
             let mut work = Work::new(self, message, context, mapped);
+            work.over.clone_from(&over);
             let done = Box::pin(work.carry_out(record)).await;
             match done {
                 Ok(applied) => return Ok(applied),
                 Err(Lost::Again(text)) => why = text,
+                Err(Lost::Taken(error)) if over.is_none() => {
+                    let first = error.issues.first();
+                    over = Some(first.map_or_else(String::new, |one| one.diagnostics.clone()));
+                }
                 Err(Lost::Taken(error)) => return Err(failure(&error)),
                 Err(Lost::Failed(failure)) => return Err(failure),
             }
@@ -155,6 +169,12 @@ impl Work<'_> {
     async fn carry_out(&mut self, record: Record<'_>) -> Result<Applied, Lost> {
         match self.header.code.as_str() {
             "ADT" | "BAR" => self.admission().await?,
+            "ORU" | "OUL" => self.results().await?,
+            "MDM" => self.documents().await?,
+            "VXU" => self.vaccinations().await?,
+            "ORM" | "OML" | "OMG" | "OMP" | "RDE" | "RDS" | "RAS" => self.orders().await?,
+            "SIU" => self.schedule().await?,
+            "SRM" => return self.request(record).await,
             _ => {
                 self.look_up().await?;
                 self.lay_all();

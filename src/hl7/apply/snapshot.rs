@@ -45,6 +45,7 @@ pub fn lay(content: &mut Content, made: &Json, nulls: &[String], mode: Mode) {
             content.remove_path(path);
         }
     }
+    let is_visit = members.get("resourceType").and_then(Json::as_str) == Some("Encounter");
     for (name, value) in members {
         match name.as_str() {
             "resourceType" | "id" | "meta" | "text" => continue,
@@ -60,7 +61,7 @@ pub fn lay(content: &mut Content, made: &Json, nulls: &[String], mode: Mode) {
         let new = match (name.as_str(), content.get(name)) {
             ("identifier", Some(before)) => identifiers(&before, value),
             ("extension", Some(before)) => extensions(&before, value),
-            ("participant", Some(before)) => participants(&before, value),
+            ("participant", Some(before)) if is_visit => participants(&before, value),
             (name, Some(before)) if ADDED.contains(&name) => added(&before, value),
             (name, Some(Json::Object(before))) if JOINED.contains(&name) => {
                 joined(&before, value)

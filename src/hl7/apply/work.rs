@@ -28,8 +28,6 @@ pub const MESSAGE: &str = "urn:rotunda:message";
 #[derive(Debug, Clone)]
 pub struct Item {
     pub kind: ResourceType,
-    /// How the tables call it: `Patient[1]`; empty for what is not made of a segment.
-    pub role: String,
     /// Its segment, from 0.
     pub segment: Option<usize>,
     /// What the message says of it.
@@ -66,7 +64,6 @@ impl Item {
     pub fn own(kind: ResourceType) -> Self {
         Self {
             kind,
-            role: String::new(),
             segment: None,
             made: Json::Null,
             nulls: Vec::new(),
@@ -97,7 +94,6 @@ impl Item {
             false => segment.map_or("", |segment| segment.name()).to_owned(),
         };
         Self {
-            role: made.role.clone(),
             segment: Some(made.segment),
             made: made.json.clone(),
             nulls: made.nulls.clone(),
@@ -146,6 +142,8 @@ pub struct Work<'a> {
     pub children: HashMap<(ResourceType, String), Vec<Resource>>,
     /// How far the rules of booking bind.
     pub booking: Booking,
+    /// Why the time of a booking is somebody else's: it is written over that.
+    pub over: Option<String>,
     /// What answers in place of a plain acknowledgement.
     pub answer: Option<bytes::Bytes>,
 }
@@ -183,6 +181,7 @@ impl<'a> Work<'a> {
             sender: sender.collect(),
             children: HashMap::new(),
             booking: Booking::Ruled,
+            over: None,
             answer: None,
         }
     }
