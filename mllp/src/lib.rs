@@ -13,6 +13,7 @@ pub mod header;
 pub mod map;
 pub mod message;
 pub mod text;
+pub mod time;
 pub mod tree;
 pub mod write;
 

@@ -150,8 +150,13 @@ impl Applier {
     }
 
     /// What a message is mapped to, by the tables of the channel.
-    fn map(&self, _message: &Message, _context: &Context<'_>) -> Mapped {
-        Mapped::default()
+    fn map(&self, message: &Message, context: &Context<'_>) -> Mapped {
+        let site = mllp::map::Site {
+            zone: context.channel.zone.clone(),
+            authorities: context.channel.authorities.iter().cloned().collect(),
+            default_system: None,
+        };
+        mllp::map::Mapper::new(None).map(message, &site)
     }
 
     fn cached(&self, kind: ResourceType, token: &str) -> Option<String> {
