@@ -276,6 +276,10 @@ pub fn numbers(kind: ResourceType, made: &Json) -> Vec<Identifier> {
     all.retain(|one| !one.is_old);
     match kind.name() {
         "Encounter" => all.retain(|one| one.kind != "AN"),
+        // The number of a schedule is that of all appointments in it.
+        "Appointment" if all.iter().any(|one| matches!(one.kind.as_str(), "PLAC" | "FILL")) => {
+            all.retain(|one| matches!(one.kind.as_str(), "PLAC" | "FILL"));
+        }
         // One number groups several orders.
         "ServiceRequest" => all.retain(|one| one.kind != "PGN"),
         _ => {}

@@ -488,17 +488,22 @@ impl Work<'_> {
     /// What segments are mapped to that stand in a message of this sender.
     pub fn map_segments(&self, (code, event): (&str, &str), segments: &str) -> Vec<Item> {
         let msh = self.message.msh();
-        let marks = msh.field(2);
         let delimiter = char::from(self.message.delimiters().field);
-        let head: Vec<&str> = (3..=6).map(|field| msh.field(field).raw()).collect();
+        let component = char::from(self.message.delimiters().component);
+        let mut fields: Vec<&str> = vec![""; 18];
+        for (number, field) in fields.iter_mut().enumerate() {
+            if matches!(number + 1, 3..=7 | 11 | 12) {
+                *field = msh.field(number + 1).raw();
+            }
+        }
+        let kind = format!("{code}{component}{event}");
+        fields[8] = &kind;
+        fields[9] = "1";
+        fields[17] = "UNICODE UTF-8";
         let text = format!(
-            "MSH{delimiter}{}{delimiter}{}{delimiter}{}{delimiter}{delimiter}{code}{}{event}{delimiter}1{delimiter}P{delimiter}{}{}UNICODE UTF-8\r{segments}\r",
-            marks.raw(),
-            head.join(&delimiter.to_string()),
-            msh.field(7).raw(),
-            char::from(self.message.delimiters().component),
-            msh.field(12).raw(),
-            std::iter::repeat_n(delimiter, 6).collect::<String>(),
+            "MSH{delimiter}{}{delimiter}{}\r{segments}\r",
+            msh.field(2).raw(),
+            fields[2..].join(&delimiter.to_string()),
         );
         let reading = mllp::message::Reading::default();
         match Message::parse(text.into(), &reading) {
@@ -510,6 +515,15 @@ impl Work<'_> {
             Err(_) => Vec::new(),
         }
     }
+}
+
+/// MSH of a message whose text is decoded.
+pub fn decoded_head(message: &Message) -> String {
+    let field = char::from(message.delimiters().field);
+    let mut fields: Vec<&str> = message.msh().raw().split(field).collect();
+    fields.resize(fields.len().max(18), "");
+    fields[17] = "UNICODE UTF-8";
+    fields.join(&field.to_string())
 }
 
 fn old_identifier(one: &Identifier) -> Json {

@@ -29,6 +29,12 @@ use crate::engine::{Engine, Error, ErrorKind, MessageChange, MessageId, VersionR
 use identity::Cache;
 use work::Work;
 
+/// Types of messages that are taken.
+const TAKEN: &[&str] = &[
+    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "RAS", "RDE", "RDS",
+    "SIU", "SRM", "VXU",
+];
+
 /// Attempts after which a message that loses races waits for its next turn.
 const ATTEMPTS: usize = 12;
 
@@ -109,12 +115,13 @@ impl Applier {
         context: &Context<'_>,
         record: Record<'_>,
     ) -> Result<Applied, Failure> {
+        check(context.header)?;
         let told = match context.header.code.as_str() {
             // What is asked for is mapped as what is told.
             "SRM" => siu::told(message, &context.header.event),
             _ => None,
         };
-        let mapped = self.map(told.as_ref().unwrap_or(message), context);
+        let mapped = self.map_all(told.as_ref().unwrap_or(message), context);
         self.apply_mapped(message, &mapped, context, record).await
     }
 
@@ -149,6 +156,54 @@ impl Applier {
         Err(Failure::Later(why))
     }
 
+    /// What a message is mapped to. One about several patients, each with what follows, is mapped
+    /// as a message for each.
+    fn map_all(&self, message: &Message, context: &Context<'_>) -> Mapped {
+        let patients = message.segments().filter(|segment| segment.name() == "PID");
+        let starts: Vec<usize> = patients.map(|segment| segment.at()).collect();
+        if context.header.code != "ADT" || starts.len() < 2 {
+            return self.map(message, context);
+        }
+        let mut all = Mapped::default();
+        let mut parts = vec![];
+        for (number, start) in starts.iter().enumerate() {
+            let end = starts.get(number + 1).copied().unwrap_or(message.segments().len());
+            parts.push((*start, end));
+        }
+        let head = starts[0];
+        for (start, end) in parts {
+            let mut text = String::new();
+            for segment in message.segments() {
+                let at = segment.at();
+                if at < head || (start..end).contains(&at) {
+                    match at {
+                        0 => text.push_str(&merge::decoded_head(message)),
+                        _ => text.push_str(segment.raw()),
+                    }
+                    text.push('\r');
+                }
+            }
+            let Ok(part) = Message::parse(text.into(), &mllp::message::Reading::default()) else {
+                continue;
+            };
+            let mut mapped = self.map(&part, context);
+            let from = all.resources.len();
+            for made in &mut mapped.resources {
+                if made.segment >= head {
+                    made.segment += start - head;
+                }
+                content::referred(&mut made.json, &|reference| {
+                    let at: usize = reference.strip_prefix('#')?.parse().ok()?;
+                    Some(format!("#{}", at + from))
+                });
+            }
+            all.resources.extend(mapped.resources);
+            all.fields.extend(mapped.fields);
+            all.notes.extend(mapped.notes);
+        }
+        all
+    }
+
     /// What a message is mapped to, by the tables of the channel.
     fn map(&self, message: &Message, context: &Context<'_>) -> Mapped {
         let site = mllp::map::Site {
@@ -167,6 +222,29 @@ impl Applier {
     fn learn(&self, kind: ResourceType, token: &str, id: &str) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.put(kind, token, id);
+    }
+}
+
+/// Refuses what is not taken here.
+fn check(header: &Header) -> Result<(), Failure> {
+    let code = header.code.as_str();
+    let event = header.event.as_str();
+    if !TAKEN.contains(&code) {
+        let text = format!("messages of type {code} are not taken here");
+        return Err(Failure::Refused(vec![Problem::error("MSH-9.1", "200", text)]));
+    }
+    let is_known = match code {
+        "ADT" => adt::event(event).is_some(),
+        "SIU" => siu::event(event).is_some(),
+        "SRM" => siu::is_request(event),
+        _ => true,
+    };
+    match is_known {
+        true => Ok(()),
+        false => {
+            let text = format!("{code} has no event {event} that is taken here");
+            Err(Failure::Refused(vec![Problem::error("MSH-9.2", "201", text)]))
+        }
     }
 }
 

@@ -108,6 +108,7 @@ impl Work<'_> {
     /// ORM, OML, OMG, OMP, RDE, RDS, RAS and their like.
     pub async fn orders(&mut self) -> Result<(), Lost> {
         self.only_fill(&["Patient", "Encounter", "Account", "Coverage"]);
+        self.join_orders();
         self.look_up().await?;
         let groups = self.groups();
         let mut settled = Vec::new();
@@ -177,6 +178,39 @@ impl Work<'_> {
             self.answer = self.order_answer(&settled, &problems);
         }
         Ok(())
+    }
+
+    /// ORC and the segment behind it (OBR, RXO) are about one order: what comes of the second is
+    /// joined to what comes of the first.
+    fn join_orders(&mut self) {
+        for (_, items) in self.groups() {
+            let requests: Vec<usize> = items
+                .into_iter()
+                .filter(|at| self.items[*at].kind.name() == "ServiceRequest")
+                .collect();
+            let Some((first, others)) = requests.split_first() else { continue };
+            for at in others {
+                let own = Identifier::all(&self.items[*at].made);
+                let known = Identifier::all(&self.items[*first].made);
+                let is_other = own.iter().any(|one| {
+                    known.iter().any(|other| other.kind == one.kind && other.value != one.value)
+                });
+                if is_other {
+                    continue;
+                }
+                let made = self.items[*at].made.take();
+                let into = &mut self.items[*first].made;
+                if let (Json::Object(made), Some(into)) = (made, into.as_object_mut()) {
+                    for (name, value) in made {
+                        if name != "status" && !into.contains_key(&name) {
+                            into.insert(name, value);
+                        }
+                    }
+                }
+                self.items[*at].same_as = Some(*first);
+                self.items[*at].is_settled = true;
+            }
+        }
     }
 
     /// The segments ORC, each with the items that come of it and of what follows it.

@@ -504,6 +504,11 @@ const REQUESTS: &[(&str, &str)] = &[
     ("S11", "S22"),
 ];
 
+/// True if an SRM of this event is taken.
+pub fn is_request(event: &str) -> bool {
+    REQUESTS.iter().any(|(own, _)| *own == event)
+}
+
 /// The message of SIU that tells what an SRM asks for.
 pub fn told(message: &Message, event: &str) -> Option<Message> {
     let (_, told) = REQUESTS.iter().find(|(own, _)| *own == event)?;
