@@ -19,4 +19,5 @@ pub mod scheduling;
 pub mod search;
 pub mod server;
 pub mod store;
+pub mod tls;
 pub mod upkeep;

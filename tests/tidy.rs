@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["auth", "fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("scheduling", &[]),
+    ("tls", &[]),
     (
         "store",
         &["access", "clock", "limits", "scheduling", "search"],
@@ -46,6 +47,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "access", "audit", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
+            "tls",
         ],
     ),
     (

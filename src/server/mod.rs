@@ -4,6 +4,7 @@ mod audit;
 mod booking;
 mod demo;
 mod federated;
+mod hl7;
 mod identity;
 pub mod log;
 mod mail;
@@ -24,6 +25,7 @@ use crate::{
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     fetch::FetchError,
+    hl7::Pump,
     http,
     import::ImportError,
     mail::MailError,
@@ -164,6 +166,7 @@ pub struct Server {
     sealer: Arc<Sealer>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
+    hl7: Option<hl7::Running>,
     /// Ends with the server.
     _upkeep: JoinSet<()>,
 }
@@ -221,6 +224,7 @@ impl Server {
             Arc::downgrade(&engine),
             config.scheduling.clone(),
         ));
+        let hl7 = hl7::start(config, &engine, &mut upkeep).await?;
         let listeners = [
             serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
             serve(
@@ -239,6 +243,7 @@ impl Server {
             sealer,
             stop,
             listeners,
+            hl7,
             _upkeep: upkeep,
         })
     }
@@ -275,6 +280,16 @@ impl Server {
         self.admin
     }
 
+    /// Where HL7 messages are received.
+    pub fn mllp_addresses(&self) -> &[SocketAddr] {
+        self.hl7.as_ref().map_or(&[], |running| &running.addresses)
+    }
+
+    /// What receives HL7 messages, if anything does.
+    pub fn pump(&self) -> Option<&Arc<Pump>> {
+        self.hl7.as_ref().map(|running| &running.pump)
+    }
+
     /// Loads the demo hospital, unless it was loaded before.
     ///
     /// # Errors
@@ -302,9 +317,20 @@ impl Server {
     /// None at present; what was cut off is logged.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> Result<(), StartError> {
         let _ = self.stop.send(true);
-        let listeners = self.listeners.each_ref().map(JoinHandle::abort_handle);
+        let mut listeners: Vec<AbortHandle> = self
+            .listeners
+            .iter()
+            .map(JoinHandle::abort_handle)
+            .collect();
+        let mut pump = None;
+        let mut mllp = Vec::new();
+        if let Some(running) = self.hl7 {
+            running.pump.stop();
+            listeners.extend(running.listeners.iter().map(JoinHandle::abort_handle));
+            (pump, mllp) = (Some(running.pump), running.listeners);
+        }
         let mut finish = pin!(async {
-            for listener in self.listeners {
+            for listener in self.listeners.into_iter().chain(mllp) {
                 report(listener.await);
             }
         });
@@ -314,6 +340,12 @@ impl Server {
                 // Their connections end with them.
                 listeners.iter().for_each(AbortHandle::abort);
                 finish.await;
+            }
+        }
+        if let Some(pump) = pump {
+            let left = pump.drain().await;
+            if left > 0 {
+                tracing::warn!(left, "HL7 messages were still being worked on at shutdown");
             }
         }
         if let Err(error) = self.engine.recorder().flush().await {

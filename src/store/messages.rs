@@ -18,7 +18,7 @@ pub(super) use read::{earlier, packed_lines};
 
 /// The number of a message: a UUID of version 7, so that messages are in the order in which they
 /// came.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub [u8; 16]);
 
 impl MessageId {
