@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::{
     header::{Condition, Header},
     message::{Delimiters, Message, Segment},
+    place::Place,
     write::{Composite, Writer},
 };
 
@@ -428,71 +429,6 @@ fn read_error(err: &Segment<'_>, problems: &mut Vec<Problem>) {
 fn known(code: &str) -> &'static str {
     let found = CODES.iter().find(|(known, _)| *known == code.trim());
     found.map_or("207", |(known, _)| known)
-}
-
-/// A place in its parts, each as text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Place<'a> {
-    segment: &'a str,
-    sequence: &'a str,
-    field: &'a str,
-    repetition: &'a str,
-    component: &'a str,
-    subcomponent: &'a str,
-}
-
-impl<'a> Place<'a> {
-    /// Of `OBX[2]-5[1].3.1`. The segment's number is 1 unless said.
-    fn of(text: &'a str) -> Self {
-        let (segment, rest) = text.split_once('-').unwrap_or((text, ""));
-        let (segment, sequence) = indexed(segment);
-        let mut parts = rest.split('.');
-        let (field, repetition) = indexed(parts.next().unwrap_or(""));
-        if segment.is_empty() {
-            return Self::default();
-        }
-        let component = parts.next().unwrap_or("");
-        Self {
-            segment,
-            sequence: or(sequence, "1"),
-            field,
-            repetition: match component {
-                "" => repetition,
-                _ => or(repetition, "1"),
-            },
-            component,
-            subcomponent: parts.next().unwrap_or(""),
-        }
-    }
-
-    fn to_text(self) -> String {
-        let mut text = self.segment.to_owned();
-        let index = |text: &mut String, number: &str| {
-            if !matches!(number, "" | "0" | "1") {
-                text.extend(["[", number, "]"]);
-            }
-        };
-        index(&mut text, self.sequence);
-        if !self.field.is_empty() && !self.segment.is_empty() {
-            text.extend(["-", self.field]);
-            index(&mut text, self.repetition);
-            for part in [self.component, self.subcomponent] {
-                if part.is_empty() {
-                    break;
-                }
-                text.extend([".", part]);
-            }
-        }
-        text
-    }
-}
-
-/// `OBX[2]` as `OBX` and `2`.
-fn indexed(text: &str) -> (&str, &str) {
-    match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
-        Some((name, number)) => (name, number),
-        None => (text, ""),
-    }
 }
 
 /// A version of the standard, to be compared. One that nobody knows is taken as a new one.

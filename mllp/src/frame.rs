@@ -166,10 +166,8 @@ impl Decoder {
                     let next = *self.buffer.first()?;
                     self.blocks = match (zero, next) {
                         (true, 0) => Blocks::WideBig,
-                        (false, 0) => {
-                            self.buffer.advance(1);
-                            Blocks::WideLittle
-                        }
+                        // Its second byte stays: it may be the first of the message.
+                        (false, 0) => Blocks::WideLittle,
                         _ => Blocks::Narrow,
                     };
                     self.state = State::Inside;
@@ -429,3 +427,6 @@ pub fn encode_as(message: &[u8], blocks: Blocks) -> Vec<u8> {
 pub fn commit(stored: bool) -> [u8; 4] {
     [VT, if stored { ACK } else { NAK }, FS, b'\r']
 }
+
+#[cfg(test)]
+mod tests;

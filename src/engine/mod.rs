@@ -20,6 +20,7 @@ mod hierarchy;
 mod history;
 mod includes;
 mod indexing;
+mod matching;
 mod messages;
 mod narrative;
 mod operation;
@@ -64,7 +65,7 @@ pub use settings::Settings;
 
 pub use crate::{
     scheduling::ics::MEDIA_TYPE as CALENDAR,
-    search::{Scope, condition},
+    search::{Scope, condition, encode as query},
     store::{
         Delivered, DeliveryFilter, DeliveryState, MessageChange, MessageFilter, MessageHead,
         MessageId, MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery,

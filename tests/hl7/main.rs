@@ -1,33 +1,18 @@
-//! HL7 v2 over real connections, on both databases.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! HL7 v2: what messages do to the record, on both databases.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails here fails the test"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Each function is a test, once on each database.
-macro_rules! on_both_databases {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(crate::fixture::Database::Sqlite).await;
-            })+
-        }
-
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name(crate::fixture::Database::Postgres).await;
-            })+
-        }
-    };
-}
-
-mod acknowledgements;
-mod duplicates;
+#[allow(dead_code, reason = "shared with the tests of the engine")]
+#[path = "../engine/fixture.rs"]
+#[macro_use]
 mod fixture;
-mod frames;
-mod killed;
-mod order;
-mod pins;
-mod wire;
+
+mod apply;
+mod pump;
