@@ -21,6 +21,7 @@ mod hierarchy;
 mod history;
 mod includes;
 mod indexing;
+mod matching;
 mod message_desk;
 mod messages;
 mod narrative;
@@ -68,7 +69,7 @@ pub use settings::Settings;
 
 pub use crate::{
     scheduling::ics::MEDIA_TYPE as CALENDAR,
-    search::{Scope, condition},
+    search::{Scope, condition, encode as query},
     store::{
         Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, MessageChange, MessageFilter, MessageHead,
         MessageId, MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery,

@@ -100,7 +100,7 @@ impl Told<'_> {
 
     fn slot(&self) -> Option<Bytes> {
         let now = self.now_or("free")?;
-        let event = appointment::slot_event(self.before, &now)?;
+        let event = appointment::slot_event(self.before, self.after)?;
         let (form, related) = (&self.destination.form, self.related());
         let (control, time) = (self.control, self.now);
         Some(appointment::block(
@@ -131,7 +131,7 @@ impl Told<'_> {
 
     fn order(&self) -> Option<Bytes> {
         let now = self.now_or("entered-in-error")?;
-        let what = order::control(self.before, &now)?;
+        let what = order::control(self.before, self.after)?;
         let (form, related) = (&self.destination.form, self.related());
         let (control, time) = (self.control, self.now);
         Some(order::order(form, control, time, what, &now, &related))
@@ -139,7 +139,7 @@ impl Told<'_> {
 
     fn prescription(&self) -> Option<Bytes> {
         let now = self.now_or("entered-in-error")?;
-        let what = order::control(self.before, &now)?;
+        let what = order::control(self.before, self.after)?;
         let (form, related) = (&self.destination.form, self.related());
         let (control, time) = (self.control, self.now);
         Some(pharmacy::prescription(

@@ -1,0 +1,9 @@
+//! Messages as text, and the record after them.
+
+mod adt;
+mod merges;
+mod orders;
+mod results;
+mod samples;
+mod schedule;
+mod ward;
