@@ -14,8 +14,7 @@ use super::address;
 use crate::network::Network;
 
 pub use destination::{
-    Hl7AfterFailure, Hl7Asking, Hl7Destination, Hl7DestinationTls, Hl7Events, Hl7Medications,
-    Hl7Orders,
+    Hl7AfterFailure, Hl7Asking, Hl7Destination, Hl7Events, Hl7Medications, Hl7Orders,
 };
 
 /// HL7 v2.

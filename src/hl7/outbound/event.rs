@@ -7,15 +7,16 @@ use super::destination::{Destination, Topic};
 
 /// Types of which versions can be told.
 pub fn kinds(destination: &Destination) -> Vec<ResourceType> {
-    let kind = |topic: &Topic| match topic {
-        Topic::Appointments => ResourceType::APPOINTMENT,
-        Topic::Blocks => ResourceType::SLOT,
-        Topic::Patients => ResourceType::PATIENT,
-        Topic::Orders => ResourceType::SERVICE_REQUEST,
-        Topic::Medications => ResourceType::MEDICATION_REQUEST,
-        Topic::Results => ResourceType::DIAGNOSTIC_REPORT,
+    let name = |topic: &Topic| match topic {
+        Topic::Appointments => "Appointment",
+        Topic::Blocks => "Slot",
+        Topic::Patients => "Patient",
+        Topic::Orders => "ServiceRequest",
+        Topic::Medications => "MedicationRequest",
+        Topic::Results => "DiagnosticReport",
     };
-    destination.topics.iter().map(kind).collect()
+    let names = destination.topics.iter().map(name);
+    names.filter_map(ResourceType::from_name).collect()
 }
 
 /// A message that nothing overtakes, and that overtakes nothing: it is about two patients.
@@ -106,7 +107,7 @@ mod tests {
             {"type": "replaced-by", "other": {"reference": "Patient/1"}}
         ]});
         for (kind, version, expected) in [
-            (ResourceType::SERVICE_REQUEST, subject, "Patient/1"),
+            (ResourceType::from_name("ServiceRequest").unwrap(), subject, "Patient/1"),
             (ResourceType::APPOINTMENT, with("Patient/1"), "Patient/1"),
             (ResourceType::APPOINTMENT, with("Location/1"), "Appointment/9"),
             (ResourceType::PATIENT, json!({}), "Patient/9"),

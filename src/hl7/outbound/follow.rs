@@ -191,13 +191,10 @@ impl Follower {
 
 /// Types that say who is meant by naming others.
 fn leads_on(kind: ResourceType) -> bool {
-    [
-        ResourceType::PRACTITIONER_ROLE,
-        ResourceType::SCHEDULE,
-        ResourceType::ENCOUNTER,
-        ResourceType::SERVICE_REQUEST,
-    ]
-    .contains(&kind)
+    matches!(
+        kind.name(),
+        "PractitionerRole" | "Schedule" | "Encounter" | "ServiceRequest"
+    )
 }
 
 fn references(value: &Json, found: &mut Vec<String>) {

@@ -559,7 +559,6 @@ async fn receive(wire: &mut Option<Wire>) -> std::io::Result<Bytes> {
 /// A time in UTC as HL7 v2 writes it.
 pub fn dtm(millis: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
-    time.to_zoned(jiff::tz::TimeZone::UTC)
-        .strftime("%Y%m%d%H%M%S+0000")
+    time.strftime("%Y%m%d%H%M%S+0000")
         .to_string()
 }

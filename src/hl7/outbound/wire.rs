@@ -103,7 +103,7 @@ impl Wire {
         let connect = async {
             let tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
-            Ok(match &security.0 {
+            io::Result::Ok(match &security.0 {
                 None => Stream::Plain(tcp),
                 Some((connector, name)) => {
                     let secured = connector.connect(name.clone(), tcp).await?;

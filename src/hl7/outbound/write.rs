@@ -55,13 +55,13 @@ pub struct Clerk;
 
 impl Scribe for Clerk {
     fn write(&self, told: &Told<'_>) -> Result<Option<Written>, String> {
-        let raw = match told.kind {
-            ResourceType::APPOINTMENT => told.appointment(),
-            ResourceType::SLOT => told.slot(),
-            ResourceType::PATIENT => told.patient()?,
-            ResourceType::SERVICE_REQUEST => told.order(),
-            ResourceType::MEDICATION_REQUEST => told.prescription(),
-            ResourceType::DIAGNOSTIC_REPORT => told.report(),
+        let raw = match told.kind.name() {
+            "Appointment" => told.appointment(),
+            "Slot" => told.slot(),
+            "Patient" => told.patient()?,
+            "ServiceRequest" => told.order(),
+            "MedicationRequest" => told.prescription(),
+            "DiagnosticReport" => told.report(),
             _ => None,
         };
         let Some(raw) = raw else { return Ok(None) };

@@ -64,11 +64,7 @@ impl Batches {
             && commit.audit.is_none()
             && commit.generation.is_none();
         match &commit.messages[..] {
-            [only @ (MessageChange::Receive(_) | MessageChange::Settle(_))]
-                if alone && !names_patients(only) =>
-            {
-                Some(only)
-            }
+            [only] if alone && !names_patients(only) => Some(only),
             _ => None,
         }
     }
@@ -111,7 +107,7 @@ fn names_patients(change: &MessageChange) -> bool {
             .as_ref()
             .is_some_and(|outcome| !outcome.patients.is_empty()),
         MessageChange::Queue(_) => false,
-        MessageChange::Deliver(_) => true,
+        MessageChange::Deliver(_) | MessageChange::Advance(_) => true,
     }
 }
 
@@ -192,7 +188,9 @@ fn place(change: &MessageChange) -> (u8, &[u8], &str) {
     match change {
         MessageChange::Receive(message) => (0, &message.head.hash, &message.head.control),
         MessageChange::Settle(settled) => (1, &settled.id.0, ""),
-        MessageChange::Queue(_) | MessageChange::Deliver(_) => (2, &[], ""),
+        MessageChange::Queue(_) | MessageChange::Deliver(_) | MessageChange::Advance(_) => {
+            (2, &[], "")
+        }
     }
 }
 
