@@ -57,7 +57,7 @@ impl Work<'_> {
     }
 
     /// The identifiers that a field of type CX is mapped to, as those of a patient (`PID-3`).
-    fn identifiers_of(&self, value: Value<'_>) -> Vec<Identifier> {
+    pub fn identifiers_of(&self, value: Value<'_>) -> Vec<Identifier> {
         let mapped = self.map_field(("ADT", "A08"), "PID", 3, value.raw());
         let patient = mapped.iter().find(|item| item.kind == PATIENT);
         patient.map(|item| Identifier::all(&item.made)).unwrap_or_default()

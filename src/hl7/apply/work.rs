@@ -19,7 +19,8 @@ use crate::{
     engine::{Done, DoneStatus, Engine, Error, ErrorKind, Resource, VersionRef},
 };
 
-static ALL: Access = Access::system("a message of a configured channel speaks for its sender");
+/// What messages may see and change.
+pub static ALL: Access = Access::system("a message of a configured channel speaks for its sender");
 
 /// The system of the identifier of a message.
 pub const MESSAGE: &str = "urn:rotunda:message";
