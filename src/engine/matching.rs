@@ -49,7 +49,10 @@ impl Engine {
         let found = self.store.current(keys, &access.to(Right::Read)).await?;
         let found = found.into_iter();
         Ok(found
-            .map(|one| one.filter(|one| !one.head.deleted).map(|one| resource(&one)))
+            .map(|one| {
+                one.filter(|one| !one.head.deleted)
+                    .map(|one| resource(&one))
+            })
             .collect())
     }
 

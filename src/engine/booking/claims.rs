@@ -216,8 +216,8 @@ impl Engine {
                 booking.check_offer(&rule, party, now)?;
                 if !(party.is_patient && may_overlap) {
                     let mut new = rule.claim(owner, party, expires, is_overbooked);
-                    new.is_forced = facts == access::Booking::Over
-                        || !is_new_time && has(&state, owner, party);
+                    new.is_forced =
+                        facts == access::Booking::Over || !is_new_time && has(&state, owner, party);
                     claims.push(new);
                 }
             }

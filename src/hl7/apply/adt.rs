@@ -120,7 +120,7 @@ const EVENTS: &[(&str, Event)] = &[
     ("A53", Visit(Back(Reversed::Return))),
     ("A54", Visit(Goes)), // another attending doctor
     ("A55", Visit(Back(Reversed::Doctors))),
-    ("A60", Told), // allergies
+    ("A60", Told),        // allergies
     ("A61", Visit(Goes)), // another consulting doctor
     ("A62", Visit(Back(Reversed::Doctors))),
 ];
@@ -128,7 +128,9 @@ const EVENTS: &[(&str, Event)] = &[
 /// What an event does; `None` if it is no event of ADT.
 pub fn event(name: &str) -> Option<Event> {
     let mut events = EVENTS.iter();
-    events.find(|(own, _)| *own == name).map(|(_, event)| *event)
+    events
+        .find(|(own, _)| *own == name)
+        .map(|(_, event)| *event)
 }
 
 impl Work<'_> {
@@ -179,7 +181,9 @@ impl Work<'_> {
             self.course(at, course, &when).await?;
             if event == NoVisit {
                 let root = self.root(at);
-                self.items[root].content.set("status", json!("entered-in-error"));
+                self.items[root]
+                    .content
+                    .set("status", json!("entered-in-error"));
             }
         }
         self.keep_telecoms();
@@ -254,7 +258,9 @@ impl Work<'_> {
     fn keep_telecoms(&mut self) {
         for at in self.of(ResourceType::PATIENT) {
             let root = self.root(at);
-            let pid = self.items[at].segment.and_then(|at| self.message.segment(at));
+            let pid = self.items[at]
+                .segment
+                .and_then(|at| self.message.segment(at));
             let Some(pid) = pid.filter(|pid| pid.name() == "PID") else {
                 continue;
             };
@@ -272,7 +278,11 @@ impl Work<'_> {
             if kept.is_empty() {
                 continue;
             }
-            let mut all = self.items[at].made.get("telecom").map(list).unwrap_or_default();
+            let mut all = self.items[at]
+                .made
+                .get("telecom")
+                .map(list)
+                .unwrap_or_default();
             all.extend(kept);
             all.sort_by_key(|one| is_work(one));
             self.items[at].made["telecom"] = Json::Array(all);
@@ -282,7 +292,11 @@ impl Work<'_> {
     /// A20: NPU says in which state a bed is.
     async fn bed(&mut self) -> Result<(), Lost> {
         let Some(npu) = self.message.first("NPU") else {
-            return Err(content("NPU", "100", "the segment with the state of the bed is missing"));
+            return Err(content(
+                "NPU",
+                "100",
+                "the segment with the state of the bed is missing",
+            ));
         };
         let status = npu.field(2).text().into_owned();
         // The place itself comes of the mapping of PL, as if a visit were in it.

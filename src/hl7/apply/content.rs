@@ -52,7 +52,9 @@ impl Content {
         };
         let members = members.into_iter();
         Self {
-            members: members.map(|(name, json)| (name, Member::Tree(json))).collect(),
+            members: members
+                .map(|(name, json)| (name, Member::Tree(json)))
+                .collect(),
             is_changed: true,
         }
     }
@@ -69,7 +71,9 @@ impl Content {
 
     fn find(&self, name: &str) -> Option<&Member> {
         let mut members = self.members.iter();
-        members.find(|(own, _)| own == name).map(|(_, member)| member)
+        members
+            .find(|(own, _)| own == name)
+            .map(|(_, member)| member)
     }
 
     /// True if there is such a member.
@@ -182,7 +186,11 @@ impl Content {
     /// All of it as JSON.
     pub fn json(&self) -> Json {
         let members = self.members.iter();
-        Json::Object(members.map(|(name, one)| (name.clone(), one.json())).collect())
+        Json::Object(
+            members
+                .map(|(name, one)| (name.clone(), one.json()))
+                .collect(),
+        )
     }
 
     /// Replaces every reference that `change` has another for.
@@ -343,7 +351,8 @@ mod tests {
 
     #[test]
     fn the_same_again_is_no_change() {
-        let mut content = Content::parse(r#"{"gender":"male","name":[{"family":"A"}]}"#).expect("an object");
+        let mut content =
+            Content::parse(r#"{"gender":"male","name":[{"family":"A"}]}"#).expect("an object");
         content.set("name", json!([{"family": "A"}]));
         content.set("gender", json!("male"));
         content.remove("birthDate");

@@ -161,7 +161,11 @@ impl Work<'_> {
         }
         let tokens: Vec<String> = wanted.iter().map(Identifier::token).collect();
         let found = self
-            .matching(ResourceType::PATIENT, &[("identifier", &tokens.join(","))], CANDIDATES)
+            .matching(
+                ResourceType::PATIENT,
+                &[("identifier", &tokens.join(","))],
+                CANDIDATES,
+            )
             .await?;
         let found: Vec<(Resource, Vec<Identifier>)> = found
             .into_iter()
@@ -187,8 +191,7 @@ impl Work<'_> {
                 }
             }
             if matches.len() > 1 {
-                let names: Vec<String> =
-                    matches.keys().map(|id| format!("Patient/{id}")).collect();
+                let names: Vec<String> = matches.keys().map(|id| format!("Patient/{id}")).collect();
                 return Err(Lost::Failed(Failure::Content(vec![problem(
                     place,
                     "205",
@@ -255,7 +258,11 @@ impl Work<'_> {
             let value = self.items[at].value.clone();
             match found {
                 // Whoever has changed it may have taken the identifier away.
-                Some(found) if Identifier::all(&json_of(&found)).iter().any(|it| it.value == value) => {
+                Some(found)
+                    if Identifier::all(&json_of(&found))
+                        .iter()
+                        .any(|it| it.value == value) =>
+                {
                     self.settle(at, &found);
                 }
                 _ => open.push(at),
@@ -294,7 +301,10 @@ impl Work<'_> {
                     // References depend on the message.
                     let text = item.made.to_string();
                     let hash = digest::digest(&digest::SHA256, text.as_bytes());
-                    hash.as_ref()[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+                    hash.as_ref()[..12]
+                        .iter()
+                        .map(|byte| format!("{byte:02x}"))
+                        .collect()
                 },
                 name_of,
             );
@@ -331,7 +341,9 @@ impl Work<'_> {
         let tokens: Vec<String> = wanted.iter().map(Identifier::token).collect();
         let twin = (0..at).find(|other| {
             let other = &self.items[*other];
-            other.kind == kind && other.is_settled && other.tokens.iter().any(|it| tokens.contains(it))
+            other.kind == kind
+                && other.is_settled
+                && other.tokens.iter().any(|it| tokens.contains(it))
         });
         if let Some(twin) = twin {
             let twin = self.items[twin].same_as.unwrap_or(twin);
@@ -344,10 +356,12 @@ impl Work<'_> {
             .matching(kind, &[("identifier", &tokens.join(","))], CANDIDATES)
             .await?;
         for one in wanted {
-            let mut matches = found.iter().filter(|found| {
-                Identifier::all(&json_of(found)).iter().any(|it| it.is(one))
-            });
-            let Some(first) = matches.next() else { continue };
+            let mut matches = found
+                .iter()
+                .filter(|found| Identifier::all(&json_of(found)).iter().any(|it| it.is(one)));
+            let Some(first) = matches.next() else {
+                continue;
+            };
             let place = self.items[at].place();
             if let Some(second) = matches.next() {
                 return Err(Lost::Failed(Failure::Content(vec![problem(
@@ -361,7 +375,10 @@ impl Work<'_> {
             }
             // The message may have moved it already.
             let known = self.items.iter().find(|item| {
-                item.kind == kind && item.id == first.id && item.is_settled && item.same_as.is_none()
+                item.kind == kind
+                    && item.id == first.id
+                    && item.is_settled
+                    && item.same_as.is_none()
             });
             let owner = match known {
                 Some(item) => patient_of(&item.content.json()),
@@ -425,7 +442,9 @@ impl Work<'_> {
         let reference = format!("{}/{}", parent.kind, parent.id);
         let key = (kind, reference.clone());
         if !self.children.contains_key(&key) {
-            let found = self.matching(kind, &[(parameter, &reference)], CANDIDATES * 4).await?;
+            let found = self
+                .matching(kind, &[(parameter, &reference)], CANDIDATES * 4)
+                .await?;
             self.children.insert(key.clone(), found);
         }
         let found = self.children.get(&key).into_iter().flatten();
@@ -459,7 +478,9 @@ impl Work<'_> {
 
     fn sign(&self, json: &Json) -> String {
         if let Some(reference) = json.get("reference").and_then(Json::as_str) {
-            return self.referred(reference).unwrap_or_else(|| reference.to_owned());
+            return self
+                .referred(reference)
+                .unwrap_or_else(|| reference.to_owned());
         }
         if let Some(Json::Array(codings)) = json.get("coding")
             && let Some(first) = codings.first()
@@ -511,7 +532,9 @@ pub fn patient_of(json: &Json) -> Option<String> {
             Some(Json::Array(items)) => items.first(),
             other => other,
         };
-        if let Some(reference) = member.and_then(|it| it.get("reference")).and_then(Json::as_str)
+        if let Some(reference) = member
+            .and_then(|it| it.get("reference"))
+            .and_then(Json::as_str)
             && reference.starts_with("Patient/")
         {
             return Some(reference.to_owned());

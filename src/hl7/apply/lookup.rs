@@ -28,21 +28,53 @@ const CHILDREN: &[(&str, &[&str])] = &[
     ("AllergyIntolerance", &["code"]),
     ("Basic", &["code"]),
     ("CareTeam", &["category", "encounter"]),
-    ("ChargeItem", &["code", "context", "occurrenceDateTime", "occurrencePeriod"]),
+    (
+        "ChargeItem",
+        &["code", "context", "occurrenceDateTime", "occurrencePeriod"],
+    ),
     ("Condition", &["code", "encounter"]),
     ("Coverage", &["payor", "class", "subscriberId"]),
-    ("DiagnosticReport", &["code", "effectiveDateTime", "basedOn"]),
+    (
+        "DiagnosticReport",
+        &["code", "effectiveDateTime", "basedOn"],
+    ),
     ("DocumentReference", &["type", "date", "context"]),
     ("EpisodeOfCare", &["type"]),
     ("Flag", &["code"]),
     ("Immunization", &["vaccineCode", "occurrenceDateTime"]),
-    ("MedicationAdministration", &["medicationCodeableConcept", "effectiveDateTime", "effectivePeriod"]),
-    ("MedicationDispense", &["medicationCodeableConcept", "whenHandedOver", "whenPrepared"]),
-    ("MedicationRequest", &["medicationCodeableConcept", "authoredOn"]),
-    ("Observation", &["code", "encounter", "effectiveDateTime", "partOf"]),
-    ("Procedure", &["code", "encounter", "performedDateTime", "performedPeriod"]),
+    (
+        "MedicationAdministration",
+        &[
+            "medicationCodeableConcept",
+            "effectiveDateTime",
+            "effectivePeriod",
+        ],
+    ),
+    (
+        "MedicationDispense",
+        &[
+            "medicationCodeableConcept",
+            "whenHandedOver",
+            "whenPrepared",
+        ],
+    ),
+    (
+        "MedicationRequest",
+        &["medicationCodeableConcept", "authoredOn"],
+    ),
+    (
+        "Observation",
+        &["code", "encounter", "effectiveDateTime", "partOf"],
+    ),
+    (
+        "Procedure",
+        &["code", "encounter", "performedDateTime", "performedPeriod"],
+    ),
     ("RelatedPerson", &["relationship", "name"]),
-    ("ServiceRequest", &["code", "authoredOn", "occurrenceDateTime"]),
+    (
+        "ServiceRequest",
+        &["code", "authoredOn", "occurrenceDateTime"],
+    ),
     ("Specimen", &["type", "collection"]),
 ];
 
@@ -141,7 +173,9 @@ impl Work<'_> {
             let patient = owner
                 .filter(|_| is_numbered)
                 .map(|owner| self.items[owner].reference());
-            return self.identify_by_number(at, &wanted, patient.as_deref()).await;
+            return self
+                .identify_by_number(at, &wanted, patient.as_deref())
+                .await;
         }
         if !wanted.is_empty() {
             return self.identify_of_patient(at, &wanted, owner).await;
@@ -178,7 +212,9 @@ impl Work<'_> {
             self.items[at].is_settled = true;
             return Ok(());
         }
-        let patient = owner.filter(|owner| owner.version > 0).map(|owner| owner.reference());
+        let patient = owner
+            .filter(|owner| owner.version > 0)
+            .map(|owner| owner.reference());
         let mut params = vec![("identifier", tokens.as_str())];
         let is_new_patient = owner.is_some() && patient.is_none();
         params.extend(patient.as_deref().map(|patient| ("patient", patient)));
@@ -209,7 +245,9 @@ impl Work<'_> {
         let wanted = numbers(ResourceType::ENCOUNTER, &self.items[at].made);
         let patient = owner.map(|owner| self.items[owner].reference());
         if !wanted.is_empty() {
-            return self.identify_by_number(at, &wanted, patient.as_deref()).await;
+            return self
+                .identify_by_number(at, &wanted, patient.as_deref())
+                .await;
         }
         let id = self.engine.fresh_id();
         let is_known = owner.is_some_and(|owner| self.items[owner].version > 0);
@@ -277,7 +315,11 @@ pub fn numbers(kind: ResourceType, made: &Json) -> Vec<Identifier> {
     match kind.name() {
         "Encounter" => all.retain(|one| one.kind != "AN"),
         // The number of a schedule is that of all appointments in it.
-        "Appointment" if all.iter().any(|one| matches!(one.kind.as_str(), "PLAC" | "FILL")) => {
+        "Appointment"
+            if all
+                .iter()
+                .any(|one| matches!(one.kind.as_str(), "PLAC" | "FILL")) =>
+        {
             all.retain(|one| matches!(one.kind.as_str(), "PLAC" | "FILL"));
         }
         // One number groups several orders.

@@ -47,20 +47,28 @@ impl Work<'_> {
             }
         }
         match pairs.is_empty() {
-            true => Err(content("MRG", "100", "the segment that names the other record is missing")),
+            true => Err(content(
+                "MRG",
+                "100",
+                "the segment that names the other record is missing",
+            )),
             false => Ok(pairs),
         }
     }
 
     fn mrg(&self, pair: Pair) -> Segment<'_> {
-        self.message.segment(pair.segment).unwrap_or_else(|| self.message.msh())
+        self.message
+            .segment(pair.segment)
+            .unwrap_or_else(|| self.message.msh())
     }
 
     /// The identifiers that a field of type CX is mapped to, as those of a patient (`PID-3`).
     pub fn identifiers_of(&self, value: Value<'_>) -> Vec<Identifier> {
         let mapped = self.map_field(("ADT", "A08"), "PID", 3, value.raw());
         let patient = mapped.iter().find(|item| item.kind == PATIENT);
-        patient.map(|item| Identifier::all(&item.made)).unwrap_or_default()
+        patient
+            .map(|item| Identifier::all(&item.made))
+            .unwrap_or_default()
     }
 
     fn former(&self, pair: Pair) -> Result<Vec<Identifier>, Lost> {
@@ -71,7 +79,11 @@ impl Work<'_> {
                 return Ok(found);
             }
         }
-        Err(content("MRG-1", "101", "the other patient has no identifier"))
+        Err(content(
+            "MRG-1",
+            "101",
+            "the other patient has no identifier",
+        ))
     }
 
     /// Two patients are one: the one of MRG is replaced by the one of PID, and all that refers to
@@ -87,7 +99,9 @@ impl Work<'_> {
     async fn merge_patient(&mut self, remains: usize, former: &[Identifier]) -> Result<(), Lost> {
         self.booking = Booking::Over;
         let found = self.find_patient(former, "MRG-1").await?;
-        let same = found.as_ref().is_some_and(|found| found.id == self.items[remains].id);
+        let same = found
+            .as_ref()
+            .is_some_and(|found| found.id == self.items[remains].id);
         self.note_former(remains, former);
         let Some(found) = found.filter(|_| !same) else {
             let text = match same {
@@ -98,7 +112,10 @@ impl Work<'_> {
             return Ok(());
         };
         let goes = self.item_of(&found);
-        let (from, to) = (self.items[goes].reference(), self.items[remains].reference());
+        let (from, to) = (
+            self.items[goes].reference(),
+            self.items[remains].reference(),
+        );
         let content = &mut self.items[goes].content;
         content.set("active", json!(false));
         add_link(content, &to, "replaced-by");
@@ -112,7 +129,8 @@ impl Work<'_> {
         let mut all = content.list("identifier");
         for one in former {
             let known = all.iter_mut().find(|own| {
-                Identifier::of(own).is_some_and(|own| own.system == one.system && own.value == one.value)
+                Identifier::of(own)
+                    .is_some_and(|own| own.system == one.system && own.value == one.value)
             });
             match known {
                 Some(own) => own["use"] = json!("old"),
@@ -161,7 +179,11 @@ impl Work<'_> {
             }
         }
         let place = format!("MRG-{}", fields[0]);
-        Err(content(&place, "101", format!("the number of the other {kind} is missing")))
+        Err(content(
+            &place,
+            "101",
+            format!("the number of the other {kind} is missing"),
+        ))
     }
 
     async fn by_number(
@@ -172,7 +194,9 @@ impl Work<'_> {
     ) -> Result<Option<crate::engine::Resource>, Lost> {
         // Two fields may name the authority in different ways: the value and the patient decide.
         let tokens: Vec<String> = numbers.iter().map(Identifier::token).collect();
-        let found = self.matching(kind, &[("identifier", &tokens.join(","))], 10).await?;
+        let found = self
+            .matching(kind, &[("identifier", &tokens.join(","))], 10)
+            .await?;
         let is_theirs = |one: &crate::engine::Resource| {
             let owner = super::identity::patient_of(&json_of(one));
             patient.is_none() || owner.is_none() || owner.as_deref() == patient
@@ -182,12 +206,14 @@ impl Work<'_> {
 
     /// Two accounts are one.
     pub async fn merge_accounts(&mut self) -> Result<(), Lost> {
-        self.merge_others(kind_of("Account"), "PID", 18, "inactive").await
+        self.merge_others(kind_of("Account"), "PID", 18, "inactive")
+            .await
     }
 
     /// Two visits are one.
     pub async fn merge_visits(&mut self) -> Result<(), Lost> {
-        self.merge_others(ResourceType::ENCOUNTER, "PV1", 19, "entered-in-error").await
+        self.merge_others(ResourceType::ENCOUNTER, "PV1", 19, "entered-in-error")
+            .await
     }
 
     async fn merge_others(
@@ -200,19 +226,30 @@ impl Work<'_> {
         self.booking = Booking::Over;
         for pair in self.pairs()? {
             let former = self.numbers_of(pair, kind)?;
-            let remains = self.named_by_field(kind, segment, field, pair.patient).await?;
+            let remains = self
+                .named_by_field(kind, segment, field, pair.patient)
+                .await?;
             let goes = self.by_number(kind, &former, None).await?;
             let Some(remains) = remains else {
-                self.note(&format!("{segment}-{field}"), format!("the {kind} that remains is not named"));
+                self.note(
+                    &format!("{segment}-{field}"),
+                    format!("the {kind} that remains is not named"),
+                );
                 continue;
             };
             self.note_former(remains, &former);
             let Some(goes) = goes.filter(|goes| goes.id != self.items[remains].id) else {
-                self.note("MRG", format!("no other {kind} has this number; it is kept as a former one"));
+                self.note(
+                    "MRG",
+                    format!("no other {kind} has this number; it is kept as a former one"),
+                );
                 continue;
             };
             let goes = self.item_of(&goes);
-            let (from, to) = (self.items[goes].reference(), self.items[remains].reference());
+            let (from, to) = (
+                self.items[goes].reference(),
+                self.items[remains].reference(),
+            );
             self.items[goes].content.set("status", json!(status));
             self.refer_anew(kind, &from, &to, &|_| true).await?;
         }
@@ -228,12 +265,20 @@ impl Work<'_> {
         field: usize,
         patient: usize,
     ) -> Result<Option<usize>, Lost> {
-        let made = self.of(kind).into_iter().find(|at| self.items[*at].is_settled);
+        let made = self
+            .of(kind)
+            .into_iter()
+            .find(|at| self.items[*at].is_settled);
         if let Some(at) = made {
             return Ok(Some(self.root(at)));
         }
-        let value = self.message.first(segment).map(|segment| segment.field(field));
-        let numbers = value.map(|value| self.identifiers_of(value)).unwrap_or_default();
+        let value = self
+            .message
+            .first(segment)
+            .map(|segment| segment.field(field));
+        let numbers = value
+            .map(|value| self.identifiers_of(value))
+            .unwrap_or_default();
         if numbers.is_empty() {
             return Ok(None);
         }
@@ -279,7 +324,9 @@ impl Work<'_> {
             kept.retain(|own| {
                 let own = Identifier::of(own);
                 own.is_none_or(|own| {
-                    !moving.iter().any(|one| one.system == own.system && one.value == own.value)
+                    !moving
+                        .iter()
+                        .any(|one| one.system == own.system && one.value == own.value)
                 })
             });
             self.items[at].content.set("identifier", Json::Array(kept));
@@ -293,7 +340,9 @@ impl Work<'_> {
         for pair in self.pairs()? {
             let numbers = self.numbers_of(pair, kind_of("Account"))?;
             let (to, source) = self.movers(pair).await?;
-            let Some(account) = self.by_number(kind_of("Account"), &numbers, source.as_deref()).await?
+            let Some(account) = self
+                .by_number(kind_of("Account"), &numbers, source.as_deref())
+                .await?
             else {
                 self.note("MRG-3", "no account of that patient has this number");
                 continue;
@@ -301,7 +350,9 @@ impl Work<'_> {
             let at = self.item_of(&account);
             let account = self.items[at].reference();
             let Some(from) = source else { continue };
-            self.items[at].content.refer(&|old| (old == from).then(|| to.clone()));
+            self.items[at]
+                .content
+                .refer(&|old| (old == from).then(|| to.clone()));
             let visits = self
                 .matching(ResourceType::ENCOUNTER, &[("account", &account)], 1_000)
                 .await?;
@@ -318,7 +369,9 @@ impl Work<'_> {
         for pair in self.pairs()? {
             let numbers = self.numbers_of(pair, ResourceType::ENCOUNTER)?;
             let (to, source) = self.movers(pair).await?;
-            let Some(visit) = self.by_number(ResourceType::ENCOUNTER, &numbers, source.as_deref()).await?
+            let Some(visit) = self
+                .by_number(ResourceType::ENCOUNTER, &numbers, source.as_deref())
+                .await?
             else {
                 self.note("MRG-5", "no visit of that patient has this number");
                 continue;
@@ -331,7 +384,9 @@ impl Work<'_> {
             for at in self.of(ResourceType::ENCOUNTER) {
                 let own = Identifier::all(&self.items[at].made);
                 let is_it = own.iter().any(|own| {
-                    number.iter().any(|one| one.system == own.system && one.value == own.value)
+                    number
+                        .iter()
+                        .any(|one| one.system == own.system && one.value == own.value)
                 });
                 if is_it && at != moved && !self.items[at].is_settled {
                     self.items[at].same_as = Some(moved);
@@ -362,7 +417,9 @@ impl Work<'_> {
         to: &str,
     ) -> Result<(), Lost> {
         let at = self.item_of(visit);
-        self.items[at].content.refer(&|old| (old == from).then(|| to.to_owned()));
+        self.items[at]
+            .content
+            .refer(&|old| (old == from).then(|| to.to_owned()));
         let found = self.referring(ResourceType::ENCOUNTER, &visit.id).await?;
         for one in found {
             if !matches!(one.kind.name(), "Provenance" | "AuditEvent" | "Patient") {
@@ -456,13 +513,7 @@ impl Work<'_> {
     }
 
     /// What a field of a segment is mapped to, by the tables of the channel.
-    pub fn map_field(
-        &self,
-        kind: (&str, &str),
-        name: &str,
-        field: usize,
-        raw: &str,
-    ) -> Vec<Item> {
+    pub fn map_field(&self, kind: (&str, &str), name: &str, field: usize, raw: &str) -> Vec<Item> {
         if raw.is_empty() {
             return Vec::new();
         }
@@ -476,8 +527,13 @@ impl Work<'_> {
         let delimiter = char::from(self.message.delimiters().field);
         let visit = format!("PV1{delimiter}1{delimiter}I{delimiter}{raw}");
         let mut items = self.map_segments(("ADT", "A08"), &visit);
-        let at = items.iter().position(|item| item.kind == ResourceType::ENCOUNTER)?;
-        let bed = items[at].made.pointer("/location/0/location/reference")?.as_str()?;
+        let at = items
+            .iter()
+            .position(|item| item.kind == ResourceType::ENCOUNTER)?;
+        let bed = items[at]
+            .made
+            .pointer("/location/0/location/reference")?
+            .as_str()?;
         let bed: usize = bed.strip_prefix('#')?.parse().ok()?;
         for item in &mut items {
             item.is_left_out |= item.kind != ResourceType::LOCATION;

@@ -40,8 +40,8 @@ use work::Work;
 
 /// Types of messages that are taken.
 const TAKEN: &[&str] = &[
-    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "QBP", "RAS", "RDE", "RDS",
-    "SIU", "SRM", "VXU",
+    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "QBP", "RAS", "RDE",
+    "RDS", "SIU", "SRM", "VXU",
 ];
 
 /// Attempts after which a message that loses races waits for its next turn.
@@ -179,7 +179,10 @@ impl Applier {
         let mut all = Mapped::default();
         let mut parts = vec![];
         for (number, start) in starts.iter().enumerate() {
-            let end = starts.get(number + 1).copied().unwrap_or(message.segments().len());
+            let end = starts
+                .get(number + 1)
+                .copied()
+                .unwrap_or(message.segments().len());
             parts.push((*start, end));
         }
         let head = starts[0];
@@ -258,7 +261,9 @@ fn check(header: &Header) -> Result<(), Failure> {
     let event = header.event.as_str();
     if !TAKEN.contains(&code) {
         let text = format!("messages of type {code} are not taken here");
-        return Err(Failure::Refused(vec![Problem::error("MSH-9.1", "200", text)]));
+        return Err(Failure::Refused(vec![Problem::error(
+            "MSH-9.1", "200", text,
+        )]));
     }
     let is_known = match code {
         "ADT" => adt::event(event).is_some(),
@@ -270,7 +275,9 @@ fn check(header: &Header) -> Result<(), Failure> {
         true => Ok(()),
         false => {
             let text = format!("{code} has no event {event} that is taken here");
-            Err(Failure::Refused(vec![Problem::error("MSH-9.2", "201", text)]))
+            Err(Failure::Refused(vec![Problem::error(
+                "MSH-9.2", "201", text,
+            )]))
         }
     }
 }
@@ -299,7 +306,10 @@ impl Work<'_> {
 impl From<Error> for Lost {
     fn from(error: Error) -> Self {
         let code = error.issues.first().map(|issue| issue.code);
-        let why = error.issues.iter().filter_map(|issue| issue.detail.as_ref());
+        let why = error
+            .issues
+            .iter()
+            .filter_map(|issue| issue.detail.as_ref());
         let is_taken = why
             .map(|detail| detail.code)
             .any(|code| matches!(code, "slot-taken" | "patient-overlap" | "limit-reached"));

@@ -81,20 +81,80 @@ const CONTROLS: &[Control] = &[
     Control("PA", Filler, Changes, "", ""),
     Control("CH", Filler, Child, "", ""),
     Control("PR", Filler, Changes, "", ""),
-    Control("UC", Filler, Nothing("the filler could not cancel the order"), "", ""),
-    Control("UD", Filler, Nothing("the filler could not discontinue the order"), "", ""),
-    Control("UH", Filler, Nothing("the filler could not put the order on hold"), "", ""),
-    Control("UR", Filler, Nothing("the filler could not release the order"), "", ""),
-    Control("UX", Filler, Nothing("the filler could not change the order"), "", ""),
-    Control("UM", Filler, Nothing("the filler could not replace the order"), "", ""),
-    Control("UN", Filler, Nothing("the order is no longer linked"), "", ""),
+    Control(
+        "UC",
+        Filler,
+        Nothing("the filler could not cancel the order"),
+        "",
+        "",
+    ),
+    Control(
+        "UD",
+        Filler,
+        Nothing("the filler could not discontinue the order"),
+        "",
+        "",
+    ),
+    Control(
+        "UH",
+        Filler,
+        Nothing("the filler could not put the order on hold"),
+        "",
+        "",
+    ),
+    Control(
+        "UR",
+        Filler,
+        Nothing("the filler could not release the order"),
+        "",
+        "",
+    ),
+    Control(
+        "UX",
+        Filler,
+        Nothing("the filler could not change the order"),
+        "",
+        "",
+    ),
+    Control(
+        "UM",
+        Filler,
+        Nothing("the filler could not replace the order"),
+        "",
+        "",
+    ),
+    Control(
+        "UN",
+        Filler,
+        Nothing("the order is no longer linked"),
+        "",
+        "",
+    ),
     Control("LI", Filler, Nothing("the order is linked"), "", ""),
-    Control("DE", Filler, Nothing("the filler found an error in the order"), "", ""),
-    Control("SS", Placer, Nothing("the status of the order is asked for"), "SR", ""),
+    Control(
+        "DE",
+        Filler,
+        Nothing("the filler found an error in the order"),
+        "",
+        "",
+    ),
+    Control(
+        "SS",
+        Placer,
+        Nothing("the status of the order is asked for"),
+        "SR",
+        "",
+    ),
 ];
 
 /// Statuses in which nothing is done any more.
-const OVER: &[&str] = &["completed", "revoked", "cancelled", "stopped", "entered-in-error"];
+const OVER: &[&str] = &[
+    "completed",
+    "revoked",
+    "cancelled",
+    "stopped",
+    "entered-in-error",
+];
 
 /// What became of one ORC.
 struct Settled {
@@ -116,11 +176,16 @@ impl Work<'_> {
         let mut has_answer = false;
         let mut problems = Vec::new();
         for (orc, items) in groups {
-            let Some(segment) = self.message.segment(orc) else { continue };
+            let Some(segment) = self.message.segment(orc) else {
+                continue;
+            };
             let code = segment.field(1).text().trim().to_ascii_uppercase();
             let known = CONTROLS.iter().find(|control| control.0 == code);
             if known.is_none() && !code.is_empty() {
-                self.note("ORC-1", format!("the control code {code} is not known; the order is stored as it is"));
+                self.note(
+                    "ORC-1",
+                    format!("the control code {code} is not known; the order is stored as it is"),
+                );
             }
             let effect = known.map_or(Changes, |control| control.2);
             let side = known.map_or(Placer, |control| control.1);
@@ -150,7 +215,9 @@ impl Work<'_> {
                 _ => {}
             }
             if code == "PA" {
-                parent = orders.first().map(|at| self.items[self.root(*at)].reference());
+                parent = orders
+                    .first()
+                    .map(|at| self.items[self.root(*at)].reference());
             }
             if !is_able {
                 let text = format!("{code} cannot be done: there is no such order, or it is over");
@@ -168,7 +235,11 @@ impl Work<'_> {
             }
             settled.push(Settled {
                 segment: orc,
-                control: if answer.is_empty() { "OK".to_owned() } else { answer.to_owned() },
+                control: if answer.is_empty() {
+                    "OK".to_owned()
+                } else {
+                    answer.to_owned()
+                },
                 placer,
                 filler: segment.field(3).raw().to_owned(),
             });
@@ -188,12 +259,16 @@ impl Work<'_> {
                 .into_iter()
                 .filter(|at| self.items[*at].kind.name() == "ServiceRequest")
                 .collect();
-            let Some((first, others)) = requests.split_first() else { continue };
+            let Some((first, others)) = requests.split_first() else {
+                continue;
+            };
             for at in others {
                 let own = Identifier::all(&self.items[*at].made);
                 let known = Identifier::all(&self.items[*first].made);
                 let is_other = own.iter().any(|one| {
-                    known.iter().any(|other| other.kind == one.kind && other.value != one.value)
+                    known
+                        .iter()
+                        .any(|other| other.kind == one.kind && other.value != one.value)
                 });
                 if is_other {
                     continue;
@@ -223,7 +298,9 @@ impl Work<'_> {
         }
         let starts: Vec<usize> = groups.iter().map(|(at, _)| *at).collect();
         for at in 0..self.items.len() {
-            let Some(segment) = self.items[at].segment else { continue };
+            let Some(segment) = self.items[at].segment else {
+                continue;
+            };
             let group = starts.iter().rposition(|start| *start <= segment);
             let is_about = !super::identity::is_registry(self.items[at].kind)
                 && !matches!(self.items[at].kind.name(), "Patient" | "Encounter");
@@ -294,7 +371,9 @@ impl Work<'_> {
             Side::Filler => ("PLAC", "ORC-2"),
         };
         let of = |all: Vec<Identifier>| {
-            let mut all = all.into_iter().filter(|one| one.kind == foreign && !one.is_old);
+            let mut all = all
+                .into_iter()
+                .filter(|one| one.kind == foreign && !one.is_old);
             all.next()
         };
         let stored = of(Identifier::all(&self.items[root].content.json()));
@@ -354,7 +433,9 @@ impl Work<'_> {
         let mut writer = self.reply(&[code, event, &structure], Code::AA, problems);
         for one in settled {
             let mut orc = writer.segment("ORC");
-            orc.text(1, &one.control).raw(2, &one.placer).raw(3, &one.filler);
+            orc.text(1, &one.control)
+                .raw(2, &one.placer)
+                .raw(3, &one.filler);
             let segment = self.message.segment(one.segment);
             if let Some(group) = segment.map(|segment| segment.field(4).raw()) {
                 orc.raw(4, group);

@@ -18,10 +18,22 @@ const OBSERVATION: ResourceType = ResourceType::OBSERVATION;
 
 /// Elements of an Observation that an OBX says as a whole: a value that is corrected must not keep
 /// the flag of the wrong one.
-const WHOLE: &[&str] = &["interpretation", "referenceRange", "dataAbsentReason", "component", "note"];
+const WHOLE: &[&str] = &[
+    "interpretation",
+    "referenceRange",
+    "dataAbsentReason",
+    "component",
+    "note",
+];
 
 /// Who refers to an order, a visit or a patient, and is not about them, adds what is missing only.
-const NAMED: &[&str] = &["Patient", "Encounter", "Account", "ServiceRequest", "Coverage"];
+const NAMED: &[&str] = &[
+    "Patient",
+    "Encounter",
+    "Account",
+    "ServiceRequest",
+    "Coverage",
+];
 
 impl Work<'_> {
     /// ORU, OUL and whatever else has reports.
@@ -39,7 +51,9 @@ impl Work<'_> {
         self.only_fill(&["Encounter", "Account"]);
         self.look_up().await?;
         for at in self.of(kind_of("Immunization")) {
-            let action = self.segment_of(at, "RXA").map(|rxa| rxa.field(21).text().into_owned());
+            let action = self
+                .segment_of(at, "RXA")
+                .map(|rxa| rxa.field(21).text().into_owned());
             if action.as_deref() == Some("D") {
                 self.items[at].made["status"] = json!("entered-in-error");
             }
@@ -69,7 +83,9 @@ impl Work<'_> {
             ("T05" | "T06", Some(parent)) => self.relate(at, parent, "appends"),
             ("T09" | "T10", Some(parent)) => {
                 self.relate(at, parent, "replaces");
-                self.items[parent].content.set("status", json!("superseded"));
+                self.items[parent]
+                    .content
+                    .set("status", json!("superseded"));
             }
             ("T11", parent) => {
                 let is_new = self.items[at].version == 0;
@@ -77,7 +93,9 @@ impl Work<'_> {
                 if gone != at {
                     self.items[at].is_left_out = true;
                 }
-                self.items[gone].content.set("status", json!("entered-in-error"));
+                self.items[gone]
+                    .content
+                    .set("status", json!("entered-in-error"));
             }
             ("T05" | "T06" | "T09" | "T10", None) => {
                 self.note("TXA-13", "the document that this one is about is not known");
@@ -105,14 +123,22 @@ impl Work<'_> {
         };
         let raw = txa.field(13).raw().to_owned();
         let mapped = self.map_field(("MDM", "T02"), "TXA", 12, &raw);
-        let document = mapped.iter().find(|item| item.kind == kind_of("DocumentReference"));
-        let numbers = document.map(|item| Identifier::all(&item.made)).unwrap_or_default();
+        let document = mapped
+            .iter()
+            .find(|item| item.kind == kind_of("DocumentReference"));
+        let numbers = document
+            .map(|item| Identifier::all(&item.made))
+            .unwrap_or_default();
         if numbers.is_empty() {
             return Ok(None);
         }
         let tokens: Vec<String> = numbers.iter().map(Identifier::token).collect();
         let found = self
-            .matching(kind_of("DocumentReference"), &[("identifier", &tokens.join(","))], 5)
+            .matching(
+                kind_of("DocumentReference"),
+                &[("identifier", &tokens.join(","))],
+                5,
+            )
             .await?;
         let own = self.items[at].id.clone();
         let found = found.into_iter().find(|one| one.id != own);
@@ -130,13 +156,19 @@ impl Work<'_> {
         for report in self.of(kind_of("DiagnosticReport")) {
             let made = &self.items[report].made;
             let numbers = super::lookup::numbers(kind_of("DiagnosticReport"), made);
-            let Some(number) = numbers.first() else { continue };
+            let Some(number) = numbers.first() else {
+                continue;
+            };
             let number = number.clone();
             let results = made.get("result").and_then(Json::as_array).cloned();
             let mut before: Vec<String> = Vec::new();
             for result in results.unwrap_or_default() {
-                let Some(at) = self.named(&result) else { continue };
-                let Some(obx) = self.segment_of(at, "OBX") else { continue };
+                let Some(at) = self.named(&result) else {
+                    continue;
+                };
+                let Some(obx) = self.segment_of(at, "OBX") else {
+                    continue;
+                };
                 let mut value = result_number(&number, obx);
                 let same = before.iter().filter(|other| **other == value).count();
                 before.push(value.clone());
@@ -156,7 +188,9 @@ impl Work<'_> {
     /// What is corrected is said as a whole.
     fn whole_values(&mut self) {
         for at in self.of(OBSERVATION) {
-            let Some(obx) = self.segment_of(at, "OBX") else { continue };
+            let Some(obx) = self.segment_of(at, "OBX") else {
+                continue;
+            };
             if obx.field(5).is_empty() {
                 continue;
             }
@@ -173,7 +207,9 @@ impl Work<'_> {
     /// that result.
     async fn link_parents(&mut self) -> Result<(), Lost> {
         for report in self.of(kind_of("DiagnosticReport")) {
-            let Some(obr) = self.segment_of(report, "OBR") else { continue };
+            let Some(obr) = self.segment_of(report, "OBR") else {
+                continue;
+            };
             let (result, order) = (obr.field(26), obr.field(29));
             if !result.is_valued() || !order.is_valued() {
                 continue;
@@ -188,7 +224,9 @@ impl Work<'_> {
                 }
             }
             let is_parent = |value: &str| {
-                wanted.iter().any(|number| value.contains(&format!("|{number}/{code}/{part}")))
+                wanted
+                    .iter()
+                    .any(|number| value.contains(&format!("|{number}/{code}/{part}")))
             };
             let mut parent = self.of(OBSERVATION).into_iter().find_map(|at| {
                 let item = &self.items[self.root(at)];
@@ -201,10 +239,17 @@ impl Work<'_> {
                 parent = self.stored_parent(report, &code, &is_parent).await?;
             }
             let Some(parent) = parent else {
-                self.note("OBR-26", "the result that this one follows from is not known");
+                self.note(
+                    "OBR-26",
+                    "the result that this one follows from is not known",
+                );
                 continue;
             };
-            let results = self.items[report].made.get("result").cloned().unwrap_or_default();
+            let results = self.items[report]
+                .made
+                .get("result")
+                .cloned()
+                .unwrap_or_default();
             let references: Vec<String> = results
                 .as_array()
                 .into_iter()
@@ -247,7 +292,8 @@ impl Work<'_> {
             .await?;
         let found = found.into_iter().find(|one| {
             let own = Identifier::all(&json_of(one));
-            own.iter().any(|one| one.system == RESULT && is_parent(&one.value))
+            own.iter()
+                .any(|one| one.system == RESULT && is_parent(&one.value))
         });
         Ok(found.map(|one| format!("Observation/{}", one.id)))
     }
@@ -265,13 +311,18 @@ impl Work<'_> {
         }
         for part in wanted.chunks(50) {
             let owner = part.first().and_then(|(at, _)| self.owner(*at));
-            let patient = owner.map(|owner| &self.items[owner]).filter(|owner| owner.version > 0);
+            let patient = owner
+                .map(|owner| &self.items[owner])
+                .filter(|owner| owner.version > 0);
             let patient = patient.map(Item::reference);
             let found = match patient {
                 Some(patient) => {
                     let tokens: Vec<String> = part.iter().map(|(_, own)| own.token()).collect();
                     let tokens = tokens.join(",");
-                    let params = [("identifier", tokens.as_str()), ("patient", patient.as_str())];
+                    let params = [
+                        ("identifier", tokens.as_str()),
+                        ("patient", patient.as_str()),
+                    ];
                     self.matching(OBSERVATION, &params, 200).await?
                 }
                 None => Vec::new(),
@@ -279,7 +330,8 @@ impl Work<'_> {
             for (at, own) in part {
                 let same = found.iter().find(|one| {
                     let all = Identifier::all(&json_of(one));
-                    all.iter().any(|one| one.system == RESULT && one.value == own.value)
+                    all.iter()
+                        .any(|one| one.system == RESULT && one.value == own.value)
                 });
                 match same {
                     Some(same) => self.settle(*at, same),

@@ -44,17 +44,17 @@ pub enum Act {
 
 /// What each event of SIU does (HL7 v2, chapter 10).
 const EVENTS: &[(&str, Act)] = &[
-    ("S12", Act::Told),                  // booked
-    ("S13", Act::Told),                  // moved
-    ("S14", Act::Told),                  // changed
-    ("S15", Act::Becomes("cancelled")),  // cancelled
-    ("S16", Act::Becomes("cancelled")),  // discontinued
+    ("S12", Act::Told),                        // booked
+    ("S13", Act::Told),                        // moved
+    ("S14", Act::Told),                        // changed
+    ("S15", Act::Becomes("cancelled")),        // cancelled
+    ("S16", Act::Becomes("cancelled")),        // discontinued
     ("S17", Act::Becomes("entered-in-error")), // deleted
-    ("S18", Act::Changes),               // service or resource added
-    ("S19", Act::Changes),               // changed
-    ("S20", Act::Changes),               // cancelled
-    ("S21", Act::Changes),               // discontinued
-    ("S22", Act::Changes),               // deleted
+    ("S18", Act::Changes),                     // service or resource added
+    ("S19", Act::Changes),                     // changed
+    ("S20", Act::Changes),                     // cancelled
+    ("S21", Act::Changes),                     // discontinued
+    ("S22", Act::Changes),                     // deleted
     ("S23", Act::Blocks),
     ("S24", Act::Unblocks),
     ("S26", Act::Becomes("noshow")),
@@ -78,13 +78,23 @@ impl Work<'_> {
             true => Booking::Over,
             false => Booking::Fact,
         };
-        self.only_fill(&["Patient", "Encounter", "Account", "ServiceRequest", "Coverage"]);
+        self.only_fill(&[
+            "Patient",
+            "Encounter",
+            "Account",
+            "ServiceRequest",
+            "Coverage",
+        ]);
         self.leave_out_no_visits();
         if matches!(act, Act::Blocks | Act::Unblocks) {
             return self.block(act == Act::Blocks).await;
         }
         let Some(at) = self.first(APPOINTMENT) else {
-            return Err(content("SCH", "100", "the segment with the appointment is missing"));
+            return Err(content(
+                "SCH",
+                "100",
+                "the segment with the appointment is missing",
+            ));
         };
         if super::lookup::numbers(APPOINTMENT, &self.items[at].made).is_empty() {
             return Err(content("SCH-2", "101", "the appointment has no number"));
@@ -94,7 +104,10 @@ impl Work<'_> {
             for item in &mut self.items {
                 item.is_left_out = true;
             }
-            self.note("MSH-7", "the appointment was changed by a later message; this one is ignored");
+            self.note(
+                "MSH-7",
+                "the appointment was changed by a later message; this one is ignored",
+            );
             return Ok(());
         }
         let root = self.root(at);
@@ -160,7 +173,10 @@ impl Work<'_> {
                 members.insert("status".to_owned(), json!("proposed"));
             }
             members.remove("cancelationReason");
-            let head = self.message.first("SCH").or_else(|| self.message.first("ARQ"));
+            let head = self
+                .message
+                .first("SCH")
+                .or_else(|| self.message.first("ARQ"));
             let reason = head.map(|head| reason(head.field(6)));
             if let (Act::Becomes("cancelled" | "noshow"), Some(Some(reason))) = (act, reason) {
                 members.insert("cancelationReason".to_owned(), reason);
@@ -188,7 +204,9 @@ impl Work<'_> {
 
     /// Start and end, from what takes part if SCH and TQ1 do not say them.
     fn complete_time(&self, made: &mut Json, before: &super::content::Content) {
-        let Some(members) = made.as_object_mut() else { return };
+        let Some(members) = made.as_object_mut() else {
+            return;
+        };
         let zone = &self.context.channel.zone;
         if !members.contains_key("start") {
             let starts = self.message.segments().filter_map(|segment| {
@@ -200,7 +218,10 @@ impl Work<'_> {
                 members.insert("start".to_owned(), json!(start));
             }
         }
-        let start = members.get("start").and_then(Json::as_str).map(str::to_owned);
+        let start = members
+            .get("start")
+            .and_then(Json::as_str)
+            .map(str::to_owned);
         if members.contains_key("end") {
             if start.is_none() {
                 members.remove("end");
@@ -216,7 +237,9 @@ impl Work<'_> {
         });
         let minutes = minutes.unwrap_or(15);
         let end = start.parse::<jiff::Timestamp>().ok().and_then(|start| {
-            let end = start.checked_add(jiff::SignedDuration::from_mins(minutes)).ok()?;
+            let end = start
+                .checked_add(jiff::SignedDuration::from_mins(minutes))
+                .ok()?;
             let end = end.to_zoned_datetime(zone.clone());
             Some(end.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string())
         });
@@ -226,14 +249,12 @@ impl Work<'_> {
         };
     }
 
-    fn complete_participants(
-        &self,
-        made: &mut Json,
-        before: &super::content::Content,
-        act: Act,
-    ) {
+    fn complete_participants(&self, made: &mut Json, before: &super::content::Content, act: Act) {
         let known = |reference: &str| self.referred(reference);
-        let mut list = made.get("participant").map(super::snapshot::list).unwrap_or_default();
+        let mut list = made
+            .get("participant")
+            .map(super::snapshot::list)
+            .unwrap_or_default();
         for one in &mut list {
             super::content::referred(one, &known);
         }
@@ -244,11 +265,18 @@ impl Work<'_> {
                 .iter()
                 .any(|one| one.pointer("/actor/reference").and_then(Json::as_str) == Some(&owner));
             if !has {
-                list.insert(0, json!({"actor": {"reference": owner}, "status": "accepted"}));
+                list.insert(
+                    0,
+                    json!({"actor": {"reference": owner}, "status": "accepted"}),
+                );
             }
         }
         let removed = self.removed_references();
-        let actor = |one: &Json| one.pointer("/actor/reference").and_then(Json::as_str).map(str::to_owned);
+        let actor = |one: &Json| {
+            one.pointer("/actor/reference")
+                .and_then(Json::as_str)
+                .map(str::to_owned)
+        };
         list.retain(|one| actor(one).is_none_or(|actor| !removed.contains(&actor)));
         for one in &mut list {
             if one.get("status").is_none() {
@@ -279,7 +307,10 @@ impl Work<'_> {
     fn removed_references(&self) -> Vec<String> {
         let mut removed = Vec::new();
         for at in 0..self.items.len() {
-            let Some(segment) = self.items[at].segment.and_then(|at| self.message.segment(at)) else {
+            let Some(segment) = self.items[at]
+                .segment
+                .and_then(|at| self.message.segment(at))
+            else {
                 continue;
             };
             let is_resource = RESOURCES.iter().any(|(name, _)| *name == segment.name());
@@ -300,7 +331,10 @@ impl Work<'_> {
         let over = self.over.clone();
         let content = &mut self.items[root].content;
         let mut meta = content.get("meta").unwrap_or_else(|| json!({}));
-        let mut tags = meta.get("tag").map(super::snapshot::list).unwrap_or_default();
+        let mut tags = meta
+            .get("tag")
+            .map(super::snapshot::list)
+            .unwrap_or_default();
         let was_flagged = tags.contains(&tag);
         let mut extensions = content.list("extension");
         match &over {
@@ -308,7 +342,10 @@ impl Work<'_> {
                 if !was_flagged {
                     tags.push(tag);
                 }
-                if !extensions.iter().any(|one| one.get("url") == Some(&json!(OVERBOOKED))) {
+                if !extensions
+                    .iter()
+                    .any(|one| one.get("url") == Some(&json!(OVERBOOKED)))
+                {
                     extensions.push(json!({"url": OVERBOOKED, "valueBoolean": true}));
                 }
             }
@@ -332,7 +369,9 @@ impl Work<'_> {
         }
         content.set("meta", meta);
         content.set("extension", Json::Array(extensions));
-        let identifier = Identifier::of(&conflict).map(|one| one.token()).unwrap_or_default();
+        let identifier = Identifier::of(&conflict)
+            .map(|one| one.token())
+            .unwrap_or_default();
         let found = self
             .matching(kind_of("Task"), &[("identifier", &identifier)], 1)
             .await?;
@@ -351,7 +390,10 @@ impl Work<'_> {
         let content = &mut self.items[at].content;
         content.set("identifier", json!([conflict]));
         content.set("intent", json!("order"));
-        content.set("code", json!({"coding": [{"system": TAGS, "code": "schedule-conflict"}]}));
+        content.set(
+            "code",
+            json!({"coding": [{"system": TAGS, "code": "schedule-conflict"}]}),
+        );
         content.set("focus", json!({"reference": reference}));
         if let Some(patient) = patient {
             content.set("for", json!({"reference": patient}));
@@ -370,7 +412,11 @@ impl Work<'_> {
     /// S23 and S24: the time of those named is closed, or open again.
     async fn block(&mut self, is_blocked: bool) -> Result<(), Lost> {
         let Some(at) = self.first(APPOINTMENT) else {
-            return Err(content("SCH", "100", "the segment with the time is missing"));
+            return Err(content(
+                "SCH",
+                "100",
+                "the segment with the time is missing",
+            ));
         };
         let numbers = super::lookup::numbers(APPOINTMENT, &self.items[at].made);
         let mut made = self.items[at].made.clone();
@@ -388,8 +434,10 @@ impl Work<'_> {
                 true => Vec::new(),
                 false => {
                     let params = [("identifier", tokens.join(","))];
-                    let params: Vec<(&str, &str)> =
-                        params.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                    let params: Vec<(&str, &str)> = params
+                        .iter()
+                        .map(|(name, value)| (*name, value.as_str()))
+                        .collect();
                     self.matching(ResourceType::SLOT, &params, 200).await?
                 }
             };
@@ -409,7 +457,9 @@ impl Work<'_> {
         self.lay_all();
         let actors: Vec<usize> = (0..self.items.len())
             .filter(|at| {
-                let segment = self.items[*at].segment.and_then(|at| self.message.segment(at));
+                let segment = self.items[*at]
+                    .segment
+                    .and_then(|at| self.message.segment(at));
                 segment.is_some_and(|segment| matches!(segment.name(), "AIG" | "AIL" | "AIP"))
             })
             .map(|at| self.root(at))
@@ -417,7 +467,10 @@ impl Work<'_> {
         let mut done: Vec<usize> = Vec::new();
         for actor in actors {
             let kind = self.items[actor].kind.name();
-            let has_time = matches!(kind, "Practitioner" | "PractitionerRole" | "Device" | "Location");
+            let has_time = matches!(
+                kind,
+                "Practitioner" | "PractitionerRole" | "Device" | "Location"
+            );
             if !has_time || done.contains(&actor) || self.is_site(actor) {
                 continue;
             }
@@ -427,9 +480,14 @@ impl Work<'_> {
                 .iter()
                 .map(|one| json!({"system": one.system, "value": one.value}))
                 .collect();
-            let params = [("identifier", tokens.join(",")), ("schedule", schedule.clone())];
-            let params: Vec<(&str, &str)> =
-                params.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let params = [
+                ("identifier", tokens.join(",")),
+                ("schedule", schedule.clone()),
+            ];
+            let params: Vec<(&str, &str)> = params
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
             let found = match tokens.is_empty() {
                 true => Vec::new(),
                 false => self.matching(ResourceType::SLOT, &params, 1).await?,
@@ -451,7 +509,11 @@ impl Work<'_> {
             content.set("end", end.clone());
         }
         if done.is_empty() {
-            return Err(content("AIP", "101", "nobody is named whose time is closed"));
+            return Err(content(
+                "AIP",
+                "101",
+                "nobody is named whose time is closed",
+            ));
         }
         Ok(())
     }
@@ -473,16 +535,23 @@ impl Work<'_> {
         let is_new = self.items[actor].version == 0;
         let found = match is_new {
             true => Vec::new(),
-            false => self.matching(ResourceType::SCHEDULE, &[("actor", &reference)], 20).await?,
+            false => {
+                self.matching(ResourceType::SCHEDULE, &[("actor", &reference)], 20)
+                    .await?
+            }
         };
-        let active = found.iter().find(|one| json_of(one).get("active") != Some(&json!(false)));
+        let active = found
+            .iter()
+            .find(|one| json_of(one).get("active") != Some(&json!(false)));
         if let Some(found) = active {
             return Ok(format!("Schedule/{}", found.id));
         }
         let mut schedule = Item::own(ResourceType::SCHEDULE);
         schedule.make(self.engine.fresh_id(), None);
         schedule.content.set("active", json!(true));
-        schedule.content.set("actor", json!([{"reference": reference}]));
+        schedule
+            .content
+            .set("actor", json!([{"reference": reference}]));
         let reference = schedule.reference();
         self.items.push(schedule);
         Ok(reference)
@@ -533,9 +602,27 @@ pub fn told(message: &Message, event: &str) -> Option<Message> {
                 let own = |number: usize| segment.field(number).raw();
                 // ARQ-11 is a range in which the time may lie; the time itself is that of AIS.
                 let all = [
-                    "SCH", own(1), own(2), own(3), own(4), own(5), own(6), own(7), own(8), own(9),
-                    own(10), "", own(15), own(16), own(17), own(18), own(15), own(16), own(17),
-                    own(18), own(19),
+                    "SCH",
+                    own(1),
+                    own(2),
+                    own(3),
+                    own(4),
+                    own(5),
+                    own(6),
+                    own(7),
+                    own(8),
+                    own(9),
+                    own(10),
+                    "",
+                    own(15),
+                    own(16),
+                    own(17),
+                    own(18),
+                    own(15),
+                    own(16),
+                    own(17),
+                    own(18),
+                    own(19),
                 ];
                 text.push_str(&all.join(&field.to_string()));
             }
@@ -550,24 +637,41 @@ impl Work<'_> {
     /// SRM: done by the rules that bind everybody, and answered with SRR.
     pub async fn request(&mut self, record: Record<'_>) -> Result<Applied, Lost> {
         let event = self.event();
-        let told = REQUESTS.iter().find(|(own, _)| *own == event).map(|(_, told)| *told);
+        let told = REQUESTS
+            .iter()
+            .find(|(own, _)| *own == event)
+            .map(|(_, told)| *told);
         let act = told.and_then(self::event).unwrap_or(Act::Told);
-        self.only_fill(&["Patient", "Encounter", "Account", "ServiceRequest", "Coverage"]);
+        self.only_fill(&[
+            "Patient",
+            "Encounter",
+            "Account",
+            "ServiceRequest",
+            "Coverage",
+        ]);
         let Some(at) = self.first(APPOINTMENT) else {
-            return Err(content("ARQ", "100", "the segment with the request is missing"));
+            return Err(content(
+                "ARQ",
+                "100",
+                "the segment with the request is missing",
+            ));
         };
         self.look_up().await?;
         let root = self.root(at);
         let is_new = self.items[root].version == 0;
         if is_new && event != "S01" {
             let text = "there is no appointment with this number";
-            return self.refuse(record, vec![problem_at("ARQ-2", "204", text)]).await;
+            return self
+                .refuse(record, vec![problem_at("ARQ-2", "204", text)])
+                .await;
         }
         if !is_new && event == "S01" {
             let status = self.items[root].content.text("status").unwrap_or_default();
             if !matches!(status.as_str(), "cancelled" | "proposed" | "waitlist") {
                 let text = "there is an appointment with this number already";
-                return self.refuse(record, vec![problem_at("ARQ-1", "205", text)]).await;
+                return self
+                    .refuse(record, vec![problem_at("ARQ-1", "205", text)])
+                    .await;
             }
         }
         let is_tentative = {
@@ -629,10 +733,13 @@ impl Work<'_> {
             "" => sch.components(2, &[&id, "ROTUNDA"]),
             filler => sch.raw(2, filler),
         };
-        sch.raw(6, match own(6) {
-            "" => own(7),
-            reason => reason,
-        });
+        sch.raw(
+            6,
+            match own(6) {
+                "" => own(7),
+                reason => reason,
+            },
+        );
         sch.components(25, &[status, status, "HL70278"]);
         drop(sch);
         if let (Some(start), Some(end)) = (content.text("start"), content.text("end")) {
@@ -699,5 +806,7 @@ fn minutes_of(amount: &str, unit: &str) -> Option<i64> {
         "d" | "day" | "days" => amount * 1_440.0,
         _ => amount,
     };
-    (0.0..=100_000.0).contains(&minutes).then_some(minutes.ceil() as i64)
+    (0.0..=100_000.0)
+        .contains(&minutes)
+        .then_some(minutes.ceil() as i64)
 }

@@ -35,7 +35,13 @@ const CHOICES: &[&str] = &[
 const JOINED: &[&str] = &["hospitalization", "period", "dispenseRequest", "content"];
 
 /// Lists to which a message adds, and of which it takes nothing away by leaving it out.
-const ADDED: &[&str] = &["result", "relatesTo", "statusHistory", "classHistory", "link"];
+const ADDED: &[&str] = &[
+    "result",
+    "relatesTo",
+    "statusHistory",
+    "classHistory",
+    "link",
+];
 
 /// Lays what was made over what is there.
 pub fn lay(content: &mut Content, made: &Json, nulls: &[String], mode: Mode) {
@@ -63,9 +69,7 @@ pub fn lay(content: &mut Content, made: &Json, nulls: &[String], mode: Mode) {
             ("extension", Some(before)) => extensions(&before, value),
             ("participant", Some(before)) if is_visit => participants(&before, value),
             (name, Some(before)) if ADDED.contains(&name) => added(&before, value),
-            (name, Some(Json::Object(before))) if JOINED.contains(&name) => {
-                joined(&before, value)
-            }
+            (name, Some(Json::Object(before))) if JOINED.contains(&name) => joined(&before, value),
             _ => value.clone(),
         };
         content.set(name, new);
@@ -118,7 +122,8 @@ fn identifiers(before: &Json, new: &Json) -> Json {
         };
         // In its place, so that the same again is no change.
         let same = new_list.iter().position(|one| {
-            Identifier::of(one).is_some_and(|one| one.system == own.system && one.value == own.value)
+            Identifier::of(one)
+                .is_some_and(|one| one.system == own.system && one.value == own.value)
         });
         if let Some(at) = same {
             if !taken[at] {

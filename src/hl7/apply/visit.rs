@@ -4,13 +4,7 @@
 use resources::model::ResourceType;
 use serde_json::{Value as Json, json};
 
-use super::{
-    Lost,
-    content::Content,
-    identity::content_of,
-    snapshot::list,
-    work::Work,
-};
+use super::{Lost, content::Content, identity::content_of, snapshot::list, work::Work};
 
 /// Versions that are looked at for the one that is taken back.
 const LOOKED_AT: i64 = 200;
@@ -57,7 +51,10 @@ impl Work<'_> {
             _ => return Ok(()),
         };
         let status = made.remove("status");
-        let places = made.remove("location").map(|places| list(&places)).unwrap_or_default();
+        let places = made
+            .remove("location")
+            .map(|places| list(&places))
+            .unwrap_or_default();
         let places: Vec<Json> = places
             .into_iter()
             .map(|mut place| {
@@ -73,7 +70,10 @@ impl Work<'_> {
         if let (Course::Becomes(_), Some(Json::Object(period))) = (course, made.get_mut("period")) {
             period.remove("end");
         }
-        let end = made.get("period").and_then(|period| period.get("end")).cloned();
+        let end = made
+            .get("period")
+            .and_then(|period| period.get("end"))
+            .cloned();
         let when = match (course, &end) {
             (Course::Ends, Some(Json::String(end))) => end.clone(),
             _ => when.to_owned(),
@@ -133,12 +133,21 @@ impl Work<'_> {
     /// false if no message made such a version.
     async fn take_back(&mut self, at: usize, reversed: Reversed) -> Result<bool, Lost> {
         let aspects: &[&str] = match reversed {
-            Reversed::Admit | Reversed::Plan => {
-                &["status", "statusHistory", "period", "location", "class", "classHistory"]
-            }
-            Reversed::Discharge => {
-                &["status", "statusHistory", "period", "location", "hospitalization"]
-            }
+            Reversed::Admit | Reversed::Plan => &[
+                "status",
+                "statusHistory",
+                "period",
+                "location",
+                "class",
+                "classHistory",
+            ],
+            Reversed::Discharge => &[
+                "status",
+                "statusHistory",
+                "period",
+                "location",
+                "hospitalization",
+            ],
             Reversed::Transfer | Reversed::PlannedTransfer | Reversed::Tracking => &["location"],
             Reversed::Leave | Reversed::Return => &["status", "statusHistory"],
             Reversed::Doctors => &["participant"],
@@ -178,7 +187,9 @@ fn did(reversed: Reversed, before: &Content, after: &Content) -> bool {
     let beds = |content: &Content, state: &str| -> Vec<Json> {
         let places = content.list("location").into_iter();
         let of_state = places.filter(|place| place.get("status") == Some(&json!(state)));
-        of_state.map(|place| place.get("location").cloned().unwrap_or_default()).collect()
+        of_state
+            .map(|place| place.get("location").cloned().unwrap_or_default())
+            .collect()
     };
     match reversed {
         Reversed::Admit => here.contains(&new.as_str()) && !here.contains(&old.as_str()),
@@ -247,7 +258,9 @@ fn become_(content: &mut Content, status: &str, when: &str) {
         let mut history = content.list("statusHistory");
         let since = match history.last() {
             Some(last) => last.pointer("/period/end").cloned(),
-            None => content.get("period").and_then(|period| period.get("start").cloned()),
+            None => content
+                .get("period")
+                .and_then(|period| period.get("start").cloned()),
         };
         let mut period = json!({"end": when});
         if let Some(Json::String(since)) = since
@@ -262,7 +275,9 @@ fn become_(content: &mut Content, status: &str, when: &str) {
 }
 
 fn end_period(content: &mut Content, made: &mut Json, when: &str) {
-    let start = content.get("period").and_then(|period| period.get("start").cloned());
+    let start = content
+        .get("period")
+        .and_then(|period| period.get("start").cloned());
     let own = made.pointer("/period/start").cloned();
     let start = own.or(start);
     let is_later = match &start {
@@ -286,7 +301,10 @@ fn is_in_order(first: &str, second: &str) -> bool {
 }
 
 fn is_planned(place: &Json) -> bool {
-    matches!(place.get("status").and_then(Json::as_str), Some("planned" | "reserved"))
+    matches!(
+        place.get("status").and_then(Json::as_str),
+        Some("planned" | "reserved")
+    )
 }
 
 /// Moves to the places that a message names: the bed that it says is the one of now; what was
@@ -297,10 +315,15 @@ fn take_places(content: &mut Content, named: &[Json], when: &str, is_over: bool)
     let of = |place: &Json| place.pointer("/location/reference").cloned();
     for (at, place) in named.iter().enumerate() {
         let Some(reference) = of(place) else { continue };
-        let status = place.get("status").and_then(Json::as_str).unwrap_or("active");
+        let status = place
+            .get("status")
+            .and_then(Json::as_str)
+            .unwrap_or("active");
         let is_temporary = place.get("extension").is_some();
         if is_planned(place) && !(at == 0 && is_first) {
-            let known = places.iter().any(|own| is_planned(own) && of(own).as_ref() == Some(&reference));
+            let known = places
+                .iter()
+                .any(|own| is_planned(own) && of(own).as_ref() == Some(&reference));
             if !known {
                 let mut place = place.clone();
                 place["status"] = json!("planned");
@@ -315,7 +338,8 @@ fn take_places(content: &mut Content, named: &[Json], when: &str, is_over: bool)
             _ if is_planned(place) => places.push(place.clone()),
             _ => {
                 let stays = places.iter().any(|own| {
-                    own.get("status") == Some(&json!("active")) && of(own).as_ref() == Some(&reference)
+                    own.get("status") == Some(&json!("active"))
+                        && of(own).as_ref() == Some(&reference)
                 });
                 if stays {
                     continue;

@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use mllp::{map::{Made, Mapped}, message::{Message, Note}};
+use mllp::{
+    map::{Made, Mapped},
+    message::{Message, Note},
+};
 use resources::{model::ResourceType, primitive::format_instant};
 use serde_json::{Value as Json, json};
 
@@ -151,7 +154,10 @@ pub struct Work<'a> {
 
 /// Types that the tables make and that are not stored: Provenance is written once for each message.
 fn is_kept(kind: &str) -> bool {
-    !matches!(kind, "MessageHeader" | "Bundle" | "Provenance" | "Parameters" | "OperationOutcome")
+    !matches!(
+        kind,
+        "MessageHeader" | "Bundle" | "Provenance" | "Parameters" | "OperationOutcome"
+    )
 }
 
 impl<'a> Work<'a> {
@@ -239,13 +245,20 @@ impl<'a> Work<'a> {
 
     /// All that refers to a resource; a problem if it is more than one transaction takes.
     pub async fn referring(&self, kind: ResourceType, id: &str) -> Result<Vec<Resource>, Lost> {
-        let most = self.engine.settings().limits.bundle_entries.saturating_sub(100);
+        let most = self
+            .engine
+            .settings()
+            .limits
+            .bundle_entries
+            .saturating_sub(100);
         let found = self.engine.referring((kind, id), most, &ALL).await?;
         if found.len() > most {
             let text = format!(
                 "more than {most} resources refer to {kind}/{id}, more than one transaction takes"
             );
-            return Err(Lost::Failed(Failure::Content(vec![problem("MRG", "207", text)])));
+            return Err(Lost::Failed(Failure::Content(vec![problem(
+                "MRG", "207", text,
+            )])));
         }
         Ok(found)
     }
@@ -318,7 +331,10 @@ impl<'a> Work<'a> {
     pub fn item_of(&mut self, found: &Resource) -> usize {
         let known = (0..self.items.len()).find(|at| {
             let item = &self.items[*at];
-            item.is_settled && item.same_as.is_none() && item.kind == found.kind && item.id == found.id
+            item.is_settled
+                && item.same_as.is_none()
+                && item.kind == found.kind
+                && item.id == found.id
         });
         known.unwrap_or_else(|| {
             let mut item = Item::own(found.kind);
@@ -356,7 +372,10 @@ impl<'a> Work<'a> {
 
     /// Writes all, with the record of the message, in one transaction.
     pub async fn commit(&mut self, record: Record<'_>) -> Result<Applied, Lost> {
-        let source = format!("urn:rotunda:hl7:{}#{}", self.context.channel.name, self.context.id);
+        let source = format!(
+            "urn:rotunda:hl7:{}#{}",
+            self.context.channel.name, self.context.id
+        );
         let written: Vec<&Item> = self.items.iter().filter(|item| item.is_written()).collect();
         let mut entries: Vec<String> = written.iter().map(|item| entry(item, &source)).collect();
         if !written.is_empty() {
@@ -382,7 +401,10 @@ impl<'a> Work<'a> {
             record(&applied)
         };
         let access = ALL.clone().of_facts(self.booking);
-        let done = self.engine.transact_for(bundle.as_bytes(), &recorded, &access).await;
+        let done = self
+            .engine
+            .transact_for(bundle.as_bytes(), &recorded, &access)
+            .await;
         let done = done.map_err(|error| self.lost(error, &written))?;
         applied.made = made(&done);
         for item in &written {
@@ -468,7 +490,10 @@ impl<'a> Work<'a> {
 
 fn made(done: &[Done]) -> Vec<VersionRef> {
     let changed = done.iter().filter(|done| {
-        !matches!(done.status, DoneStatus::Unchanged | DoneStatus::NothingToDelete)
+        !matches!(
+            done.status,
+            DoneStatus::Unchanged | DoneStatus::NothingToDelete
+        )
     });
     let resources = changed.filter_map(|done| done.resource.as_ref());
     resources
@@ -490,7 +515,9 @@ fn entry(item: &Item, source: &str) -> String {
     }
     let url = match &item.guard {
         Some(params) => {
-            let pairs = params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let pairs = params
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()));
             format!("{kind}?{}", crate::engine::query(pairs))
         }
         None => format!("{kind}/{id}"),
@@ -515,7 +542,8 @@ fn drop_unknown(json: &mut Json) {
             let is_open = |value: &Json| {
                 let text = value.as_str();
                 text.is_some_and(|text| {
-                    text.strip_prefix('#').is_some_and(|rest| rest.parse::<usize>().is_ok())
+                    text.strip_prefix('#')
+                        .is_some_and(|rest| rest.parse::<usize>().is_ok())
                 })
             };
             if members.get("reference").is_some_and(is_open) {

@@ -115,7 +115,8 @@ async fn cancels_without_a_version_before(database: Database) {
     for (number, (event, status)) in cases.into_iter().enumerate() {
         let visit = format!("V{number}");
         let kind = format!("ADT^{event}");
-        ward.tell(&kind, T1, &[&pid("1"), &pv1("W1^101^02", &visit)]).await;
+        ward.tell(&kind, T1, &[&pid("1"), &pv1("W1^101^02", &visit)])
+            .await;
         let now = ward.visit(&visit).await;
         assert_eq!(now["status"], status, "{event}: {now:#}");
     }
@@ -127,11 +128,16 @@ async fn what_is_empty_stays_and_null_deletes(database: Database) {
                  ||+31205550100^PRN^PH|+31205550199^WPN^PH||M";
     ward.tell("ADT^A28", T1, &[whole]).await;
     let before = ward.patient("1").await;
-    ward.tell("ADT^A31", T2, &["PID|1||1^^^HOSP_A^MR||Testperson^Tilda^Q"]).await;
+    ward.tell("ADT^A31", T2, &["PID|1||1^^^HOSP_A^MR||Testperson^Tilda^Q"])
+        .await;
     assert_eq!(ward.patient("1").await, before, "empty is no change");
     // The one telephone number, not the other.
-    ward.tell("ADT^A08", T2, &["PID|1||1^^^HOSP_A^MR||Testperson^Tilda||||||||+31205550177^PRN^PH"])
-        .await;
+    ward.tell(
+        "ADT^A08",
+        T2,
+        &["PID|1||1^^^HOSP_A^MR||Testperson^Tilda||||||||+31205550177^PRN^PH"],
+    )
+    .await;
     let now = ward.patient("1").await;
     let numbers: Vec<&str> = now["telecom"]
         .as_array()
@@ -141,8 +147,12 @@ async fn what_is_empty_stays_and_null_deletes(database: Database) {
         .collect();
     assert_eq!(numbers, ["home", "work"], "{now:#}");
     assert_eq!(now["name"][0]["given"], json!(["Tilda"]));
-    ward.tell("ADT^A08", T3, &["PID|1||1^^^HOSP_A^MR||Testperson^Tilda||\"\"||||\"\"||\"\"|\"\"||\"\""])
-        .await;
+    ward.tell(
+        "ADT^A08",
+        T3,
+        &["PID|1||1^^^HOSP_A^MR||Testperson^Tilda||\"\"||||\"\"||\"\"|\"\"||\"\""],
+    )
+    .await;
     let now = ward.patient("1").await;
     for gone in ["birthDate", "address", "telecom", "maritalStatus"] {
         assert_eq!(now.get(gone), None, "{gone}: {now:#}");
@@ -170,8 +180,18 @@ async fn parallel_messages_make_one_of_each(database: Database) {
         one.await.unwrap();
     }
     assert_eq!(ward.find("Patient", &[("identifier", "1")]).await.len(), 1);
-    assert_eq!(ward.find("Practitioner", &[("identifier", "5678")]).await.len(), 1);
-    assert_eq!(ward.find("Encounter", &[("status", "in-progress")]).await.len(), 4);
+    assert_eq!(
+        ward.find("Practitioner", &[("identifier", "5678")])
+            .await
+            .len(),
+        1
+    );
+    assert_eq!(
+        ward.find("Encounter", &[("status", "in-progress")])
+            .await
+            .len(),
+        4
+    );
     let beds = ward.find("Location", &[("name", "02")]).await;
     assert_eq!(beds.len(), 1, "{beds:#?}");
 }
@@ -189,7 +209,13 @@ async fn what_nobody_changed_is_not_written(database: Database) {
 
 async fn a_patient_needs_an_identifier(database: Database) {
     let ward = Ward::new(database).await;
-    let refused = ward.ask("ADT^A01", T1, &["PID|1||||Testperson^Tilda", &pv1("W1", "V1")]).await;
+    let refused = ward
+        .ask(
+            "ADT^A01",
+            T1,
+            &["PID|1||||Testperson^Tilda", &pv1("W1", "V1")],
+        )
+        .await;
     assert_eq!(codes(refused), [("PID-3".to_owned(), "101")]);
     let refused = ward.ask("ADT^A99", T1, &[&pid("1")]).await;
     assert_eq!(codes(refused), [("MSH-9.2".to_owned(), "201")]);
@@ -199,34 +225,51 @@ async fn a_patient_needs_an_identifier(database: Database) {
 
 async fn two_records_of_one_person_stay_two(database: Database) {
     let ward = Ward::new(database).await;
-    ward.tell("ADT^A28", T1, &["PID|1||1^^^HOSP_A^MR~9^^^NAT^NI||A^B"]).await;
-    ward.tell("ADT^A28", T1, &["PID|1||2^^^HOSP_A^MR~9^^^NAT^NI||A^B"]).await;
+    ward.tell("ADT^A28", T1, &["PID|1||1^^^HOSP_A^MR~9^^^NAT^NI||A^B"])
+        .await;
+    ward.tell("ADT^A28", T1, &["PID|1||2^^^HOSP_A^MR~9^^^NAT^NI||A^B"])
+        .await;
     assert_ne!(ward.patient("1").await["id"], ward.patient("2").await["id"]);
     // The national number alone does not say which.
     let refused = ward.ask("ADT^A08", T1, &["PID|1||9^^^NAT^NI||A^B"]).await;
     assert_eq!(codes(refused), [("PID-3".to_owned(), "205")]);
     // A corrected one does not make another patient.
-    ward.tell("ADT^A08", T1, &["PID|1||2^^^HOSP_A^MR~8^^^NAT^NI||A^B"]).await;
+    ward.tell("ADT^A08", T1, &["PID|1||2^^^HOSP_A^MR~8^^^NAT^NI||A^B"])
+        .await;
     ward.tell("ADT^A08", T1, &["PID|1||9^^^NAT^NI||A^C"]).await;
     assert_eq!(ward.patient("1").await["name"][0]["given"], json!(["C"]));
 }
 
 async fn a_visit_is_of_one_patient(database: Database) {
     let ward = Ward::new(database).await;
-    ward.tell("ADT^A01", T1, &[&pid("1"), &pv1("W1^101^02", "V1")]).await;
-    let refused = ward.ask("ADT^A08", T1, &[&pid("2"), &pv1("W1^101^02", "V1")]).await;
+    ward.tell("ADT^A01", T1, &[&pid("1"), &pv1("W1^101^02", "V1")])
+        .await;
+    let refused = ward
+        .ask("ADT^A08", T1, &[&pid("2"), &pv1("W1^101^02", "V1")])
+        .await;
     assert_eq!(codes(refused), [("PV1".to_owned(), "205")]);
-    assert!(ward.find("Patient", &[("identifier", "2")]).await.is_empty());
+    assert!(
+        ward.find("Patient", &[("identifier", "2")])
+            .await
+            .is_empty()
+    );
 }
 
 async fn beds_are_swapped(database: Database) {
     let ward = Ward::new(database).await;
-    ward.tell("ADT^A01", T1, &[&pid("1"), &pv1("W1^101^01", "V1")]).await;
-    ward.tell("ADT^A01", T1, &[&pid("2"), &pv1("W1^101^02", "V2")]).await;
+    ward.tell("ADT^A01", T1, &[&pid("1"), &pv1("W1^101^01", "V1")])
+        .await;
+    ward.tell("ADT^A01", T1, &[&pid("2"), &pv1("W1^101^02", "V2")])
+        .await;
     ward.tell(
         "ADT^A17",
         T2,
-        &[&pid("1"), &pv1("W1^101^02", "V1"), &pid("2"), &pv1("W1^101^01", "V2")],
+        &[
+            &pid("1"),
+            &pv1("W1^101^02", "V1"),
+            &pid("2"),
+            &pv1("W1^101^01", "V2"),
+        ],
     )
     .await;
     for (visit, bed) in [("V1", "bd:02"), ("V2", "bd:01")] {
@@ -239,14 +282,20 @@ async fn beds_are_swapped(database: Database) {
 
 async fn every_version_has_its_source_and_provenance(database: Database) {
     let ward = Ward::new(database).await;
-    let applied = ward.tell("ADT^A01", T1, &[&pid("1"), &pv1("W1^101^02", "V1")]).await;
+    let applied = ward
+        .tell("ADT^A01", T1, &[&pid("1"), &pv1("W1^101^02", "V1")])
+        .await;
     let patient = ward.patient("1").await;
     let source = patient["meta"]["source"].as_str().unwrap();
     assert!(source.starts_with("urn:rotunda:hl7:ward#"), "{source}");
     let reference = format!("Patient/{}", patient["id"].as_str().unwrap());
     let provenance = ward.one("Provenance", &[("target", &reference)]).await;
     let targets = provenance["target"].as_array().unwrap();
-    assert_eq!(targets.len() + 1, applied.made.len(), "all that was made, and itself");
+    assert_eq!(
+        targets.len() + 1,
+        applied.made.len(),
+        "all that was made, and itself"
+    );
     assert!(targets.contains(&json!({"reference": format!("{reference}/_history/1")})));
     let id = source.rsplit('#').next().unwrap();
     assert_eq!(provenance["entity"][0]["what"]["identifier"]["value"], id);
@@ -259,7 +308,9 @@ async fn clients_elements_are_kept(database: Database) {
     patient["photo"] = json!([{"url": "http://x/1.png"}]);
     patient["extension"] = json!([{"url": "http://x/weight", "valueDecimal": 80}]);
     let id = patient["id"].as_str().unwrap().to_owned();
-    let text = patient.to_string().replace("\"valueDecimal\":80", "\"valueDecimal\":80.50");
+    let text = patient
+        .to_string()
+        .replace("\"valueDecimal\":80", "\"valueDecimal\":80.50");
     let update = rotunda::engine::Operation::Update {
         kind: crate::fixture::kind("Patient"),
         target: rotunda::engine::Target::Id(id.clone()),
@@ -267,8 +318,13 @@ async fn clients_elements_are_kept(database: Database) {
         if_match: None,
         if_none_match_any: false,
     };
-    ward.fixture.engine.submit(vec![update], &crate::fixture::ALL).await.unwrap();
-    ward.tell("ADT^A08", T2, &["PID|1||1^^^HOSP_A^MR||Other^Tilda"]).await;
+    ward.fixture
+        .engine
+        .submit(vec![update], &crate::fixture::ALL)
+        .await
+        .unwrap();
+    ward.tell("ADT^A08", T2, &["PID|1||1^^^HOSP_A^MR||Other^Tilda"])
+        .await;
     let stored = ward
         .fixture
         .engine
@@ -276,5 +332,8 @@ async fn clients_elements_are_kept(database: Database) {
         .await
         .unwrap();
     let text = String::from_utf8(stored.body.to_vec()).unwrap();
-    assert!(text.contains("80.50") && text.contains("1.png") && text.contains("Other"), "{text}");
+    assert!(
+        text.contains("80.50") && text.contains("1.png") && text.contains("Other"),
+        "{text}"
+    );
 }

@@ -101,7 +101,11 @@ impl Ward {
         };
         let applied = self.applier.apply(&message, &context, &record).await;
         let stored = self.fixture.engine.message(id).await.unwrap();
-        assert_eq!(stored.is_some(), applied.is_ok(), "effect and record go together");
+        assert_eq!(
+            stored.is_some(),
+            applied.is_ok(),
+            "effect and record go together"
+        );
         applied
     }
 
@@ -111,9 +115,16 @@ impl Ward {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let found = self.fixture.engine.matching(kind(name), &params, 100, &ALL).await;
+        let found = self
+            .fixture
+            .engine
+            .matching(kind(name), &params, 100, &ALL)
+            .await;
         let found = found.unwrap();
-        found.iter().map(|one| serde_json::from_slice(&one.body).unwrap()).collect()
+        found
+            .iter()
+            .map(|one| serde_json::from_slice(&one.body).unwrap())
+            .collect()
     }
 
     /// The one that a search finds.
@@ -128,8 +139,10 @@ impl Ward {
         let token = format!("urn:rotunda:authority:HOSP_A|{number}");
         let found = self.find("Patient", &[("identifier", &token)]).await;
         // One that was replaced has its number still.
-        let mut found: Vec<Json> =
-            found.into_iter().filter(|one| one["active"] != Json::Bool(false)).collect();
+        let mut found: Vec<Json> = found
+            .into_iter()
+            .filter(|one| one["active"] != Json::Bool(false))
+            .collect();
         assert_eq!(found.len(), 1, "{number}: {found:#?}");
         found.remove(0)
     }
@@ -155,7 +168,12 @@ impl Ward {
     /// The newest version of `Type/id`.
     pub async fn read(&self, reference: &str) -> Json {
         let (name, id) = reference.split_once('/').unwrap();
-        let found = self.fixture.engine.read(kind(name), id, &ALL).await.unwrap();
+        let found = self
+            .fixture
+            .engine
+            .read(kind(name), id, &ALL)
+            .await
+            .unwrap();
         serde_json::from_slice(&found.body).unwrap()
     }
 }
@@ -163,9 +181,10 @@ impl Ward {
 /// The codes of the problems of a refusal.
 pub fn codes(refused: Result<Applied, Failure>) -> Vec<(String, &'static str)> {
     match refused.unwrap_err() {
-        Failure::Content(problems) | Failure::Refused(problems) => {
-            problems.into_iter().map(|problem| (problem.place, problem.code)).collect()
-        }
+        Failure::Content(problems) | Failure::Refused(problems) => problems
+            .into_iter()
+            .map(|problem| (problem.place, problem.code))
+            .collect(),
         Failure::Later(why) => panic!("later: {why}"),
     }
 }
