@@ -30,10 +30,19 @@ impl Work<'_> {
             .message
             .segments()
             .filter(|segment| segment.name() == "MFE")
-            .map(|segment| (segment.at(), segment.field(1).text().trim().to_ascii_uppercase()))
+            .map(|segment| {
+                (
+                    segment.at(),
+                    segment.field(1).text().trim().to_ascii_uppercase(),
+                )
+            })
             .collect();
         if entries.is_empty() {
-            return Err(content("MFE", "100", "the segment that says what to do is missing"));
+            return Err(content(
+                "MFE",
+                "100",
+                "the segment that says what to do is missing",
+            ));
         }
         self.look_up().await?;
         self.lay_all();
@@ -45,7 +54,9 @@ impl Work<'_> {
             };
             let end = entries.get(number + 1).map_or(usize::MAX, |(at, _)| *at);
             for at in 0..self.items.len() {
-                let is_of = self.items[at].segment.is_some_and(|at| (*start..end).contains(&at));
+                let is_of = self.items[at]
+                    .segment
+                    .is_some_and(|at| (*start..end).contains(&at));
                 // The first of an entry is what it is about; the others are what that names.
                 if !is_of || self.items[at].is_left_out {
                     continue;

@@ -40,8 +40,8 @@ use work::Work;
 
 /// Types of messages that are taken.
 const TAKEN: &[&str] = &[
-    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "QBP", "RAS", "RDE",
-    "RDS", "SIU", "SRM", "VXU",
+    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "QBP", "RAS",
+    "RDE", "RDS", "SIU", "SRM", "VXU",
 ];
 
 /// Attempts after which a message that loses races waits for its next turn.

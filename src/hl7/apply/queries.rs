@@ -68,7 +68,11 @@ impl Work<'_> {
             item.is_left_out = true;
         }
         let Some(qpd) = self.message.first("QPD") else {
-            return Err(super::work::content("QPD", "100", "the segment with the query is missing"));
+            return Err(super::work::content(
+                "QPD",
+                "100",
+                "the segment with the query is missing",
+            ));
         };
         let event = self.event();
         let name = qpd.field(1).component(1).text().into_owned();
@@ -76,7 +80,10 @@ impl Work<'_> {
         let known = known.or_else(|| QUERIES.iter().find(|(own, ..)| *own == name));
         let Some((_, asked, answer, structure)) = known else {
             let names: Vec<&str> = QUERIES.iter().map(|(name, ..)| *name).collect();
-            let text = format!("this query is not answered here; these are: {}", names.join(", "));
+            let text = format!(
+                "this query is not answered here; these are: {}",
+                names.join(", ")
+            );
             return Err(super::work::content("QPD-1", "201", text));
         };
         let most = self.message.first("RCP").and_then(|rcp| {
@@ -125,11 +132,19 @@ impl Work<'_> {
         if params.is_empty() {
             let text = "the query names nothing that patients are searched by";
             problems.push(Problem::error("QPD-3", "101", text));
-            return Ok(Outcome { status: "AE", total: 0, problems });
+            return Ok(Outcome {
+                status: "AE",
+                total: 0,
+                problems,
+            });
         }
-        let params: Vec<(&str, &str)> =
-            params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let found = self.matching(ResourceType::PATIENT, &params, MOST + 1).await?;
+        let params: Vec<(&str, &str)> = params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let found = self
+            .matching(ResourceType::PATIENT, &params, MOST + 1)
+            .await?;
         let found = found.iter().map(json_of);
         rows.extend(found.filter(|one| super::identity::replaced_by(one).is_none()));
         Ok(Outcome {
@@ -152,16 +167,26 @@ impl Work<'_> {
         };
         let Some(found) = found else {
             let problem = Problem::error("QPD-3", "204", "no patient has this identifier");
-            return Ok(Outcome { status: "AE", total: 0, problems: vec![problem] });
+            return Ok(Outcome {
+                status: "AE",
+                total: 0,
+                problems: vec![problem],
+            });
         };
         // The domains are as those of identifiers: `^^^NATID`.
         let mut domains: Vec<String> = Vec::new();
         for one in wanted.repetitions() {
             let raw = format!("x{}", one.raw());
             let mapped = self.map_field(("ADT", "A08"), "PID", 3, &raw);
-            let patient = mapped.iter().find(|item| item.kind == ResourceType::PATIENT);
+            let patient = mapped
+                .iter()
+                .find(|item| item.kind == ResourceType::PATIENT);
             domains.extend(
-                patient.map(|item| Identifier::all(&item.made)).into_iter().flatten().map(|one| one.system),
+                patient
+                    .map(|item| Identifier::all(&item.made))
+                    .into_iter()
+                    .flatten()
+                    .map(|one| one.system),
             );
         }
         let mut patient = json_of(&found);
@@ -169,16 +194,26 @@ impl Work<'_> {
             all.retain(|one| {
                 Identifier::of(one).is_some_and(|one| {
                     !one.is_old
-                        && !numbers.iter().any(|own| own.system == one.system && own.value == one.value)
+                        && !numbers
+                            .iter()
+                            .any(|own| own.system == one.system && own.value == one.value)
                         && (domains.is_empty() || domains.contains(&one.system))
                 })
             });
             if all.is_empty() {
-                return Ok(Outcome { status: "NF", total: 0, problems: Vec::new() });
+                return Ok(Outcome {
+                    status: "NF",
+                    total: 0,
+                    problems: Vec::new(),
+                });
             }
         }
         rows.push(patient);
-        Ok(Outcome { status: "OK", total: 1, problems: Vec::new() })
+        Ok(Outcome {
+            status: "OK",
+            total: 1,
+            problems: Vec::new(),
+        })
     }
 
     async fn appointments(&self, number: Value<'_>, rows: &mut Vec<Json>) -> Result<Outcome, Lost> {
@@ -189,11 +224,20 @@ impl Work<'_> {
         };
         let Some(found) = found else {
             let problem = Problem::error("QPD-3", "204", "no patient has this identifier");
-            return Ok(Outcome { status: "AE", total: 0, problems: vec![problem] });
+            return Ok(Outcome {
+                status: "AE",
+                total: 0,
+                problems: vec![problem],
+            });
         };
         let patient = format!("Patient/{}", found.id);
-        let params = [("patient", patient.as_str()), ("status", "booked,pending,arrived,checked-in")];
-        let found = self.matching(ResourceType::APPOINTMENT, &params, MOST + 1).await?;
+        let params = [
+            ("patient", patient.as_str()),
+            ("status", "booked,pending,arrived,checked-in"),
+        ];
+        let found = self
+            .matching(ResourceType::APPOINTMENT, &params, MOST + 1)
+            .await?;
         rows.extend(found.iter().map(json_of));
         Ok(Outcome {
             status: if rows.is_empty() { "NF" } else { "OK" },
@@ -240,14 +284,19 @@ fn dashed(date: &str) -> String {
 }
 
 fn text<'j>(json: &'j Json, path: &str) -> &'j str {
-    json.pointer(path).and_then(Json::as_str).unwrap_or_default()
+    json.pointer(path)
+        .and_then(Json::as_str)
+        .unwrap_or_default()
 }
 
 /// The authority of a system: its name here, or its OID.
 fn authority(system: &str) -> (String, String) {
     match system.strip_prefix("urn:oid:") {
         Some(oid) => (String::new(), oid.to_owned()),
-        None => (system.rsplit(':').next().unwrap_or_default().to_owned(), String::new()),
+        None => (
+            system.rsplit(':').next().unwrap_or_default().to_owned(),
+            String::new(),
+        ),
     }
 }
 
@@ -255,7 +304,11 @@ fn identifier(json: &Json) -> Option<Composite> {
     let one = Identifier::of(json)?;
     let (name, oid) = authority(&one.system);
     let shown = text(json, "/assigner/display");
-    let name = if name.is_empty() { shown.to_owned() } else { name };
+    let name = if name.is_empty() {
+        shown.to_owned()
+    } else {
+        name
+    };
     let mut value = Composite::new();
     value.set(1, &one.value).sub(4, 1, &name);
     if !oid.is_empty() {
@@ -266,7 +319,13 @@ fn identifier(json: &Json) -> Option<Composite> {
 }
 
 fn pid(writer: &mut Writer, number: usize, patient: &Json) {
-    let list = |name: &str| patient.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
+    let list = |name: &str| {
+        patient
+            .get(name)
+            .and_then(Json::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let mut pid = writer.segment("PID");
     pid.text(1, &number.to_string());
     for one in list("identifier").iter().filter_map(identifier) {
@@ -282,13 +341,16 @@ fn pid(writer: &mut Writer, number: usize, patient: &Json) {
         pid.repeat(5, &value);
     }
     pid.text(7, &text(patient, "/birthDate").replace('-', ""));
-    pid.text(8, match text(patient, "/gender") {
-        "male" => "M",
-        "female" => "F",
-        "other" => "O",
-        "unknown" => "U",
-        _ => "",
-    });
+    pid.text(
+        8,
+        match text(patient, "/gender") {
+            "male" => "M",
+            "female" => "F",
+            "other" => "O",
+            "unknown" => "U",
+            _ => "",
+        },
+    );
     for address in list("address") {
         let mut value = Composite::new();
         value
@@ -300,7 +362,10 @@ fn pid(writer: &mut Writer, number: usize, patient: &Json) {
             .set(6, text(&address, "/country"));
         pid.repeat(11, &value);
     }
-    for telecom in list("telecom").iter().filter(|one| text(one, "/use") != "work") {
+    for telecom in list("telecom")
+        .iter()
+        .filter(|one| text(one, "/use") != "work")
+    {
         let mut value = Composite::new();
         value.set(1, text(telecom, "/value"));
         pid.repeat(13, &value);
@@ -308,9 +373,15 @@ fn pid(writer: &mut Writer, number: usize, patient: &Json) {
 }
 
 fn sch(writer: &mut Writer, appointment: &Json) {
-    let list = appointment.get("identifier").and_then(Json::as_array).cloned().unwrap_or_default();
+    let list = appointment
+        .get("identifier")
+        .and_then(Json::as_array)
+        .cloned()
+        .unwrap_or_default();
     let of = |kind: &str| {
-        list.iter().filter_map(Identifier::of).find(|one| one.kind == kind)
+        list.iter()
+            .filter_map(Identifier::of)
+            .find(|one| one.kind == kind)
     };
     let mut sch = writer.segment("SCH");
     for (field, kind) in [(1, "PLAC"), (2, "FILL")] {

@@ -47,8 +47,10 @@ impl Applier {
             let problem = Problem::error("", "204", text);
             return Err(Lost::Failed(Failure::Content(vec![problem])));
         }
-        let keys: Vec<(ResourceType, &str)> =
-            changed.iter().map(|one| (one.kind, one.id.as_str())).collect();
+        let keys: Vec<(ResourceType, &str)> = changed
+            .iter()
+            .map(|one| (one.kind, one.id.as_str()))
+            .collect();
         let newest = self.engine.newest_of(&keys, &ALL).await?;
         let source = format!("urn:rotunda:hl7:undo#{id}");
         let mut entries = Vec::new();
@@ -56,8 +58,14 @@ impl Applier {
         for (one, newest) in changed.iter().zip(newest) {
             // What was deleted since stays so.
             let Some(newest) = newest else { continue };
-            let before = self.engine.vread(one.kind, &one.id, one.version - 1, &ALL).await?;
-            let after = self.engine.vread(one.kind, &one.id, one.version, &ALL).await?;
+            let before = self
+                .engine
+                .vread(one.kind, &one.id, one.version - 1, &ALL)
+                .await?;
+            let after = self
+                .engine
+                .vread(one.kind, &one.id, one.version, &ALL)
+                .await?;
             let mut content = content_of(&newest);
             undo(&mut content, &content_of(&before), &content_of(&after));
             if !content.is_changed() {
@@ -103,9 +111,9 @@ impl Applier {
         source: &str,
     ) -> (String, VersionRef) {
         let id = self.engine.fresh_id();
-        let targets = undone.iter().map(|one| {
-            json!({"reference": format!("{}/{}/_history/{}", one.kind, one.id, one.version)})
-        });
+        let targets = undone.iter().map(
+            |one| json!({"reference": format!("{}/{}/_history/{}", one.kind, one.id, one.version)}),
+        );
         let targets: Vec<Json> = targets.collect();
         let provenance = json!({
             "resourceType": "Provenance",
@@ -139,7 +147,12 @@ impl Applier {
 /// since are as before; of lists what was added goes and what was taken away is there again.
 fn undo(content: &mut Content, before: &Content, after: &Content) {
     let mut names: Vec<String> = before.names().map(str::to_owned).collect();
-    names.extend(after.names().filter(|name| !before.has(name)).map(str::to_owned));
+    names.extend(
+        after
+            .names()
+            .filter(|name| !before.has(name))
+            .map(str::to_owned),
+    );
     for name in names {
         if matches!(name.as_str(), "resourceType" | "id" | "meta") {
             continue;
@@ -154,7 +167,10 @@ fn undo(content: &mut Content, before: &Content, after: &Content) {
         }
         let is_list = |json: &Option<Json>| json.as_ref().is_none_or(Json::is_array);
         if is_list(&old) && is_list(&new) && is_list(&now) {
-            let (old, new) = (list(&old.unwrap_or_default()), list(&new.unwrap_or_default()));
+            let (old, new) = (
+                list(&old.unwrap_or_default()),
+                list(&new.unwrap_or_default()),
+            );
             let mut all = content.list(&name);
             all.retain(|one| old.contains(one) || !new.contains(one));
             for one in old.into_iter().filter(|one| !new.contains(one)) {

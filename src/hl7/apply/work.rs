@@ -101,7 +101,7 @@ impl Item {
             segment: Some(made.segment),
             made: made.json.clone(),
             nulls: made.nulls.clone(),
-            is_left_out: !is_kept(name) || name != kind.name(),
+            is_left_out: !is_kept(name) || name != kind.name() || is_bare_account(&made.json),
             mode: match is_registry(kind) {
                 true => Mode::Fill,
                 false => Mode::Update,
@@ -158,6 +158,13 @@ fn is_kept(kind: &str) -> bool {
         kind,
         "MessageHeader" | "Bundle" | "Provenance" | "Parameters" | "OperationOutcome"
     )
+}
+
+/// An account that has nothing but whose it is: PID without PID-18.
+fn is_bare_account(json: &Json) -> bool {
+    json.get("resourceType") == Some(&json!("Account"))
+        && json.get("identifier").is_none()
+        && json.get("name").is_none()
 }
 
 impl<'a> Work<'a> {

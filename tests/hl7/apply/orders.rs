@@ -20,13 +20,19 @@ fn order(code: &str, placer: &str, filler: &str, status: &str) -> [String; 2] {
 }
 
 async fn send(ward: &Ward, order: &[String; 2]) -> Option<String> {
-    let applied = ward.tell("ORM^O01", T1, &[&pid("1"), &order[0], &order[1]]).await;
-    applied.answer.map(|answer| String::from_utf8(answer.to_vec()).unwrap())
+    let applied = ward
+        .tell("ORM^O01", T1, &[&pid("1"), &order[0], &order[1]])
+        .await;
+    applied
+        .answer
+        .map(|answer| String::from_utf8(answer.to_vec()).unwrap())
 }
 
 fn answered(answer: Option<&String>) -> Option<String> {
     let answer = answer?;
-    let orc = answer.split('\r').find(|segment| segment.starts_with("ORC"))?;
+    let orc = answer
+        .split('\r')
+        .find(|segment| segment.starts_with("ORC"))?;
     Some(orc.split('|').nth(1)?.to_owned())
 }
 
@@ -48,20 +54,31 @@ async fn control_codes_do_what_they_say(database: Database) {
     ];
     for (code, filler, orc5, status, answer) in cases {
         let told = send(&ward, &order(code, placer, filler, orc5)).await;
-        assert_eq!(answered(told.as_ref()).as_deref(), answer, "{code}: {told:?}");
+        assert_eq!(
+            answered(told.as_ref()).as_deref(),
+            answer,
+            "{code}: {told:?}"
+        );
         let now = ward.one("ServiceRequest", &[("identifier", "O1")]).await;
         assert_eq!(now["status"], status, "{code}: {now:#}");
         assert_eq!(now["code"]["coding"][0]["code"], "CBC", "{now:#}");
     }
-    for (number, (code, status)) in
-        [("CA", "revoked"), ("DC", "revoked"), ("OC", "revoked"), ("UA", "revoked"), ("OH", "on-hold")]
-            .into_iter()
-            .enumerate()
+    for (number, (code, status)) in [
+        ("CA", "revoked"),
+        ("DC", "revoked"),
+        ("OC", "revoked"),
+        ("UA", "revoked"),
+        ("OH", "on-hold"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let placer = format!("P{number}^HOSP_A");
         send(&ward, &order("NW", &placer, "", "")).await;
         send(&ward, &order(code, &placer, "", "")).await;
-        let now = ward.one("ServiceRequest", &[("identifier", &format!("P{number}"))]).await;
+        let now = ward
+            .one("ServiceRequest", &[("identifier", &format!("P{number}"))])
+            .await;
         assert_eq!(now["status"], status, "{code}");
     }
 }
@@ -71,12 +88,19 @@ async fn what_cannot_be_done_is_answered(database: Database) {
     let unknown = send(&ward, &order("CA", "O9^HOSP_A", "", "")).await;
     assert_eq!(answered(unknown.as_ref()).as_deref(), Some("UC"));
     assert!(unknown.unwrap().contains("MSA|AA|"));
-    assert!(ward.find("ServiceRequest", &[("identifier", "O9")]).await.is_empty());
+    assert!(
+        ward.find("ServiceRequest", &[("identifier", "O9")])
+            .await
+            .is_empty()
+    );
     send(&ward, &order("NW", "O1^HOSP_A", "", "")).await;
     send(&ward, &order("RE", "O1^HOSP_A", "F1^LAB", "CM")).await;
     let late = send(&ward, &order("CA", "O1^HOSP_A", "F1^LAB", "")).await;
     assert_eq!(answered(late.as_ref()).as_deref(), Some("UC"));
-    assert_eq!(ward.one("ServiceRequest", &[("identifier", "O1")]).await["status"], "completed");
+    assert_eq!(
+        ward.one("ServiceRequest", &[("identifier", "O1")]).await["status"],
+        "completed"
+    );
 }
 
 async fn numbers_are_their_owners(database: Database) {
@@ -98,9 +122,12 @@ async fn numbers_are_their_owners(database: Database) {
 
 async fn children_have_parents(database: Database) {
     let ward = Ward::new(database).await;
-    let ([orc1, obr1], [orc2, obr2]) =
-        (order("PA", "O1^HOSP_A", "F1^LAB", ""), order("CH", "O2^HOSP_A", "F2^LAB", ""));
-    ward.tell("ORM^O01", T1, &[&pid("1"), &orc1, &obr1, &orc2, &obr2]).await;
+    let ([orc1, obr1], [orc2, obr2]) = (
+        order("PA", "O1^HOSP_A", "F1^LAB", ""),
+        order("CH", "O2^HOSP_A", "F2^LAB", ""),
+    );
+    ward.tell("ORM^O01", T1, &[&pid("1"), &orc1, &obr1, &orc2, &obr2])
+        .await;
     let parent = ward.one("ServiceRequest", &[("identifier", "O1")]).await;
     let child = ward.one("ServiceRequest", &[("identifier", "O2")]).await;
     let reference = format!("ServiceRequest/{}", parent["id"].as_str().unwrap());

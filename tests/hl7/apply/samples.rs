@@ -11,12 +11,25 @@ use crate::fixture::Database;
 on_both_databases!(samples_of_our_own);
 
 /// What must be refused, and what is no message to be applied.
-const REFUSED: &[&str] = &["bad_", "ack_", "rsp_", "qbp_", "qry_", "xml_", "batch_", "frame_", "delims_short"];
+const REFUSED: &[&str] = &[
+    "bad_",
+    "ack_",
+    "rsp_",
+    "qbp_",
+    "qry_",
+    "xml_",
+    "batch_",
+    "frame_",
+    "delims_short",
+];
 
 async fn samples_of_our_own(database: Database) {
     let ward = Ward::new(database).await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mllp/samples/own");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|one| one.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|one| one.unwrap().path())
+        .collect();
     files.sort();
     let mut wrong = Vec::new();
     for path in files {
@@ -45,8 +58,10 @@ async fn samples_of_others() {
         if !origin.is_dir() || origin.ends_with("own") {
             continue;
         }
-        let mut files: Vec<_> =
-            std::fs::read_dir(&origin).unwrap().map(|one| one.unwrap().path()).collect();
+        let mut files: Vec<_> = std::fs::read_dir(&origin)
+            .unwrap()
+            .map(|one| one.unwrap().path())
+            .collect();
         files.sort();
         for path in files.into_iter().filter(|path| path.is_file()) {
             let raw = std::fs::read(&path).unwrap();
@@ -71,6 +86,10 @@ async fn samples_of_others() {
             }
         }
     }
-    eprintln!("{done} applied, {} refused:\n{}", refused.len(), refused.join("\n"));
+    eprintln!(
+        "{done} applied, {} refused:\n{}",
+        refused.len(),
+        refused.join("\n")
+    );
     assert!(done > 150, "{done} applied");
 }
