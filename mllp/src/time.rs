@@ -27,6 +27,8 @@ pub struct FhirTime {
     pub precision: Precision,
     /// Milliseconds since 1970, if it has a time of day.
     pub instant: Option<i64>,
+    /// The offset that the message gave.
+    pub offset: Option<Offset>,
     /// What was not as it should be, though it could be read: 24:00, a local time that the clocks
     /// skipped.
     pub note: Option<&'static str>,
@@ -97,6 +99,7 @@ pub fn date_time(text: &str, zone: &TimeZone) -> Result<FhirTime, String> {
             text,
             precision,
             instant: None,
+            offset: None,
             note: None,
         })
     };
@@ -138,6 +141,7 @@ pub fn date_time(text: &str, zone: &TimeZone) -> Result<FhirTime, String> {
         return wrong();
     };
     let mut at = whole.to_datetime(time);
+    let is_given = offset.is_some();
     let offset = match offset {
         Some(text) => match offset_of(text) {
             Some(offset) => offset,
@@ -187,8 +191,17 @@ pub fn date_time(text: &str, zone: &TimeZone) -> Result<FhirTime, String> {
         text: written,
         precision,
         instant: Some(moment.as_millisecond()),
+        offset: is_given.then_some(offset),
         note,
     })
+}
+
+/// The offset at the end of a FHIR time, `Z` or `+01:00` (a fraction may stand before it).
+pub fn offset(text: &str) -> Option<Offset> {
+    match text.ends_with('Z') {
+        true => Some(Offset::UTC),
+        false => offset_of(text.get(text.rfind(['+', '-'])?..)?),
+    }
 }
 
 /// `+0100`, `-05`, `+01:00`.

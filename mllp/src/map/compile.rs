@@ -385,7 +385,11 @@ impl Compiler {
             ("", Some(ty)) => format!("{}[{ty}]", row.data_type),
             (named, _) => named.to_owned(),
         };
-        if let Some(native) = Native::named(&map) {
+        let native = Native::named(&map);
+        if leaf.is_none() && matches!(native, Some(Native::Concept | Native::Coding)) {
+            return Ok(Source::Text { codes });
+        }
+        if let Some(native) = native {
             return Ok(Source::Native { native, codes });
         }
         if let Some(table) = self.types.get(&table_key(&map)) {

@@ -21,6 +21,8 @@ pub enum Condition {
     Valued(Place),
     /// The value is one of these.
     In(Place, Vec<String>),
+    /// The value is a number (ours: `OBX-5 IS NUMERIC`).
+    Numeric(Place),
     /// Two places have the same value.
     Same(Place, Place),
     /// How many repetitions there are.
@@ -226,6 +228,8 @@ impl Reader {
         } else if self.take("EMPTY") {
             negative = !negative;
             Box::new(Condition::Valued)
+        } else if self.take("NUMERIC") {
+            Box::new(Condition::Numeric)
         } else if self.take("IN") {
             let list = self.list()?;
             Box::new(move |place| Condition::In(place, list.clone()))

@@ -97,6 +97,12 @@ impl<'m> Run<'m> {
                 }
             }
         }
+        // A unit alone is no amount.
+        if matches!(ty.name, "Quantity" | "Duration" | "Money") && depth > 0 {
+            let value = object.get(names::VALUE).is_some();
+            let has_extension = object.get(names::EXTENSION).is_some();
+            return value || has_extension;
+        }
         if ty.name == "Extension" {
             let has = |name: &str| {
                 object

@@ -56,6 +56,16 @@ pub enum Native {
     DocumentText,
     /// All of a text, delimiters that stand in it too.
     Whole,
+    /// A number that is none, as text.
+    NotNumber,
+    /// A number with the unit of OBX-6.
+    NumberUnit,
+    /// The sender's system of identifiers.
+    Sender,
+    /// The coding system of a thing, else the sender's.
+    ItemSystem,
+    /// A component of a compound drug (RXC) in words.
+    Component,
     /// The status of a visit by the message's event.
     Event,
     /// The system of PID-19: the US's, if the message is of there, else the sender's.
@@ -116,6 +126,11 @@ impl Native {
             "=base64" => Self::Base64,
             "=document-text" => Self::DocumentText,
             "=whole" => Self::Whole,
+            "=not-number" => Self::NotNumber,
+            "=number-unit" => Self::NumberUnit,
+            "=sender" => Self::Sender,
+            "=item-system" => Self::ItemSystem,
+            "=component" => Self::Component,
             "=event" => Self::Event,
             "=ssn" => Self::SocialSecurity,
             "=content" => Self::Content,

@@ -255,6 +255,8 @@ pub enum Test {
     Valued(Place),
     /// The value is one of these.
     In(Place, Vec<Box<str>>),
+    /// The value is a number.
+    Numeric(Place),
     /// Two places have the same value.
     Same(Place, Place),
     /// How many repetitions there are.
@@ -344,6 +346,7 @@ impl Test {
                 place(at),
                 texts.iter().map(|text| text.as_str().into()).collect(),
             ),
+            Condition::Numeric(at) => Self::Numeric(place(at)),
             Condition::Same(left, right) => Self::Same(place(left), place(right)),
             Condition::Count(at, ordering, number) => Self::Count(place(at), *ordering, *number),
             Condition::Length(at, ordering, number) => Self::Length(place(at), *ordering, *number),

@@ -10,7 +10,8 @@ use super::{
     native::Native,
     part::Part,
     plan::{
-        Base, MessageRow, Part as Piece, Path, Place, Plan, Role, Row, Source, Table, Test, Within,
+        Base, MessageRow, Part as Piece, Path, Place, Plan, Role, Row, Source, Structure, Table,
+        Test, Within,
     },
     tree::{Building, Keys, Node, Object},
 };
@@ -34,8 +35,8 @@ pub struct Run<'m> {
     pub(super) locations: HashMap<String, usize>,
     /// Segments by name, the first of each.
     first: HashMap<&'m str, usize>,
-    /// Which groups of the structure may repeat.
-    many: Vec<bool>,
+    /// The message's structure.
+    structure: Option<&'m Structure>,
     pub(super) event: String,
 }
 
@@ -78,14 +79,13 @@ impl<'m> Run<'m> {
             .find_map(|key| plan.structure_of.get(*key));
         let found = found.copied().or_else(|| by_segments(plan, message));
         let Some(structure) = found.map(|at| &plan.structures[at as usize]) else {
-            let mut run = Run::new(plan, message, site, Grouped::default(), Vec::new(), event);
+            let mut run = Run::new(plan, message, site, Grouped::default(), None, event);
             let text = format!("there is no table for messages {}", run.event);
             run.note("MSH-9", text);
             return run.finish();
         };
         let grouped = groups::group(structure, message.segments().map(|segment| segment.name()));
-        let many = structure.groups.iter().map(|group| group.many).collect();
-        let mut run = Run::new(plan, message, site, grouped, many, event);
+        let mut run = Run::new(plan, message, site, grouped, Some(structure), event);
         for segment in message.segments() {
             let Some(placed) = run.grouped.placed[segment.at()] else {
                 continue;
@@ -108,7 +108,7 @@ impl<'m> Run<'m> {
         message: &'m Message,
         site: &'m Site,
         grouped: Grouped,
-        many: Vec<bool>,
+        structure: Option<&'m Structure>,
         event: String,
     ) -> Self {
         let mut first = HashMap::new();
@@ -127,7 +127,7 @@ impl<'m> Run<'m> {
             reached: Vec::with_capacity(64),
             locations: HashMap::new(),
             first,
-            many,
+            structure,
             event,
         }
     }
@@ -250,7 +250,8 @@ impl<'m> Run<'m> {
     }
 
     fn repeats(&self, group: u16) -> bool {
-        self.many.get(group as usize).copied().unwrap_or(false)
+        self.structure
+            .is_some_and(|structure| structure.groups[group as usize].many)
     }
 
     /// The resource of a role that can be seen from a group.
@@ -304,7 +305,7 @@ impl<'m> Run<'m> {
         };
         let encounter = ResourceType::from_name("Encounter").map(|kind| Role { kind, number: 1 });
         for at in 0..self.out.len() {
-            if self.out[at].of_value {
+            if self.out[at].of_value && self.out[at].kind.name() != "RelatedPerson" {
                 continue;
             }
             for (to, steps) in [
@@ -627,32 +628,37 @@ impl<'m> Run<'m> {
         }
     }
 
-    /// Another segment: of the same group, else of one around it.
+    /// Another segment: of the innermost group that has a place for it.
     pub(super) fn other(&self, name: [u8; 3], context: &Context<'m>) -> Option<Segment<'m>> {
         let name = std::str::from_utf8(&name).ok()?;
         let first = *self.first.get(name)?;
+        let structure = self.structure?;
         let mut level = context.instance;
         while level > 0 {
-            let at = context.segment.at();
-            let within = |at: usize| match self.grouped.placed.get(at).copied().flatten() {
-                Some(placed) => self.is_within(placed.instance, level),
-                None => true,
-            };
-            let is_it = |at: &usize| {
-                let segment = self.message.segment(*at);
-                segment.is_some_and(|segment| segment.name() == name)
-            };
-            let before = (0..at).rev().take_while(|at| within(*at)).find(is_it);
-            let after = || {
-                let count = self.grouped.placed.len();
-                (at + 1..count).take_while(|at| within(*at)).find(is_it)
-            };
-            if let Some(found) = before.or_else(after) {
-                return self.message.segment(found);
+            let group = &structure.groups[self.grouped.instances[level].group as usize];
+            let positions = &structure.positions[group.from as usize..group.to as usize];
+            if group.many && positions.iter().any(|position| &*position.segment == name) {
+                return self.near(name, context.segment.at(), level);
             }
             level = self.grouped.instances[level].parent;
         }
         self.message.segment(first)
+    }
+
+    /// The nearest segment of a name before, else after a place, within a group instance.
+    fn near(&self, name: &str, at: usize, level: usize) -> Option<Segment<'m>> {
+        let within = |at: &usize| match self.grouped.placed.get(*at).copied().flatten() {
+            Some(placed) => self.is_within(placed.instance, level),
+            None => true,
+        };
+        let is_it = |at: &usize| {
+            let segment = self.message.segment(*at);
+            segment.is_some_and(|segment| segment.name() == name)
+        };
+        let count = self.grouped.placed.len();
+        let before = (0..at).rev().take_while(within).find(is_it);
+        let found = before.or_else(|| (at + 1..count).take_while(within).find(is_it));
+        self.message.segment(found?)
     }
 
     fn is_within(&self, instance: usize, level: usize) -> bool {
@@ -686,6 +692,9 @@ impl<'m> Run<'m> {
                 let text = part.text();
                 texts.iter().any(|one| **one == *text)
             }),
+            Test::Numeric(place) => self
+                .look(*place, context)
+                .is_some_and(|part| super::leaf::number(&part.text()).is_some()),
             Test::Same(left, right) => {
                 let text = |place| self.look(place, context).map(|part| part.text());
                 text(*left) == text(*right)

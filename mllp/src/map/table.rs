@@ -365,8 +365,9 @@ fn change_row(rows: &mut Vec<Row>, action: Action, row: &Row) -> Result<(), Stri
             rows[first] = row;
         }
         (Action::Remove, Some(_)) => {
-            // A position of a structure stays, so that its segments are still known there.
-            if row.table.contains('_') && !row.table.contains('[') {
+            // A position of a structure stays, so that its segments are still known there; but for
+            // a structure that goes as a whole.
+            if !whole && row.table.contains('_') && !row.table.contains('[') {
                 for other in rows.iter_mut().filter(|other| same(other)) {
                     other.target = Cow::Borrowed("");
                     other.map = Cow::Borrowed("");

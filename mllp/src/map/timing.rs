@@ -51,7 +51,11 @@ pub fn period<'m>(
     let mut object = Object(vec![(names::START, Node::Text(read.text))]);
     if let (Some(from), Some(seconds)) = (read.instant, seconds.filter(|seconds| *seconds >= 0)) {
         let until = from.saturating_add(seconds.saturating_mul(1000));
-        if let Some(until) = time::of_instant(until, &run.site.zone) {
+        let zone = match read.offset {
+            Some(offset) => offset.to_time_zone(),
+            None => run.site.zone.clone(),
+        };
+        if let Some(until) = time::of_instant(until, &zone) {
             object.0.push((names::END, Node::Text(until)));
         }
     }
@@ -150,6 +154,10 @@ pub fn offset<'m>(run: &mut Run<'m>, context: &Context<'m>) -> Option<Node> {
     let Node::Text(start) = start else {
         return None;
     };
+    let zone = match start.get(19..).and_then(time::offset) {
+        Some(offset) => offset.to_time_zone(),
+        None => run.site.zone.clone(),
+    };
     let start = start.parse::<jiff::Timestamp>().ok()?.as_millisecond();
     let at = context.field as usize;
     let of = |at: usize| {
@@ -159,14 +167,13 @@ pub fn offset<'m>(run: &mut Run<'m>, context: &Context<'m>) -> Option<Node> {
     let from = start.saturating_add(of(at)?.saturating_mul(1000));
     let mut object = Object(vec![(
         names::START,
-        Node::Text(time::of_instant(from, &run.site.zone)?),
+        Node::Text(time::of_instant(from, &zone)?),
     )]);
     if let Some(length) = of(at + 2) {
         let until = from.saturating_add(length.saturating_mul(1000));
-        object.0.push((
-            names::END,
-            Node::Text(time::of_instant(until, &run.site.zone)?),
-        ));
+        object
+            .0
+            .push((names::END, Node::Text(time::of_instant(until, &zone)?)));
     }
     Some(Node::Object(object))
 }

@@ -118,19 +118,6 @@ impl Object {
             match (self.slot(name), node) {
                 (slot @ Node::Empty, node) => *slot = node,
                 (Node::Object(mine), Node::Object(theirs)) => mine.merge(theirs),
-                (Node::List(mine), Node::List(theirs)) => {
-                    for (key, node) in theirs {
-                        match mine.iter_mut().find(|(known, _)| *known == key) {
-                            Some((_, Node::Object(mine))) => {
-                                if let Node::Object(theirs) = node {
-                                    mine.merge(theirs);
-                                }
-                            }
-                            Some(_) => {}
-                            None => mine.push((key, node)),
-                        }
-                    }
-                }
                 _ => {}
             }
         }

@@ -1,5 +1,7 @@
 //! What the tables leave to code: numbers, names, data, locations, times.
 
+use std::borrow::Cow;
+
 use resources::model::ResourceType;
 
 use super::{
@@ -92,6 +94,50 @@ impl<'m> Run<'m> {
                 ]))
             }),
             Native::DocumentText => self.document_text(row, context),
+            Native::NotNumber => {
+                let text = self.whole(own).into_owned();
+                let place = self.place(context);
+                self.note(
+                    place,
+                    format!("`{text}` is not a number, so it is kept as text"),
+                );
+                Some(Node::Text(text)).filter(has_text)
+            }
+            Native::NumberUnit => number(&own.text()).map(|digits| {
+                let mut object = Object(vec![(names::VALUE, Node::Number(digits))]);
+                let unit = context.segment.field(6);
+                self.unit(Part::repetition(unit), &mut object);
+                Node::Object(object)
+            }),
+            Native::Sender => Some(Node::Text(self.default_system())),
+            Native::ItemSystem => {
+                let name = own.part(3).text();
+                let known = self.code_system(&name).map(Cow::into_owned);
+                Some(Node::Text(known.unwrap_or_else(|| {
+                    format!("{}:item", self.default_system())
+                })))
+            }
+            Native::Component => {
+                let of = |number: usize| Part::repetition(context.segment.field(number));
+                let unit = of(4);
+                let unit = if unit.part(2).is_valued() {
+                    unit.part(2)
+                } else {
+                    unit.part(1)
+                };
+                let name = if own.part(2).is_valued() {
+                    own.part(2)
+                } else {
+                    own.part(1)
+                };
+                let kind = match &*of(1).text() {
+                    "A" => "Additive: ",
+                    "B" => "Base: ",
+                    _ => "",
+                };
+                let words = join(&[name, of(3), unit], " ");
+                Some(Node::Text(format!("{kind}{words}")))
+            }
             Native::Whole => Some(Node::Text(self.whole(own).into_owned())).filter(has_text),
             Native::Event => {
                 let codes = codes.map(|table| &self.plan.codes[table as usize]);
