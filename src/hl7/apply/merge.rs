@@ -63,7 +63,7 @@ impl Work<'_> {
     }
 
     /// The identifiers that a field of type CX is mapped to, as those of a patient (`PID-3`).
-    fn identifiers_of(&self, value: Value<'_>) -> Vec<Identifier> {
+    pub fn identifiers_of(&self, value: Value<'_>) -> Vec<Identifier> {
         let mapped = self.map_field(("ADT", "A08"), "PID", 3, value.raw());
         let patient = mapped.iter().find(|item| item.kind == PATIENT);
         patient
@@ -452,8 +452,25 @@ impl Work<'_> {
                 None => self.note("MRG-1", "no patient has this identifier"),
             }
             self.note_former(at, &former);
+            self.note_current(at);
         }
         Ok(())
+    }
+
+    /// Numbers that the message says are in use, whatever they were.
+    fn note_current(&mut self, at: usize) {
+        let current = Identifier::all(&self.items[at].made);
+        let content = &mut self.items[at].content;
+        let mut all = content.list("identifier");
+        for own in &mut all {
+            let is_current = Identifier::of(own).is_some_and(|own| {
+                current.iter().any(|one| one.system == own.system && one.value == own.value)
+            });
+            if let (true, Some(own)) = (is_current, own.as_object_mut()) {
+                own.remove("use");
+            }
+        }
+        content.set("identifier", Json::Array(all));
     }
 
     /// A visit or an account gets another number.

@@ -9,19 +9,28 @@ mod adt;
 mod content;
 mod identity;
 mod lookup;
+mod master;
 mod merge;
 mod orders;
+mod queries;
 mod results;
 mod siu;
 mod snapshot;
 mod time;
+mod undo;
 mod visit;
 mod work;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
-use mllp::{Message, Note, map::Mapped};
+use mllp::{
+    Message, Note,
+    map::{Mapped, Mapper, Overlay, Site},
+};
 use resources::model::ResourceType;
 
 use super::{ack::Problem, channel::Channel, header::Header};
@@ -31,8 +40,8 @@ use work::Work;
 
 /// Types of messages that are taken.
 const TAKEN: &[&str] = &[
-    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "RAS", "RDE",
-    "RDS", "SIU", "SRM", "VXU",
+    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "QBP", "RAS",
+    "RDE", "RDS", "SIU", "SRM", "VXU",
 ];
 
 /// Attempts after which a message that loses races waits for its next turn.
@@ -42,6 +51,8 @@ const ATTEMPTS: usize = 12;
 pub struct Applier {
     engine: Arc<Engine>,
     cache: Mutex<Cache>,
+    /// By the text of the overlay.
+    mappers: Mutex<HashMap<String, Mapper>>,
 }
 
 /// Where a message comes from.
@@ -101,6 +112,7 @@ impl Applier {
         Self {
             engine,
             cache: Mutex::default(),
+            mappers: Mutex::default(),
         }
     }
 
@@ -209,12 +221,27 @@ impl Applier {
 
     /// What a message is mapped to, by the tables of the channel.
     fn map(&self, message: &Message, context: &Context<'_>) -> Mapped {
-        let site = mllp::map::Site {
-            zone: context.channel.zone.clone(),
-            authorities: context.channel.authorities.iter().cloned().collect(),
+        let channel = context.channel;
+        let site = Site {
+            zone: channel.zone.clone(),
+            authorities: channel.authorities.iter().cloned().collect(),
             default_system: None,
         };
-        mllp::map::Mapper::new(None).map(message, &site)
+        self.mapper(channel).map(message, &site)
+    }
+
+    fn mapper(&self, channel: &Channel) -> Mapper {
+        let Some(text) = &channel.overlay else {
+            return Mapper::new(None);
+        };
+        let mut mappers = self.mappers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapper) = mappers.get(text) {
+            return mapper.clone();
+        }
+        // The configuration was checked before anything came.
+        let mapper = Mapper::new(Overlay::parse(text).ok().as_ref());
+        mappers.insert(text.clone(), mapper.clone());
+        mapper
     }
 
     fn cached(&self, kind: ResourceType, token: &str) -> Option<String> {
@@ -263,6 +290,8 @@ impl Work<'_> {
             "MDM" => self.documents().await?,
             "VXU" => self.vaccinations().await?,
             "ORM" | "OML" | "OMG" | "OMP" | "RDE" | "RDS" | "RAS" => self.orders().await?,
+            "MFN" => self.master_files().await?,
+            "QBP" => self.query().await?,
             "SIU" => self.schedule().await?,
             "SRM" => return self.request(record).await,
             _ => {

@@ -751,7 +751,7 @@ impl Work<'_> {
 }
 
 /// A FHIR time as DTM.
-fn dtm(text: &str) -> String {
+pub fn dtm(text: &str) -> String {
     let (date, offset) = match text.len() {
         25.. => text.split_at(19),
         _ => (text, ""),

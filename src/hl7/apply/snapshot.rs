@@ -112,7 +112,16 @@ fn take_choices(content: &mut Content, name: &str, made: &Map<String, Json>) {
 /// Identifiers of authorities that the message does not name are kept, and those no longer in use.
 fn identifiers(before: &Json, new: &Json) -> Json {
     let new_list = list(new);
+    let is_same = |one: &Identifier, other: &Identifier| {
+        one.system == other.system && one.value == other.value
+    };
+    let before_list: Vec<Identifier> = list(before).iter().filter_map(Identifier::of).collect();
     let named: Vec<Identifier> = new_list.iter().filter_map(Identifier::of).collect();
+    // Whoever still says a former number does not take the present one away.
+    let is_former = |one: &Identifier| {
+        let mut own = before_list.iter();
+        own.any(|own| own.is_old && is_same(own, one))
+    };
     let mut all: Vec<Json> = Vec::new();
     let mut taken = vec![false; new_list.len()];
     for old in list(before) {
@@ -121,16 +130,18 @@ fn identifiers(before: &Json, new: &Json) -> Json {
             continue;
         };
         // In its place, so that the same again is no change.
-        let same = new_list.iter().position(|one| {
-            Identifier::of(one)
-                .is_some_and(|one| one.system == own.system && one.value == own.value)
-        });
+        let same = new_list
+            .iter()
+            .position(|one| Identifier::of(one).is_some_and(|one| is_same(&one, &own)));
         if let Some(at) = same {
             if !taken[at] {
                 taken[at] = true;
-                all.push(new_list[at].clone());
+                all.push(match own.is_old {
+                    true => old,
+                    false => new_list[at].clone(),
+                });
             }
-        } else if own.is_old || !named.iter().any(|one| is_of(one, &own)) {
+        } else if own.is_old || !named.iter().any(|one| is_of(one, &own) && !is_former(one)) {
             all.push(old);
         }
     }

@@ -92,12 +92,11 @@ impl Work<'_> {
                 become_(content, "finished", &when);
                 end_period(content, &mut made, &when);
             }
-            Course::Goes if is_new => {
-                let status = status.unwrap_or_else(|| json!("unknown"));
-                content.set("status", status);
-            }
             Course::Goes => {}
             Course::Back(reversed) => fall_back(content, reversed, found, &when),
+        }
+        if is_new && !content.has("status") {
+            content.set("status", status.unwrap_or_else(|| json!("unknown")));
         }
         let back = matches!(course, Course::Back(reversed) if reversed != Reversed::Transfer);
         if !back || is_new {
@@ -196,7 +195,8 @@ fn did(reversed: Reversed, before: &Content, after: &Content) -> bool {
         Reversed::Discharge => new == "finished" && old != "finished",
         Reversed::Plan => new == "planned" && old != "planned",
         Reversed::Transfer => {
-            beds(before, "active") != beds(after, "active") && !beds(before, "active").is_empty()
+            let (old, new) = (beds(before, "active"), beds(after, "active"));
+            old != new && !old.is_empty() && !new.is_empty()
         }
         Reversed::PlannedTransfer => beds(before, "planned") != beds(after, "planned"),
         Reversed::Tracking => before.get("location") != after.get("location"),
@@ -242,11 +242,7 @@ fn fall_back(content: &mut Content, reversed: Reversed, found: bool, when: &str)
         Reversed::Transfer
         | Reversed::PlannedDischarge
         | Reversed::Tracking
-        | Reversed::Doctors => {
-            if !content.has("status") {
-                content.set("status", json!("unknown"));
-            }
-        }
+        | Reversed::Doctors => {}
     }
 }
 

@@ -22,7 +22,8 @@ use crate::{
     engine::{Done, DoneStatus, Engine, Error, ErrorKind, Resource, VersionRef},
 };
 
-static ALL: Access = Access::system("a message of a configured channel speaks for its sender");
+/// What messages may see and change.
+pub static ALL: Access = Access::system("a message of a configured channel speaks for its sender");
 
 /// The system of the identifier of a message.
 pub const MESSAGE: &str = "urn:rotunda:message";
@@ -100,7 +101,7 @@ impl Item {
             segment: Some(made.segment),
             made: made.json.clone(),
             nulls: made.nulls.clone(),
-            is_left_out: !is_kept(name) || name != kind.name(),
+            is_left_out: !is_kept(name) || name != kind.name() || is_bare_account(&made.json),
             mode: match is_registry(kind) {
                 true => Mode::Fill,
                 false => Mode::Update,
@@ -157,6 +158,13 @@ fn is_kept(kind: &str) -> bool {
         kind,
         "MessageHeader" | "Bundle" | "Provenance" | "Parameters" | "OperationOutcome"
     )
+}
+
+/// An account that has nothing but whose it is: PID without PID-18.
+fn is_bare_account(json: &Json) -> bool {
+    json.get("resourceType") == Some(&json!("Account"))
+        && json.get("identifier").is_none()
+        && json.get("name").is_none()
 }
 
 impl<'a> Work<'a> {
