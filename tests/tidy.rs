@@ -46,8 +46,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "access", "audit", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
-            "tls",
+            "access", "audit", "auth", "clock", "engine", "fetch", "hl7", "limits", "mail",
+            "network", "tls",
         ],
     ),
     (

@@ -15,4 +15,6 @@ mod support;
 mod fixture;
 
 mod apply;
+mod outbound;
+mod program;
 mod pump;
