@@ -71,9 +71,10 @@ pub use crate::{
     scheduling::ics::MEDIA_TYPE as CALENDAR,
     search::{Scope, condition, encode as query},
     store::{
-        Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, MessageChange, MessageFilter, MessageHead,
-        MessageId, MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery,
-        StoredMessage, VersionRef, WaitingMessage, content_hash,
+        Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, MessageChange,
+        MessageFilter, MessageHead, MessageId, MessageOutcome, MessageState, NewDelivery,
+        NewMessage, Settled, StoredDelivery, StoredMessage, VersionRef, WaitingMessage,
+        content_hash,
     },
 };
 

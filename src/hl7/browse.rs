@@ -53,11 +53,7 @@ pub fn delivery(found: &StoredDelivery) -> Value {
 }
 
 /// The queue to a destination.
-pub fn queue(
-    destination: &str,
-    paused: bool,
-    counts: &[(DeliveryState, u64, i64)],
-) -> Value {
+pub fn queue(destination: &str, paused: bool, counts: &[(DeliveryState, u64, i64)]) -> Value {
     let count = |state| {
         let found = counts.iter().find(|(known, ..)| *known == state);
         found.map_or(0, |(_, count, _)| *count)

@@ -39,9 +39,9 @@ pub use audit::{AuditRow, AuditSeal, NewAuditRow, SealWalk};
 pub use changes::Seen;
 pub use error::StoreError;
 pub use messages::{
-    Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, Followed, MessageChange, MessageFilter, MessageHead, MessageId,
-    MessageOutcome, MessageState, NewDelivery, NewMessage, Settled, StoredDelivery, StoredMessage,
-    VersionRef, WaitingMessage, content_hash,
+    Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, Followed, MessageChange,
+    MessageFilter, MessageHead, MessageId, MessageOutcome, MessageState, NewDelivery, NewMessage,
+    Settled, StoredDelivery, StoredMessage, VersionRef, WaitingMessage, content_hash,
 };
 pub use options::Options;
 pub use records::{Expect, Record, RecordChange};

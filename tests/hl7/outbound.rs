@@ -20,9 +20,7 @@ use mllp::{
 use rotunda::{
     access::Access,
     clock::SystemClock,
-    engine::{
-        DeliveryFilter, DeliveryState, Engine, Settings, StoredDelivery, Treatment,
-    },
+    engine::{DeliveryFilter, DeliveryState, Engine, Settings, StoredDelivery, Treatment},
     hl7::outbound::{Destination, Outbound, Scribe, destination::Topic, write::Clerk},
     store::{Options, Store},
 };
@@ -115,7 +113,10 @@ impl Peer {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{count} messages were to come, and there are {:?}", self.got());
+        panic!(
+            "{count} messages were to come, and there are {:?}",
+            self.got()
+        );
     }
 }
 
@@ -381,7 +382,10 @@ async fn a_message_that_is_refused_keeps_its_patient_waiting_and_nobody_else(dat
     let got = peer.got();
     let place = |name: &str| {
         let of = |got: &Got| got.text.contains(name);
-        (got.iter().position(of).unwrap(), got.iter().rposition(of).unwrap())
+        (
+            got.iter().position(of).unwrap(),
+            got.iter().rposition(of).unwrap(),
+        )
     };
     assert!(place("First").1 < place("Second").0);
     assert!(place("Never").1 < place("After").0);
@@ -445,9 +449,15 @@ async fn what_was_given_up_is_retried_replayed_and_dropped(database: Database) {
     *good.lock().unwrap() = true;
     desk.pause("peer", true).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    desk.treat_delivery(all[1].n, Treatment::Drop).await.unwrap();
-    desk.treat_delivery(all[1].n, Treatment::Retry).await.unwrap_err();
-    desk.treat_delivery(all[0].n, Treatment::Retry).await.unwrap();
+    desk.treat_delivery(all[1].n, Treatment::Drop)
+        .await
+        .unwrap();
+    desk.treat_delivery(all[1].n, Treatment::Retry)
+        .await
+        .unwrap_err();
+    desk.treat_delivery(all[0].n, Treatment::Retry)
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(peer.got().len(), 4);
     desk.pause("peer", false).await.unwrap();
@@ -466,7 +476,10 @@ async fn what_was_given_up_is_retried_replayed_and_dropped(database: Database) {
     assert_eq!(count.unwrap(), 3);
     let got = peer.so_many(9).await;
     let replayed: Vec<&str> = got[6..].iter().map(|one| one.control.as_str()).collect();
-    let controls: Vec<&str> = all.iter().map(|one| one.delivery.control.as_str()).collect();
+    let controls: Vec<&str> = all
+        .iter()
+        .map(|one| one.delivery.control.as_str())
+        .collect();
     assert_eq!(replayed, controls);
     outbound.stop().await;
 }
@@ -481,7 +494,11 @@ async fn several_are_on_the_way_if_the_peer_allows(database: Database) {
     let outbound = tell(&engine, to).await;
     for round in 0..3 {
         for id in 0..10 {
-            put(&engine, &patient(&format!("p{id}"), &format!("Round{round}"))).await;
+            put(
+                &engine,
+                &patient(&format!("p{id}"), &format!("Round{round}")),
+            )
+            .await;
         }
     }
     settled(&engine, &[DeliveryState::Done], 30).await;
@@ -492,7 +509,11 @@ async fn several_are_on_the_way_if_the_peer_allows(database: Database) {
             .iter()
             .filter(|one| one.text.contains(&format!("|p{id}^")));
         let rounds: Vec<usize> = own
-            .map(|one| (0..3).find(|round| one.text.contains(&format!("Round{round}"))).unwrap())
+            .map(|one| {
+                (0..3)
+                    .find(|round| one.text.contains(&format!("Round{round}")))
+                    .unwrap()
+            })
             .collect();
         assert_eq!(rounds, [0, 1, 2], "p{id}");
     }

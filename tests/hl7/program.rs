@@ -47,7 +47,15 @@ fn exchange(answer: &str) -> (Output, Vec<Vec<u8>>) {
     let address = line.trim().rsplit(' ').next().unwrap().to_owned();
     let sent = rotunda(
         folder.path(),
-        &["hl7", "send", "two.hl7", "--to", &address, "--timeout", "20"],
+        &[
+            "hl7",
+            "send",
+            "two.hl7",
+            "--to",
+            &address,
+            "--timeout",
+            "20",
+        ],
     );
     listener.wait().unwrap();
     let read = |name: &str| fs::read(folder.path().join("got").join(name)).unwrap();
@@ -84,7 +92,14 @@ fn messages_are_shown_as_trees_and_as_fhir() {
     assert!(text.contains("\"family\": \"Lovelace\""), "{text}");
     assert!(text.contains("PID-5 -> Patient.name"), "{text}");
     assert!(!text.contains("http://example.org/v"), "{text}");
-    let with = ["hl7", "map", "adt.hl7", "--overlay", "overlay.csv", "--json"];
+    let with = [
+        "hl7",
+        "map",
+        "adt.hl7",
+        "--overlay",
+        "overlay.csv",
+        "--json",
+    ];
     let text = told(&rotunda(folder.path(), &with));
     assert!(text.contains("http://example.org/v"), "{text}");
     // What an overlay changes is shown beside the check of the configuration.
@@ -93,12 +108,26 @@ fn messages_are_shown_as_trees_and_as_fhir() {
         "[[hl7.channels]]\nname = \"his\"\noverlay = \"overlay.csv\"\n",
     )
     .unwrap();
-    let check = ["config", "check", "--config", "rotunda.toml", "--sample", "adt.hl7"];
+    let check = [
+        "config",
+        "check",
+        "--config",
+        "rotunda.toml",
+        "--sample",
+        "adt.hl7",
+    ];
     let checked = rotunda(folder.path(), &check);
     let text = told(&checked);
     assert!(checked.status.success(), "{text}");
-    assert!(text.contains("+ ") && text.contains("http://example.org/v"), "{text}");
-    fs::write(folder.path().join("overlay.csv"), "Action,Table,Computable ANTLR\nadd,,\n").unwrap();
+    assert!(
+        text.contains("+ ") && text.contains("http://example.org/v"),
+        "{text}"
+    );
+    fs::write(
+        folder.path().join("overlay.csv"),
+        "Action,Table,Computable ANTLR\nadd,,\n",
+    )
+    .unwrap();
     let checked = rotunda(folder.path(), &check);
     assert!(!checked.status.success());
     assert!(told(&checked).contains("line 2"), "{}", told(&checked));

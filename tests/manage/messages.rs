@@ -77,7 +77,12 @@ async fn messages_are_browsed_retried_and_dropped() {
     }
     let one = get(&mut to, &format!("/admin/messages/{id}")).await;
     assert!(one["message"].as_str().unwrap().contains("Lovelace"));
-    assert!(one["acknowledgement"].as_str().unwrap().contains("MSA|AA|C1"));
+    assert!(
+        one["acknowledgement"]
+            .as_str()
+            .unwrap()
+            .contains("MSA|AA|C1")
+    );
     let raw = to.send("GET", &format!("/admin/messages/{id}/raw"), None, &[]);
     assert_eq!(raw.await.unwrap().body, ADT.as_bytes());
     // What is done is not retried; replayed it does nothing twice.
@@ -99,7 +104,11 @@ async fn messages_are_browsed_retried_and_dropped() {
     let shown = place.told(&["hl7", "messages", "show", &id]);
     assert!(shown.contains("PID|1||77^^^HOSP^MR||Lovelace^Ada"));
     // What the message made is told to others, who are not there.
-    let deliveries = get(&mut to, "/admin/deliveries?destination=nobody&state=waiting").await;
+    let deliveries = get(
+        &mut to,
+        "/admin/deliveries?destination=nobody&state=waiting",
+    )
+    .await;
     let n = deliveries["items"][0]["id"].as_i64().unwrap();
     assert_eq!(deliveries["items"][0]["type"], "ADT^A28");
     let queue = send(&mut to, "POST", "/admin/queues/nobody/pause", &Value::Null).await;
@@ -113,7 +122,10 @@ async fn messages_are_browsed_retried_and_dropped() {
     let reply = send(&mut to, "POST", "/admin/deliveries/replay", &body).await;
     assert_eq!(reply.json()["count"], 1);
     let listed = place.told(&["hl7", "queue", "status", "--config", "rotunda.toml"]);
-    assert!(listed.contains("nobody") && listed.contains("paused"), "{listed}");
+    assert!(
+        listed.contains("nobody") && listed.contains("paused"),
+        "{listed}"
+    );
     // Others may not.
     let token = place.token(&["--role", "doctor"]);
     let mut doctor = server.with(&token);

@@ -75,7 +75,10 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     println!("listening on {}", socket.local_addr()?);
     let arguments = Arc::new(arguments);
-    let (seen, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(tokio::sync::Notify::new()));
+    let (seen, ended) = (
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(tokio::sync::Notify::new()),
+    );
     loop {
         let stream = tokio::select! {
             accepted = socket.accept() => accepted?.0,
@@ -147,7 +150,12 @@ fn answers(frame: &Bytes, how: How) -> Vec<Bytes> {
     let control = uuid::Uuid::new_v4().simple().to_string();
     let control = &control[..20];
     let Ok(message) = Message::parse(frame.clone(), &Reading::default()) else {
-        return vec![ack::unreadable(frame, control, &time, "there is no usable MSH")];
+        return vec![ack::unreadable(
+            frame,
+            control,
+            &time,
+            "there is no usable MSH",
+        )];
     };
     let header = Header::of(&message);
     let answer = |code| {

@@ -126,8 +126,15 @@ fn print(message: &Message, mapped: &Mapped) {
             false => println!("  {place} -> {}", field.reached.join(", ")),
         }
     }
-    let reached = mapped.fields.iter().filter(|field| !field.reached.is_empty());
-    println!("{} of {} fields reach FHIR", reached.count(), mapped.fields.len());
+    let reached = mapped
+        .fields
+        .iter()
+        .filter(|field| !field.reached.is_empty());
+    println!(
+        "{} of {} fields reach FHIR",
+        reached.count(),
+        mapped.fields.len()
+    );
     for note in mapped.notes.iter().chain(message.notes()) {
         println!("note: {} {}", note.place, note.text);
     }
@@ -155,7 +162,10 @@ pub fn effect(overlay: &Overlay, site: &Site, sample: &Path) -> Result<(), Failu
         let changes = difference(&text(&before), &text(&after));
         changes.iter().for_each(|line| println!("  {line}"));
         let reached = |mapped: &Mapped| -> BTreeSet<String> {
-            let reached = mapped.fields.iter().filter(|field| !field.reached.is_empty());
+            let reached = mapped
+                .fields
+                .iter()
+                .filter(|field| !field.reached.is_empty());
             reached.map(|field| field.name.clone()).collect()
         };
         let (before, after) = (reached(&before), reached(&after));
@@ -191,7 +201,9 @@ fn difference(before: &[String], after: &[String]) -> Vec<String> {
                 row += 1;
                 column += 1;
             }
-            (Some(old), new) if new.is_none() || common[row + 1][column] >= common[row][column + 1] => {
+            (Some(old), new)
+                if new.is_none() || common[row + 1][column] >= common[row][column + 1] =>
+            {
                 found.push(format!("- {old}"));
                 row += 1;
             }

@@ -200,7 +200,10 @@ impl Hl7Destination {
         let host = parts.map_or("", |(host, _)| host.trim_matches(['[', ']']));
         let has_port = parts.is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         if host.is_empty() || !has_port {
-            refuse("address", "must be HOST:PORT, as in \"engine.example:6661\"");
+            refuse(
+                "address",
+                "must be HOST:PORT, as in \"engine.example:6661\"",
+            );
         }
         let is_here =
             host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
@@ -243,7 +246,11 @@ impl Hl7Destination {
         }
         for (key, value, most) in [
             ("ack_seconds", self.ack_seconds, LONGEST),
-            ("application_ack_seconds", self.application_ack_seconds, LONGEST),
+            (
+                "application_ack_seconds",
+                self.application_ack_seconds,
+                LONGEST,
+            ),
             ("retry_seconds", self.retry_seconds, LONGEST),
             ("retry_most_seconds", self.retry_most_seconds, LONGEST),
             ("attempts", self.attempts, LONGEST),

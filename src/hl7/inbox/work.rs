@@ -346,7 +346,9 @@ impl Inbox {
             Ended::Stopped => return Reply::close(),
             Ended::Later(reason) => {
                 // Another server may have been faster.
-                let earlier = self.engine.earlier_message(&head.sender, &head.control, key);
+                let earlier = self
+                    .engine
+                    .earlier_message(&head.sender, &head.control, key);
                 return match earlier.await {
                     Ok(Some((id, true))) => self.again_original(&case, id).await,
                     _ => down(&case, &reason, None),

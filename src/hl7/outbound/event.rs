@@ -100,16 +100,26 @@ mod tests {
     #[test]
     fn messages_about_a_patient_are_one_line() {
         let subject = json!({"subject": {"reference": "http://here/fhir/Patient/1/_history/3"}});
-        let with = |actor: &str| json!({"participant": [
-            {"actor": {"reference": "Practitioner/2"}}, {"actor": {"reference": actor}}
-        ]});
+        let with = |actor: &str| {
+            json!({"participant": [
+                {"actor": {"reference": "Practitioner/2"}}, {"actor": {"reference": actor}}
+            ]})
+        };
         let merged = json!({"link": [
             {"type": "replaced-by", "other": {"reference": "Patient/1"}}
         ]});
         for (kind, version, expected) in [
-            (ResourceType::from_name("ServiceRequest").unwrap(), subject, "Patient/1"),
+            (
+                ResourceType::from_name("ServiceRequest").unwrap(),
+                subject,
+                "Patient/1",
+            ),
             (ResourceType::APPOINTMENT, with("Patient/1"), "Patient/1"),
-            (ResourceType::APPOINTMENT, with("Location/1"), "Appointment/9"),
+            (
+                ResourceType::APPOINTMENT,
+                with("Location/1"),
+                "Appointment/9",
+            ),
             (ResourceType::PATIENT, json!({}), "Patient/9"),
             (ResourceType::PATIENT, merged, "Patient/1"),
         ] {

@@ -13,7 +13,9 @@ use super::{
     event::{self, relative},
     write::{Scribe, Told, Written},
 };
-use crate::engine::{Advanced, Engine, Error, ErrorKind, MessageChange, NewDelivery, Step, VersionRef};
+use crate::engine::{
+    Advanced, Engine, Error, ErrorKind, MessageChange, NewDelivery, Step, VersionRef,
+};
 
 /// Versions that are looked at together.
 const CHUNK: usize = 100;

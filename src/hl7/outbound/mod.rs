@@ -61,8 +61,7 @@ impl Outbound {
             let security = security.map_err(wrong)?;
             let destination = Arc::new(destination.clone());
             let scribe = Arc::clone(scribe);
-            let mut follower =
-                Follower::new(Arc::clone(engine), Arc::clone(&destination), scribe);
+            let mut follower = Follower::new(Arc::clone(engine), Arc::clone(&destination), scribe);
             // What happens once the server serves is told.
             let begun = follower.begin().await;
             begun.map_err(|error| wrong(error.to_string()))?;

@@ -123,7 +123,11 @@ impl Queue {
                 break;
             }
             let is_free = passed.insert(entry.line) && !busy.contains(n);
-            let is_held = hold && self.failed.get(&entry.line).is_some_and(|failed| failed < n);
+            let is_held = hold
+                && self
+                    .failed
+                    .get(&entry.line)
+                    .is_some_and(|failed| failed < n);
             if is_free && !is_held {
                 if entry.due <= now {
                     return Next::Now(*n);

@@ -188,7 +188,8 @@ impl Sender {
             let n = match queue.next(&busy, self.destination.hold, now) {
                 Next::Now(n) => n,
                 Next::At(due) => {
-                    let pause = Duration::from_millis(due.saturating_sub(now).max(0).unsigned_abs());
+                    let pause =
+                        Duration::from_millis(due.saturating_sub(now).max(0).unsigned_abs());
                     return Ok(later.min(Instant::now() + pause));
                 }
                 Next::Nothing => break,
@@ -559,6 +560,5 @@ async fn receive(wire: &mut Option<Wire>) -> std::io::Result<Bytes> {
 /// A time in UTC as HL7 v2 writes it.
 pub fn dtm(millis: i64) -> String {
     let time = jiff::Timestamp::from_millisecond(millis).unwrap_or_default();
-    time.strftime("%Y%m%d%H%M%S+0000")
-        .to_string()
+    time.strftime("%Y%m%d%H%M%S+0000").to_string()
 }

@@ -70,7 +70,9 @@ impl Part {
     async fn look(&mut self) -> Result<bool, Error> {
         let before = Instant::now();
         let found = self.engine.turn(&self.name).await?;
-        let is_own = found.as_ref().is_some_and(|turn| turn.holder == self.holder);
+        let is_own = found
+            .as_ref()
+            .is_some_and(|turn| turn.holder == self.holder);
         let is_new = self.seen.as_ref().is_none_or(|(seen, _)| *seen != found);
         if is_new {
             self.seen = Some((found.clone(), before));

@@ -302,10 +302,7 @@ async fn deliveries<S: Session>(
     filter: &DeliveryFilter,
     limit: usize,
 ) -> Result<Vec<StoredDelivery>, StoreError> {
-    let mut sql = Sql::new(
-        session.dialect(),
-        "SELECT ",
-    );
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
     sql.push(DELIVERY).push(" FROM delivery d WHERE d.n>");
     sql.int(filter.after);
     for (column, value) in [

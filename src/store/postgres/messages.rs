@@ -404,7 +404,8 @@ pub(super) async fn refusal<S: Session>(
             MessageChange::Advance(advanced) => {
                 let mut sql = Sql::new(session.dialect(), "SELECT 1 FROM setting WHERE key=");
                 sql.bind(Value::Text(messages::setting_of(&advanced.follower)));
-                sql.push(" AND value=").bytes(&messages::place(advanced.from));
+                sql.push(" AND value=")
+                    .bytes(&messages::place(advanced.from));
                 if session.rows(&sql).await?.is_empty() {
                     return Ok(Some(StoreError::Settled));
                 }

@@ -6,8 +6,8 @@ use super::{
     super::{
         error::StoreError,
         messages::{
-            self, Advanced, Delivered, MessageChange, MessageId, MessageOutcome, NewDelivery, NewMessage,
-            Settled, VersionRef, earlier, packed_lines,
+            self, Advanced, Delivered, MessageChange, MessageId, MessageOutcome, NewDelivery,
+            NewMessage, Settled, VersionRef, earlier, packed_lines,
         },
     },
     session::{Handle, failure, now},
