@@ -56,8 +56,16 @@ impl<'m> Part<'m> {
     }
 }
 
-/// Without blanks around it.
+/// Without blanks around it, and without the control characters that FHIR does not allow.
 pub fn trim(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    if text.bytes().any(is_control) {
+        let kept: String = text
+            .chars()
+            .filter(|character| !u8::try_from(*character).is_ok_and(is_control))
+            .collect();
+        return Cow::Owned(kept.trim().to_owned());
+    }
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
         Cow::Owned(text) => match text.trim().len() == text.len() {
