@@ -174,7 +174,11 @@ impl Decoder {
                     self.scanned = 0;
                     self.dropped = 0;
                 }
-                State::Inside => return self.inside(),
+                State::Inside => match self.inside() {
+                    Step::Event(event) => return Some(event),
+                    Step::Wait => return None,
+                    Step::Again => {}
+                },
             }
         }
     }
@@ -229,7 +233,7 @@ impl Decoder {
         )
     }
 
-    fn inside(&mut self) -> Option<Event> {
+    fn inside(&mut self) -> Step {
         let wide_text = self.is_wide_text();
         let mut from = self.scanned;
         while let Some(found) = memchr::memchr2(FS, VT, &self.buffer[from..]) {
@@ -239,9 +243,9 @@ impl Decoder {
                 Mark::Unknown => {
                     self.scanned = at;
                     self.shed();
-                    return None;
+                    return Step::Wait;
                 }
-                Mark::End { content, after } => return Some(self.close(content, after)),
+                Mark::End { content, after } => return Step::Event(self.close(content, after)),
                 Mark::Restart { content, after } => {
                     let lost = self.dropped + content - self.opening();
                     let zero = self.blocks == Blocks::WideBig;
@@ -249,15 +253,15 @@ impl Decoder {
                     self.state = State::Opening { zero };
                     // VT sent twice loses nothing.
                     return match lost {
-                        0 => self.next(),
-                        _ => Some(Event::Restarted(lost)),
+                        0 => Step::Again,
+                        _ => Step::Event(Event::Restarted(lost)),
                     };
                 }
             }
         }
         self.scanned = self.buffer.len();
         self.shed();
-        None
+        Step::Wait
     }
 
     /// What FS or VT at a place is. Halves of characters are told by their place: what was
@@ -392,6 +396,13 @@ impl Decoder {
             self.buffer = BytesMut::new();
         }
     }
+}
+
+enum Step {
+    Event(Event),
+    /// More bytes are needed.
+    Wait,
+    Again,
 }
 
 enum Mark {

@@ -6,6 +6,8 @@ mod segment;
 mod tests;
 mod value;
 
+use std::{collections::HashMap, sync::OnceLock};
+
 use bytes::Bytes;
 
 pub use self::{delimiters::Delimiters, segment::Segment, value::Value};
@@ -68,6 +70,8 @@ pub struct Message {
     /// Names of segments that are not as they stand: `pid` is PID.
     names: Vec<(u32, String)>,
     notes: Vec<Note>,
+    /// The number of each segment among those of its name, when somebody asks first.
+    occurrences: OnceLock<Vec<u32>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +119,7 @@ impl Message {
             fields: Vec::new(),
             names: Vec::new(),
             notes,
+            occurrences: OnceLock::new(),
         };
         message.index(lead)?;
         Ok(message)
@@ -283,6 +288,19 @@ impl Message {
             message: self,
             at: 0,
         }
+    }
+
+    fn occurrences(&self) -> &[u32] {
+        self.occurrences.get_or_init(|| {
+            let mut counts: HashMap<&str, u32> = HashMap::new();
+            self.segments()
+                .map(|segment| {
+                    let count = counts.entry(segment.name()).or_default();
+                    *count += 1;
+                    *count
+                })
+                .collect()
+        })
     }
 
     /// What stands at a place: `PID-5.1`, `OBX[2]-5[1].3.1`. Nothing if there is no such segment,

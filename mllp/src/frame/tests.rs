@@ -142,3 +142,14 @@ fn what_is_large_is_not_kept_afterwards() {
     assert_eq!(decoder.skipped(), 1 << 20);
     assert!(decoder.buffer.capacity() <= Decoder::COPIED);
 }
+
+#[test]
+fn a_million_starts() {
+    let mut bytes = vec![VT; 1 << 20];
+    bytes.extend(b"a\x1C\r");
+    assert_eq!(
+        events(Limits::default(), &bytes, bytes.len()),
+        [frame(b"a")]
+    );
+    assert_eq!(events(Limits::default(), &bytes, 1000), [frame(b"a")]);
+}

@@ -47,9 +47,7 @@ impl<'m> Segment<'m> {
 
     /// Its number among the segments of its name, from 1.
     pub fn occurrence(&self) -> usize {
-        let name = self.name();
-        let before = self.message.segments().take(self.at);
-        1 + before.filter(|segment| segment.name() == name).count()
+        self.message.occurrences()[self.at] as usize
     }
 
     /// How a note calls it: `PID`, or `OBX[2]`; `line 5` if it has no name.

@@ -107,6 +107,13 @@ pub(super) fn target(reference: &Json) -> &str {
         .unwrap_or("")
 }
 
+/// The id that a Reference names.
+pub(super) fn target_id(reference: &Json) -> &str {
+    let path = text(reference, "reference");
+    let path = path.split("/_history/").next().unwrap_or("");
+    path.rsplit('/').next().unwrap_or("")
+}
+
 /// What is at a path of names, arrays taken apart.
 pub(super) fn all<'j>(json: &'j Json, path: &str) -> impl Iterator<Item = &'j Json> + use<'j> {
     let mut found = vec![json];

@@ -13,6 +13,7 @@ pub mod order;
 pub mod patient;
 pub mod pharmacy;
 pub mod result;
+pub mod siu;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -198,15 +199,13 @@ pub fn message(
                 Some(after) => appointment::event(before, after, to.forms),
                 None => appointment::deleted(now, to.forms),
             }?;
-            Some(appointment::siu(
+            Some(siu::appointment(
                 to, control_id, time, event, before, now, related,
             ))
         }
         "Slot" => {
             let event = appointment::slot_event(before, after)?;
-            Some(appointment::block(
-                to, control_id, time, event, now, related,
-            ))
+            Some(siu::block(to, control_id, time, event, now, related))
         }
         "Patient" => {
             let event = patient::event(before, after)?;

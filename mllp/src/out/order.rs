@@ -5,11 +5,11 @@ use serde_json::Value as Json;
 
 use super::{
     Destination, Orders, Related,
-    appointment::numbers,
     codes::{self, of},
     fields::{Row, fill, many, one},
-    json::{all, first, kind_of, same, text},
-    patient::{notes, pid, texts},
+    json::{all, first, kind_of, same, target, text},
+    patient::{notes, pid_of, texts},
+    siu::numbers,
     types::{self, Scope},
 };
 use crate::write::{Composite, SegmentWriter, Writer};
@@ -140,9 +140,9 @@ pub fn order(
 
 /// PID, and PV1 if an Encounter is known.
 pub(super) fn about(writer: &mut Writer, scope: &Scope<'_>) {
-    let patient = first(scope.resource, "subject").and_then(|subject| scope.resolve(subject));
-    if let Some(patient) = patient.filter(|patient| kind_of(patient) == "Patient") {
-        pid(writer, &scope.with(patient), 1);
+    let subject = first(scope.resource, "subject");
+    if let Some(subject) = subject.filter(|subject| target(subject) == "Patient") {
+        pid_of(writer, scope, subject, 1);
     }
     let encounter = first(scope.resource, "encounter").and_then(|found| scope.resolve(found));
     if let Some(encounter) = encounter {

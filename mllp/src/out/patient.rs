@@ -6,10 +6,13 @@ use serde_json::Value as Json;
 use super::{
     Destination, Related,
     fields::{Row, fill, many, one},
-    json::{all, first, plain, same, text},
+    json::{all, first, plain, same, target_id, text},
     types::{self, Scope},
 };
-use crate::write::{Composite, Writer};
+use crate::{
+    ack::Version,
+    write::{Composite, Writer},
+};
 
 /// What happened to a Patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,11 +71,15 @@ pub fn adt(
     merged: Option<&Json>,
     related: &Related<'_>,
 ) -> Bytes {
-    let (code, structure) = event.code();
+    let (code, structure) = match event {
+        // A40 is of 2.3.1.
+        Event::Merged if to.version() < Version(2, 3, 1) => ("A34", "ADT_A30"),
+        _ => event.code(),
+    };
     let mut writer = to.begin(control_id, time, ["ADT", code, structure]);
     let dtm = to.dtm(time);
     let mut evn = writer.segment("EVN");
-    if to.version() < crate::ack::Version(2, 7, 0) {
+    if to.version() < Version(2, 7, 0) {
         evn.text(1, code);
     }
     evn.text(2, &dtm);
@@ -147,6 +154,37 @@ pub(super) fn pid(writer: &mut Writer, scope: &Scope<'_>, number: usize) {
     if first(patient, "deceasedDateTime").is_some() {
         pid.text(30, "Y");
     }
+}
+
+/// PID of the patient that a Reference is to; of what the Reference itself says, if the patient is
+/// not here.
+pub(super) fn pid_of<'r>(
+    writer: &mut Writer,
+    scope: &Scope<'r>,
+    reference: &'r Json,
+    number: usize,
+) {
+    if let Some(patient) = scope.resolve(reference) {
+        return pid(writer, &scope.with(patient), number);
+    }
+    let mut id = match first(reference, "identifier") {
+        Some(identifier) => types::cx(scope, identifier),
+        None => Composite::new(),
+    };
+    if id.is_empty() {
+        id.set(1, target_id(reference))
+            .set(4, &scope.to.sending.application)
+            .set(5, "PI");
+    }
+    let mut name = Composite::of(&[text(reference, "display")]);
+    if name.is_empty() {
+        name.set(7, "U");
+    }
+    writer
+        .segment("PID")
+        .text(1, &number.to_string())
+        .repeat(3, &id)
+        .repeat(5, &name);
 }
 
 /// Our id, where there is no other.

@@ -5,12 +5,12 @@ use serde_json::Value as Json;
 
 use super::{
     Destination, Related,
-    appointment::numbers,
     codes::{self, of},
     fields::{Row, fill, many, one},
     json::{all, first, kind_of, same, text, value},
     order::{about, order_numbers, specimens},
     patient::{notes, texts},
+    siu::numbers,
     types::{self, Scope},
 };
 use crate::write::{Composite, SegmentWriter, Writer};
@@ -44,6 +44,7 @@ pub fn oru(
         writer: &mut writer,
         count: 0,
         depth: 0,
+        seen: Vec::new(),
     };
     for reference in all(report, "result") {
         if let Some(observation) = scope.resolve(reference) {
@@ -112,6 +113,8 @@ struct Results<'w> {
     writer: &'w mut Writer,
     count: usize,
     depth: usize,
+    /// Observations that were written: each is once, in whatever circles they are.
+    seen: Vec<*const Json>,
 }
 
 const OBX: &[Row] = &[
@@ -161,16 +164,21 @@ fn range(_: &Scope<'_>, json: &Json) -> Composite {
 }
 
 impl Results<'_> {
-    /// Groups of groups are not told apart deeper than this.
-    const DEEPEST: usize = 8;
+    /// Groups within groups are followed so far.
+    const DEEPEST: usize = 16;
 
     /// OBX of an Observation, of its components and of its members. `above` is OBX-4 of the
     /// group that it is in.
     fn observation(&mut self, scope: &Scope<'_>, above: &str) {
         let observation = scope.resource;
-        if self.depth >= Self::DEEPEST || kind_of(observation) != "Observation" {
+        let own: *const Json = observation;
+        if kind_of(observation) != "Observation"
+            || self.seen.contains(&own)
+            || self.depth > Self::DEEPEST
+        {
             return;
         }
+        self.seen.push(own);
         let components: Vec<&Json> = all(observation, "component").collect();
         let members: Vec<&Json> = all(observation, "hasMember")
             .filter_map(|member| scope.resolve(member))

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
-use super::{appointment, order, patient, pharmacy, result, *};
+use super::{appointment, order, patient, pharmacy, result, siu, *};
 use crate::{Message, header::Header, message::Reading};
 
 /// 2026-11-24 18:00 in UTC.
@@ -116,10 +116,10 @@ fn shown(raw: &Bytes) -> String {
     message.text().replace('\r', "\n")
 }
 
-fn siu(event: appointment::Event, before: Option<&Json>, after: &Json) -> String {
+fn appointment_message(event: appointment::Event, before: Option<&Json>, after: &Json) -> String {
     let others = others();
     let related = Related::new(&others);
-    shown(&appointment::siu(
+    shown(&siu::appointment(
         &TO, "M1", NOW, event, before, after, &related,
     ))
 }
@@ -135,7 +135,7 @@ fn messages_to_the_letter() {
     let others = others();
     let related = Related::new(&others);
     let mut out = String::new();
-    out += &siu(appointment::Event::Booked, None, &booked());
+    out += &appointment_message(appointment::Event::Booked, None, &booked());
     out += "---\n";
     for event in [patient::Event::Added, patient::Event::Merged] {
         out += &shown(&patient::adt(
@@ -350,7 +350,7 @@ fn only_what_changed_has_an_action() {
         list.pop();
         list[2]["status"] = "accepted".into();
     });
-    let text = siu(appointment::Event::ResourceChanged, Some(&booked()), &after);
+    let text = appointment_message(appointment::Event::ResourceChanged, Some(&booked()), &after);
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with('A') || line.starts_with("RGS"))
@@ -373,7 +373,7 @@ fn ends_have_their_reason() {
         json["status"] = "cancelled".into();
         json["cancelationReason"] = json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/appointment-cancellation-reason", "code": "pat", "display": "Patient"}]});
     });
-    let text = siu(appointment::Event::Cancelled, Some(&booked()), &cancelled);
+    let text = appointment_message(appointment::Event::Cancelled, Some(&booked()), &cancelled);
     assert!(text.contains("||||pat^Patient^L|"), "{text}");
     assert!(text.contains("|Cancelled^Cancelled^HL70278\n"));
     assert!(text.contains("\nRGS|1|D|") && text.contains("\nAIP|1|D|"));
@@ -482,6 +482,17 @@ fn in_another_character_set_and_version() {
     assert!(raw.windows(5).any(|part| part == b"S\xF6hne"[..5].as_ref()));
     let text = shown(&raw);
     assert!(text.contains("|ADT^A31|M1|P|2.2||||||8859/1\n"));
+    let merged = patient();
+    let raw = patient::adt(
+        &to,
+        "M1",
+        NOW,
+        patient::Event::Merged,
+        &patient(),
+        Some(&merged),
+        &related,
+    );
+    assert!(shown(&raw).contains("|ADT^A34|M1|P|2.2|"));
     assert!(text.contains("O'Neil \\T\\ Söhne"));
 }
 
@@ -512,7 +523,7 @@ fn whatever_is_in_a_text_stays_in_it() {
     spoil(&mut one, nasty);
     let write = |appointment: &Json, others: &[Json]| {
         let related = Related::new(others);
-        let raw = appointment::siu(
+        let raw = siu::appointment(
             &TO,
             "M1",
             NOW,
@@ -529,4 +540,92 @@ fn whatever_is_in_a_text_stays_in_it() {
             .collect::<Vec<_>>()
     };
     assert_eq!(write(&one, &others), write(&booked(), &clean));
+}
+
+#[test]
+fn a_patient_that_is_not_here_is_who_the_reference_says() {
+    let with = |actor: Json| {
+        let one = changed(booked(), |json| json["participant"][1]["actor"] = actor);
+        let raw = message(&TO, "M1", NOW, None, Some(&one), &Related::default());
+        let text = shown(&raw.unwrap());
+        text.lines()
+            .find(|line| line.starts_with("PID"))
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        with(json!({"reference": "Patient/x/_history/2"})),
+        "PID|1||x^^^ROTUNDA^PI||^^^^^^U"
+    );
+    assert_eq!(
+        with(json!({"reference": "http://h/fhir/Patient/x", "display": "Ada"})),
+        "PID|1||x^^^ROTUNDA^PI||Ada"
+    );
+    let logical =
+        json!({"type": "Patient", "identifier": {"system": "urn:oid:1.2.3", "value": "7"}});
+    assert_eq!(with(logical), "PID|1||7^^^HOSP_A&1.2.3&ISO||^^^^^^U");
+}
+
+/// Content that is not what it should be is left out: nothing panics, and what is written is read.
+#[test]
+fn resources_with_anything_in_any_place() {
+    fn places(json: &Json, at: String, out: &mut Vec<String>) {
+        match json {
+            Json::Object(map) => map
+                .iter()
+                .for_each(|(name, value)| places(value, format!("{at}/{name}"), out)),
+            Json::Array(list) => list
+                .iter()
+                .enumerate()
+                .for_each(|(n, value)| places(value, format!("{at}/{n}"), out)),
+            _ => {}
+        }
+        if !at.is_empty() && at != "/resourceType" {
+            out.push(at);
+        }
+    }
+    let others = others();
+    let related = Related::new(&others);
+    let rx = json!({
+        "resourceType": "MedicationRequest", "id": "x", "status": "active", "medicationReference": {"reference": "Medication/m1"},
+        "subject": {"reference": "Patient/p1"}, "dosageInstruction": [{"timing": {"event": ["2026-01-01"], "repeat": {"frequency": 1, "period": 2, "periodUnit": "h"}}, "doseAndRate": [{"doseRange": {"low": {"value": 1}}}]}]
+    });
+    let report = json!({
+        "resourceType": "DiagnosticReport", "id": "d", "status": "final", "code": {"text": "x"}, "basedOn": [{"reference": "ServiceRequest/o1"}],
+        "contained": [{"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "y"}, "hasMember": [{"reference": "#o"}], "component": [{"valueQuantity": {"value": 1, "comparator": "<"}}]}],
+        "result": [{"reference": "#o"}], "presentedForm": [{"contentType": "a/b;c", "url": "http://x"}]
+    });
+    let mut count = 0;
+    for resource in [booked(), patient(), service_request(), rx, report] {
+        let mut all = Vec::new();
+        places(&resource, String::new(), &mut all);
+        for place in all {
+            for odd in [
+                json!(null),
+                json!(7),
+                json!("x/y|z"),
+                json!([]),
+                json!({}),
+                json!([[{"a": "b"}]]),
+                json!(true),
+                json!(""),
+            ] {
+                let mut spoiled = resource.clone();
+                *spoiled.pointer_mut(&place).unwrap() = odd;
+                let _ = needed(&spoiled);
+                for (before, after) in [
+                    (None, Some(&spoiled)),
+                    (Some(&resource), Some(&spoiled)),
+                    (Some(&spoiled), Some(&resource)),
+                    (Some(&spoiled), None),
+                ] {
+                    if let Some(raw) = message(&TO, "M1", NOW, before, after, &related) {
+                        shown(&raw);
+                        count += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(count > 2_000, "{count}");
 }
