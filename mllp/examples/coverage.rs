@@ -64,6 +64,15 @@ fn main() -> ExitCode {
                 println!("{name}: {} {issue}", made.role);
             }
         }
+        if let Ok(wanted) = std::env::var("WHY") {
+            let lost = mapped
+                .fields
+                .iter()
+                .filter(|field| field.name == wanted && field.reached.is_empty());
+            for _ in lost {
+                println!("WHY {} {}", message.msh().field(9).raw(), name);
+            }
+        }
         for field in &mapped.fields {
             let (segment, _) = field.name.split_once('-').unwrap_or((&field.name, ""));
             let count = counts.entry(segment.to_owned()).or_default();

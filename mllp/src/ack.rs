@@ -444,3 +444,6 @@ impl Version {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ pub fn split(raw: Bytes) -> Batch {
             .count();
         let start = at + blank;
         let line = &raw[start..at + length];
-        let kind = kind(line);
+        let kind = state.meant(kind(line), open.is_some(), &raw[at + length..]);
         if !matches!(kind, Line::Other) {
             if let Some(from) = open.take() {
                 batch.push(&raw, from, at, &state);
@@ -133,6 +133,22 @@ struct Open {
 }
 
 impl State {
+    /// A header is one if what follows it is one, and a trailer if something is open that it
+    /// ends: else they are lines of the message that they are in.
+    fn meant(&self, kind: Line, in_message: bool, rest: &[u8]) -> Line {
+        let is_meant = match kind {
+            Line::FileHeader | Line::BatchHeader => match next_kind(rest) {
+                Line::Message | Line::BatchHeader => true,
+                Line::Other => false,
+                _ => !in_message,
+            },
+            Line::BatchTrailer => self.batches > 0,
+            Line::FileTrailer => self.file.is_some() || self.batches > 0,
+            Line::Message | Line::Other => true,
+        };
+        if is_meant { kind } else { Line::Other }
+    }
+
     fn line(&mut self, kind: &Line, line: &[u8], batch: &mut Batch) {
         match kind {
             Line::FileHeader => {
@@ -208,6 +224,18 @@ fn kind(line: &[u8]) -> Line {
         b"FTS" if delimited => Line::FileTrailer,
         _ => Line::Other,
     }
+}
+
+/// The kind of the next line with something in it; at the end, a trailer.
+fn next_kind(rest: &[u8]) -> Line {
+    let lines = rest.split(|byte| matches!(byte, b'\r' | b'\n'));
+    let mut lines = lines.map(|line| {
+        let blank = line.iter().take_while(|byte| is_lead(**byte)).count();
+        &line[blank..]
+    });
+    lines
+        .find(|line| !line.is_empty())
+        .map_or(Line::FileTrailer, kind)
 }
 
 /// What may stand before a header in its line: blanks, VT, a byte order mark.

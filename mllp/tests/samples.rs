@@ -348,3 +348,17 @@ fn batches() {
         assert_eq!(batch.is_batch, name.starts_with("batch_"), "{name}");
     }
 }
+
+/// Headers and trailers that stand within a message are lines of it.
+#[test]
+fn a_batch_takes_nothing_out_of_a_message() {
+    let text = "MSH|^~\\&|A\rBTS|1\rBHS|x\rFTS|1\rFHS|x\rPID|1\r";
+    let batch = batch::split(Bytes::from(text));
+    assert_eq!(batch.messages[0].raw, text);
+    assert_eq!((batch.messages.len(), batch.is_batch), (1, false));
+    let text = "hello\rBHS|^~\\&|||||||||7\r\nMSH|^~\\&|A\rPID|1\n\nBTS|1\rtail\r";
+    let batch = batch::split(Bytes::from(text));
+    assert_eq!(batch.messages[0].raw, "MSH|^~\\&|A\rPID|1\n\n");
+    assert_eq!(batch.messages[0].batch, "7");
+    assert_eq!(batch.notes[0].text, "2 lines that belong to no message");
+}

@@ -70,16 +70,19 @@ impl<'m> Run<'m> {
             };
             self.keep(node, property.ty.def(), depth)
         });
+        // What is there, as bits; of a choice of types the first that came stays.
         let mut has = 0u128;
-        for (name, _) in &object.0 {
+        object.0.retain(|(name, _)| {
             let name = &*plan.names[*name as usize];
-            let name = name.strip_prefix('_').unwrap_or(name);
-            let found = ty
-                .elements
-                .iter()
-                .position(|one| one.property(name).is_some());
-            has |= found.map_or(0, |at| 1 << at);
-        }
+            let plain = name.strip_prefix('_').unwrap_or(name);
+            let mut elements = ty.elements.iter();
+            let Some(at) = elements.position(|one| one.property(plain).is_some()) else {
+                return false;
+            };
+            let again = ty.elements[at].choice && has & 1 << at != 0 && plain == name;
+            has |= 1 << at;
+            !again
+        });
         let lacking = ty.required & !has;
         if lacking != 0 {
             for (at, element) in ty.elements.iter().enumerate() {
@@ -147,13 +150,17 @@ impl<'m> Run<'m> {
         };
         let text = |text: &str| Node::Text(text.to_owned());
         let node = match value.split_once('|') {
-            _ if value == "absent" => {
-                let (Some(code), true) = (name("valueCode"), true) else {
+            _ if value.ends_with("absent") => {
+                let Some(code) = name("valueCode") else {
                     return false;
                 };
                 let reason = Object(vec![(names::URL, text(ABSENT)), (code, text("unknown"))]);
                 let list = Node::List(vec![(0, Node::Object(reason))]);
-                Node::Object(Object(vec![(names::EXTENSION, list)]))
+                let absent = Node::Object(Object(vec![(names::EXTENSION, list)]));
+                match value.split_once('.').and_then(|(inner, _)| name(inner)) {
+                    Some(inner) => Node::Object(Object(vec![(inner, absent)])),
+                    None => absent,
+                }
             }
             Some((system, code)) => {
                 let coding = Object(vec![

@@ -3,9 +3,8 @@
 use super::{
     compile::names,
     leaf::number,
-    part::Part,
     run::{Context, Run},
-    tree::{Keys, Node, Object},
+    tree::{Node, Object},
 };
 use crate::time;
 
@@ -192,29 +191,100 @@ pub fn service<'m>(run: &mut Run<'m>, context: &Context<'m>) -> Option<Node> {
     }
 }
 
-/// When something is done: RPT, RI or TQ as a Timing.
+/// When something is done: TQ, or RPT of TQ1-3, as a Timing.
 pub fn timing<'m>(run: &mut Run<'m>, context: &Context<'m>) -> Option<Node> {
     let own = context.own;
+    let is_tq = context.segment.name() != "TQ1";
+    let mut repeat = Object::default();
     let mut made = Object::default();
-    let code = own.part(1);
+    // RPT.1 and the first part of TQ.2 are the pattern; TQ.1 is a quantity.
+    let (code, times) = match is_tq {
+        true => (own.part(2).part(1), own.part(2).part(2)),
+        false => (own.part(1), own.part(3).part(9)),
+    };
     if code.is_valued() {
-        let text = code.text();
-        if let Some((frequency, period, unit)) = pattern(&text) {
-            let slot = made.slot(names::REPEAT);
-            *slot = Node::Object(Object(vec![
-                (names::FREQUENCY, Node::Number(frequency.to_string())),
-                (names::PERIOD, Node::Number(period.to_string())),
-                (names::PERIOD_UNIT, Node::Text(unit.to_owned())),
-            ]));
+        let text = match code.part(2).is_valued() && !is_tq {
+            true => code.part(2).text(),
+            false => code.part(1).text(),
+        };
+        if let Some((frequency, period, unit)) = pattern(&code.part(1).text()) {
+            let number = |number: u32| Node::Number(number.to_string());
+            repeat.0.push((names::FREQUENCY, number(frequency)));
+            repeat.0.push((names::PERIOD, number(period)));
+            repeat
+                .0
+                .push((names::PERIOD_UNIT, Node::Text(unit.to_owned())));
         }
-        let mut keys = Keys::default();
-        let _ = &mut keys;
         let concept = Object(vec![(names::TEXT, Node::Text(text.into_owned()))]);
-        *made.slot(names::CODE) = Node::Object(concept);
+        made.0.push((names::CODE, Node::Object(concept)));
     }
-    let _ = Part::repetition;
-    let _ = run;
+    if is_tq && times.is_valued() {
+        let clocks: Vec<(u64, Node)> = times
+            .text()
+            .split(',')
+            .enumerate()
+            .filter_map(|(at, clock)| Some((at as u64, Node::Text(time::time_of_day(clock).ok()?))))
+            .collect();
+        if !clocks.is_empty() {
+            repeat.0.push((names::TIME_OF_DAY, Node::List(clocks)));
+        }
+    }
+    if is_tq {
+        let mut bounds = Object::default();
+        for (number, name) in [(4, names::START), (5, names::END)] {
+            let text = own.part(number).text();
+            if text.is_empty() {
+                continue;
+            }
+            match time::date_time(&text, &run.site.zone) {
+                Ok(read) => bounds.0.push((name, Node::Text(read.text))),
+                Err(problem) => {
+                    let place = run.place(context);
+                    run.note(place, problem);
+                }
+            }
+        }
+        if !bounds.is_empty() {
+            repeat.0.push((names::BOUNDS_PERIOD, Node::Object(bounds)));
+        } else if let Some((digits, unit)) = length_of_tq(&own.part(3).text()) {
+            let uri = Node::Text("http://unitsofmeasure.org".to_owned());
+            repeat.0.push((
+                names::BOUNDS_DURATION,
+                Node::Object(Object(vec![
+                    (names::VALUE, Node::Number(digits)),
+                    (names::UNIT, Node::Text(unit.to_owned())),
+                    (names::SYSTEM, uri),
+                    (names::CODE, Node::Text(unit.to_owned())),
+                ])),
+            ));
+        }
+        if let Ok(count) = own.part(12).text().parse::<u32>()
+            && count > 0
+        {
+            repeat
+                .0
+                .push((names::COUNT, Node::Number(count.to_string())));
+        }
+    }
+    if !repeat.is_empty() {
+        made.0.push((names::REPEAT, Node::Object(repeat)));
+    }
     (!made.is_empty()).then_some(Node::Object(made))
+}
+
+/// `D10`, `H2`: how TQ.3 says for how long, as a number and a unit of UCUM.
+fn length_of_tq(text: &str) -> Option<(String, &'static str)> {
+    let (unit, digits) = text.trim().split_at_checked(1)?;
+    let unit = match unit {
+        "S" => "s",
+        "M" => "min",
+        "H" => "h",
+        "D" => "d",
+        "W" => "wk",
+        "L" => "mo",
+        _ => return None,
+    };
+    Some((number(digits)?, unit))
 }
 
 /// Repeat patterns (table 0335) that say how often: `Q6H`, `BID`, `QD`.

@@ -205,7 +205,7 @@ pub fn json(node: Node, plan: &Plan, places: &dyn Fn(usize) -> Option<usize>) ->
                 .collect();
             (!items.is_empty()).then_some(Json::Array(items))
         }
-        Node::Text(text) => Some(Json::String(text)),
+        Node::Text(text) => Some(Json::String(printable(text))),
         Node::Document(text) => Some(Json::String(super::native::base64(text.as_bytes()))),
         Node::Number(digits) => serde_json::from_str(&digits).ok(),
         Node::Boolean(is) => Some(Json::Bool(is)),
@@ -218,6 +218,18 @@ pub fn json(node: Node, plan: &Plan, places: &dyn Fn(usize) -> Option<usize>) ->
             Some(Json::Object(map))
         }
         Node::Empty => None,
+    }
+}
+
+/// A text without the control characters that FHIR does not allow.
+fn printable(text: String) -> String {
+    let is_control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    match text.bytes().any(is_control) {
+        false => text,
+        true => text
+            .chars()
+            .filter(|character| !u8::try_from(*character).is_ok_and(is_control))
+            .collect(),
     }
 }
 
