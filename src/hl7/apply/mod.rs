@@ -128,12 +128,7 @@ impl Applier {
         record: Record<'_>,
     ) -> Result<Applied, Failure> {
         check(context.header)?;
-        let told = match context.header.code.as_str() {
-            // What is asked for is mapped as what is told.
-            "SRM" => siu::told(message, &context.header.event),
-            _ => None,
-        };
-        let mapped = self.map_all(told.as_ref().unwrap_or(message), context);
+        let mapped = self.map_all(message, context);
         self.apply_mapped(message, &mapped, context, record).await
     }
 

@@ -3,10 +3,7 @@
 //! A fact is never refused. It is first written as one that keeps to the time that is free; if the
 //! time is somebody else's, it is written over that, marked, and a Task asks somebody to look.
 
-use mllp::{
-    Message,
-    ack::{Code, Problem},
-};
+use mllp::ack::{Code, Problem};
 use resources::model::ResourceType;
 use serde_json::{Value as Json, json};
 
@@ -411,14 +408,15 @@ impl Work<'_> {
 
     /// S23 and S24: the time of those named is closed, or open again.
     async fn block(&mut self, is_blocked: bool) -> Result<(), Lost> {
-        let Some(at) = self.first(APPOINTMENT) else {
+        let slot = self.first(ResourceType::SLOT);
+        let Some(at) = slot.or_else(|| self.first(APPOINTMENT)) else {
             return Err(content(
                 "SCH",
                 "100",
                 "the segment with the time is missing",
             ));
         };
-        let numbers = super::lookup::numbers(APPOINTMENT, &self.items[at].made);
+        let numbers = super::lookup::numbers(self.items[at].kind, &self.items[at].made);
         let mut made = self.items[at].made.clone();
         self.complete_time(&mut made, &super::content::Content::default());
         for item in &mut self.items {
@@ -576,61 +574,6 @@ const REQUESTS: &[(&str, &str)] = &[
 /// True if an SRM of this event is taken.
 pub fn is_request(event: &str) -> bool {
     REQUESTS.iter().any(|(own, _)| *own == event)
-}
-
-/// The message of SIU that tells what an SRM asks for.
-pub fn told(message: &Message, event: &str) -> Option<Message> {
-    let (_, told) = REQUESTS.iter().find(|(own, _)| *own == event)?;
-    let marks = message.delimiters();
-    let (field, component) = (char::from(marks.field), char::from(marks.component));
-    let mut text = String::with_capacity(message.text().len() + 64);
-    for segment in message.segments() {
-        match segment.name() {
-            "MSH" => {
-                let mut fields: Vec<&str> = segment.raw().split(field).collect();
-                let kind = format!("SIU{component}{told}{component}SIU_S12");
-                if let Some(own) = fields.get_mut(8) {
-                    *own = &kind;
-                }
-                // The text is decoded.
-                let charset = "UNICODE UTF-8";
-                fields.resize(fields.len().max(18), "");
-                fields[17] = charset;
-                text.push_str(&fields.join(&field.to_string()));
-            }
-            "ARQ" => {
-                let own = |number: usize| segment.field(number).raw();
-                // ARQ-11 is a range in which the time may lie; the time itself is that of AIS.
-                let all = [
-                    "SCH",
-                    own(1),
-                    own(2),
-                    own(3),
-                    own(4),
-                    own(5),
-                    own(6),
-                    own(7),
-                    own(8),
-                    own(9),
-                    own(10),
-                    "",
-                    own(15),
-                    own(16),
-                    own(17),
-                    own(18),
-                    own(15),
-                    own(16),
-                    own(17),
-                    own(18),
-                    own(19),
-                ];
-                text.push_str(&all.join(&field.to_string()));
-            }
-            _ => text.push_str(segment.raw()),
-        }
-        text.push('\r');
-    }
-    Message::parse(text.into(), &mllp::message::Reading::default()).ok()
 }
 
 impl Work<'_> {
