@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    compile::names,
+    names,
     part::Part,
     run::{Context, Run},
     tables::SYSTEMS,
@@ -283,6 +283,10 @@ impl<'m> Run<'m> {
         if let Some(system) = &self.site.default_system {
             return system.clone();
         }
+        self.sender.get_or_init(|| self.sender_system()).clone()
+    }
+
+    fn sender_system(&self) -> String {
         let msh = self.message.msh();
         let (application, facility) = (msh.field(3).text(), msh.field(4).text());
         format!(

@@ -10,58 +10,25 @@ use resources::model::{self, Element, Primitive, ResourceType, TypeDef, TypeKind
 use super::{
     condition, expression,
     expression::Term,
+    names,
     native::Native,
     path,
     plan::{
-        Base, CodeRow, Codes, Group, Leaf, MessageRow, Name, Part, Path, Place, Plan, Position,
-        Reference, Role, Row, Source, Step, Structure, Table, Test, Within,
+        Base, CodeRow, Codes, Leaf, Name, Part, Path, Place, Plan, Row, Source, Step, Table, Test,
+        Within, address,
     },
     table::{self, Tables, table_key},
     tables::{DEFAULTS, STRUCTURES},
 };
 
-/// Names that the code knows, at fixed places.
-pub mod names {
-    /// Declares them with their places.
-    macro_rules! names {
-        ($($constant:ident = $name:literal),* $(,)?) => {
-            /// All of them, in the order of their places.
-            pub const ALL: &[&str] = &[$($name),*];
-            names!(@ 0; $($constant)*);
-        };
-        (@ $at:expr; $constant:ident $($rest:ident)*) => {
-            #[allow(missing_docs)]
-            pub const $constant: super::Name = $at;
-            names!(@ $at + 1; $($rest)*);
-        };
-        (@ $at:expr;) => {};
-    }
-    names! {
-        CODING = "coding", SYSTEM = "system", CODE = "code", DISPLAY = "display",
-        VERSION = "version", TEXT = "text", VALUE = "value", USE = "use", EXTENSION = "extension",
-        URL = "url", VALUE_STRING = "valueString", IDENTIFIER = "identifier", TYPE = "type",
-        NAME = "name", PART_OF = "partOf", PHYSICAL_TYPE = "physicalType", MODE = "mode",
-        DESCRIPTION = "description", CONTENT_TYPE = "contentType", DATA = "data", UNIT = "unit",
-        START = "start", END = "end", COMPARATOR = "comparator", TITLE = "title",
-        REPEAT = "repeat", VALUE_QUANTITY = "valueQuantity", PERIOD = "period", RANK = "rank",
-        MINUTES_DURATION = "minutesDuration", ACTOR = "actor", STATUS = "status",
-        PARTICIPANT = "participant", FREQUENCY = "frequency", PERIOD_UNIT = "periodUnit",
-        BOUNDS_PERIOD = "boundsPeriod", DURATION = "duration", DURATION_UNIT = "durationUnit",
-        COUNT = "count", WHEN = "when", DAY_OF_WEEK = "dayOfWeek", TIME_OF_DAY = "timeOfDay",
-        SUBJECT = "subject", PATIENT = "patient", ENCOUNTER = "encounter", FAMILY = "family",
-        EVENT = "event", PRIORITY = "priority", BENEFICIARY = "beneficiary",
-        DOSE_QUANTITY = "doseQuantity", BOUNDS_DURATION = "boundsDuration",
-    }
-}
-
-struct Compiler {
-    plan: Plan,
-    names: HashMap<Box<str>, Name>,
-    codes: HashMap<String, u16>,
-    types: HashMap<String, u16>,
-    segments: HashMap<String, u16>,
+pub(super) struct Compiler {
+    pub(super) plan: Plan,
+    pub(super) names: HashMap<Box<str>, Name>,
+    pub(super) codes: HashMap<String, u16>,
+    pub(super) types: HashMap<String, u16>,
+    pub(super) segments: HashMap<String, u16>,
     /// Names of segments, for telling `ORC.1` from `CWE.3`.
-    segment_names: Rc<HashSet<String>>,
+    pub(super) segment_names: Rc<HashSet<String>>,
 }
 
 /// Makes a plan.
@@ -147,6 +114,9 @@ pub fn compile(tables: &Tables) -> Plan {
             _ => compiler.plan.encounters = steps,
         }
     }
+    compiler.members();
+    compiler.plan.telecom = ["TelecommunicationEquipmentType", "TelecommunicationUseCode"]
+        .map(|name| compiler.codes.get(&table_key(name)).copied());
     for [element, value, _] in DEFAULTS {
         let map = &mut compiler.plan.defaults;
         map.insert((*element).into(), (*value).into());
@@ -159,7 +129,7 @@ fn segment_of(place: &str) -> Option<&str> {
 }
 
 impl Compiler {
-    fn problem(&mut self, origin: &str, what: impl Into<String>) {
+    pub(super) fn problem(&mut self, origin: &str, what: impl Into<String>) {
         self.plan
             .problems
             .push(format!("{origin}: {}", what.into()));
@@ -210,6 +180,46 @@ impl Compiler {
             table
                 .codes
                 .dedup_by(|later, earlier| later.from == earlier.from);
+        }
+    }
+
+    /// What each name means in each type that a resource may hold.
+    fn members(&mut self) {
+        let mut open: Vec<&'static TypeDef> = ResourceType::all().map(model::resource).collect();
+        let mut seen: HashSet<usize> = HashSet::new();
+        while let Some(ty) = open.pop() {
+            if !seen.insert(address(ty)) {
+                continue;
+            }
+            for (at, element) in ty.elements.iter().enumerate() {
+                for of in element.types {
+                    let def = of.def();
+                    // Resources within resources are not made here.
+                    if def.kind == TypeKind::Resource {
+                        continue;
+                    }
+                    open.push(def);
+                    let name = match element.choice {
+                        true => {
+                            let (first, rest) = of.name.split_at(1);
+                            format!("{}{}{rest}", element.name, first.to_uppercase())
+                        }
+                        false => element.name.to_owned(),
+                    };
+                    for (name, beside) in [(format!("_{name}"), true), (name, false)] {
+                        let Some(name) = self.names.get(name.as_str()) else {
+                            continue;
+                        };
+                        let member = super::plan::Member {
+                            at: at as u8,
+                            choice: element.choice,
+                            beside,
+                            ty: def,
+                        };
+                        self.plan.members.insert((address(ty), *name), member);
+                    }
+                }
+            }
         }
     }
 
@@ -357,7 +367,7 @@ impl Compiler {
         })
     }
 
-    fn condition(
+    pub(super) fn condition(
         &mut self,
         text: &str,
         within: &dyn Fn(&str) -> Within,
@@ -415,7 +425,7 @@ impl Compiler {
     }
 
     /// Resolves a path against the model.
-    fn path(
+    pub(super) fn path(
         &mut self,
         text: &str,
         base: Base,
@@ -485,159 +495,6 @@ impl Compiler {
         }
         Ok(made)
     }
-
-    fn messages(&mut self, rows: &[table::Row]) {
-        for row in rows {
-            let found = self
-                .plan
-                .structures
-                .iter()
-                .position(|one| *one.name == *row.table);
-            let at = found.unwrap_or_else(|| {
-                self.plan.structures.push(Structure {
-                    name: row.table.as_ref().into(),
-                    groups: vec![Group::default()],
-                    positions: Vec::new(),
-                });
-                let at = self.plan.structures.len() - 1;
-                let map = &mut self.plan.structure_of;
-                map.insert(row.table.as_ref().into(), at as u16);
-                at
-            });
-            let mut structure = std::mem::take(&mut self.plan.structures[at]);
-            if let Err(error) = self.message_row(&mut structure, row) {
-                self.problem(&row.origin, error);
-            }
-            self.plan.structures[at] = structure;
-        }
-        for structure in &mut self.plan.structures {
-            let Structure {
-                groups, positions, ..
-            } = structure;
-            for (at, group) in groups.iter_mut().enumerate() {
-                group.from = u16::MAX;
-                group.to = 0;
-                let _ = at;
-            }
-            for (at, position) in positions.iter().enumerate() {
-                let mut group = position.group as usize;
-                loop {
-                    groups[group].from = groups[group].from.min(at as u16);
-                    groups[group].to = groups[group].to.max(at as u16 + 1);
-                    if group == 0 {
-                        break;
-                    }
-                    group = groups[group].parent as usize;
-                }
-            }
-        }
-    }
-
-    fn message_row(&mut self, structure: &mut Structure, row: &table::Row) -> Result<(), String> {
-        let place = row.place.trim();
-        let rest = place.strip_prefix(row.table.as_ref()).unwrap_or(place);
-        let rest = rest.trim_start_matches(['.', ':']);
-        // `follow:PV1.ROL` is a place after PV1, not a group.
-        let rest = match rest.strip_prefix("follow:") {
-            Some(after) => after.rsplit('.').next().unwrap_or(after),
-            None => rest,
-        };
-        if rest.is_empty() {
-            return Ok(());
-        }
-        let (path, last) = rest.rsplit_once('.').unwrap_or(("", rest));
-        let is_segment = last.len() == 3
-            && last
-                .chars()
-                .all(|character| character.is_ascii_uppercase() || character.is_ascii_digit());
-        if row.group || !is_segment {
-            let group = group(structure, rest);
-            structure.groups[group as usize].many |= row.many;
-            return Ok(());
-        }
-        let group = group(structure, path);
-        // Rows of the same place follow each other; what overlays add may come later.
-        let in_place = |position: &Position| *position.segment == *last && position.group == group;
-        let follows = place.contains("follow:");
-        let at = match structure.positions.last() {
-            Some(position) if in_place(position) => structure.positions.len() - 1,
-            _ => match structure.positions.iter().position(in_place) {
-                Some(at) if !follows => at,
-                _ => {
-                    structure.positions.push(Position {
-                        segment: last.into(),
-                        group,
-                        many: row.many,
-                        rows: Vec::new(),
-                    });
-                    structure.positions.len() - 1
-                }
-            },
-        };
-        if row.map.is_empty() || row.target.is_empty() {
-            return Ok(());
-        }
-        let Some(table) = self.segments.get(&table_key(&row.map)).copied() else {
-            return match self.is_left_out(&row.map) {
-                true => Ok(()),
-                false => Err(format!("there is no segment map `{}`", row.map)),
-            };
-        };
-        let within = within(last, false, &self.segment_names);
-        let condition = self.condition(&row.condition, &within)?;
-        let target = row.target.split(['.', '(']).next().unwrap_or(&row.target);
-        let role = role(target).ok_or_else(|| format!("`{}` is no resource", row.target))?;
-        let kind = match self.plan.segments[table as usize].ty {
-            Base::Type(ty) => ty.name,
-            Base::Text => "",
-        };
-        // `ServiceRequest[1].reasonReference(Condition)` with DG1[Condition] makes a Condition.
-        let role = match role.kind.name() == kind {
-            true => role,
-            false => role_of(kind, 0).ok_or_else(|| format!("{} makes no {target}", row.map))?,
-        };
-        let mut references = Vec::new();
-        for text in split_references(&row.references) {
-            match self.reference(&text, role) {
-                Ok(reference) => references.push(reference),
-                Err(error) => self.problem(&row.origin, error),
-            }
-        }
-        structure.positions[at].rows.push(MessageRow {
-            condition,
-            role,
-            shown: target.into(),
-            table,
-            references,
-        });
-        Ok(())
-    }
-
-    /// Maps of what the tables do not make.
-    fn is_left_out(&self, map: &str) -> bool {
-        ["Bundle", "MessageHeader", "Provenance", "Basic", "Device]"]
-            .iter()
-            .any(|part| map.contains(part))
-    }
-
-    fn reference(&mut self, text: &str, own: Role) -> Result<Reference, String> {
-        let wrong = || format!("`{text}` is not of the form Observation[1].subject=Patient[1].id");
-        let (left, right) = text.split_once('=').ok_or_else(wrong)?;
-        let (from, element) = left.trim().split_once('.').ok_or_else(wrong)?;
-        let from = role(from).ok_or_else(wrong)?;
-        let to = right.trim().trim_end_matches(".id");
-        let to = role(to).ok_or_else(wrong)?;
-        let element = element
-            .trim_end_matches(".reference")
-            .trim_end_matches(".id");
-        let base = Base::Type(model::resource(from.kind));
-        let path = self.path(element, base, "", "")?;
-        if !matches!(path.leaf, Leaf::Complex(ty, _) if ty.name == "Reference") {
-            return Err(wrong());
-        }
-        let _ = own;
-        Ok(Reference { from, path, to })
-    }
 }
 
 /// What an element is.
@@ -662,61 +519,6 @@ fn reference_type<'t>(target_type: &'t str, map: &'t str) -> Option<&'t str> {
     })
 }
 
-fn role(text: &str) -> Option<Role> {
-    let text = text.trim();
-    let (name, number) = match text.split_once('[') {
-        Some((name, rest)) => (name, rest.trim_end_matches(']').parse().unwrap_or(0)),
-        None => (text, 0),
-    };
-    role_of(name, number)
-}
-
-fn role_of(name: &str, number: u8) -> Option<Role> {
-    let kind = ResourceType::from_name(name)?;
-    Some(Role { kind, number })
-}
-
-fn group(structure: &mut Structure, path: &str) -> u16 {
-    if path.is_empty() {
-        return 0;
-    }
-    if let Some(at) = structure
-        .groups
-        .iter()
-        .position(|group| *group.path == *path)
-    {
-        return at as u16;
-    }
-    let parent = match path.rsplit_once('.') {
-        Some((before, _)) => group(structure, before),
-        None => 0,
-    };
-    structure.groups.push(Group {
-        path: path.into(),
-        parent,
-        ..Group::default()
-    });
-    (structure.groups.len() - 1) as u16
-}
-
-/// `A.b=C.id; D.e=F.id` or with blanks between.
-fn split_references(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for part in text.split(';') {
-        let mut current = String::new();
-        for word in part.split_whitespace() {
-            if word.contains('=') && current.contains('=') {
-                found.push(std::mem::take(&mut current));
-            }
-            current.push_str(word);
-        }
-        if !current.is_empty() {
-            found.push(current);
-        }
-    }
-    found
-}
-
 /// What a table makes: `PID[Patient]`, `OBX[Observation-Component]`, `CWE[code]`.
 fn base(name: &str, is_type: bool) -> Option<Base> {
     let (_, inner) = name.split_once('[')?;
@@ -738,7 +540,7 @@ fn base(name: &str, is_type: bool) -> Option<Base> {
 }
 
 /// Where names of places are, for rows of a table.
-fn within<'s>(
+pub(super) fn within<'s>(
     own: &'s str,
     is_type: bool,
     segments: &Rc<HashSet<String>>,

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use resources::model::{self, TypeDef, TypeKind};
+use resources::model::{self, TypeDef};
 use serde_json::Value as Json;
 
 use super::{
-    Field, Made, Mapped,
-    compile::names,
+    Field, Made, Mapped, names,
+    plan::address,
     run::Run,
     tree::{self, Node, Object},
 };
@@ -62,26 +62,22 @@ impl<'m> Run<'m> {
             return false;
         }
         let plan = self.plan;
-        object.0.retain_mut(|(name, node)| {
-            let name = &*plan.names[*name as usize];
-            let plain = name.strip_prefix('_').unwrap_or(name);
-            let Some(property) = ty.property(plain) else {
-                return false;
-            };
-            self.keep(node, property.ty.def(), depth)
-        });
+        let address = address(ty);
         // What is there, as bits; of a choice of types the first that came stays.
         let mut has = 0u128;
-        object.0.retain(|(name, _)| {
-            let name = &*plan.names[*name as usize];
-            let plain = name.strip_prefix('_').unwrap_or(name);
-            let mut elements = ty.elements.iter();
-            let Some(at) = elements.position(|one| one.property(plain).is_some()) else {
+        object.0.retain_mut(|(name, node)| {
+            let Some(member) = plan.members.get(&(address, *name)) else {
                 return false;
             };
-            let again = ty.elements[at].choice && has & 1 << at != 0 && plain == name;
-            has |= 1 << at;
-            !again
+            let bit = 1u128 << member.at;
+            if member.choice && !member.beside && has & bit != 0 {
+                return false;
+            }
+            let stays = self.keep(node, member.ty, depth);
+            if stays {
+                has |= bit;
+            }
+            stays
         });
         let lacking = ty.required & !has;
         if lacking != 0 {
@@ -120,13 +116,7 @@ impl<'m> Run<'m> {
 
     fn keep(&self, node: &mut Node, ty: &'static TypeDef, depth: usize) -> bool {
         match node {
-            Node::Object(object) => {
-                let ty = match ty.kind {
-                    TypeKind::Primitive(_) => ty,
-                    _ => ty,
-                };
-                self.complete(object, ty, &mut Vec::new(), depth + 1)
-            }
+            Node::Object(object) => self.complete(object, ty, &mut Vec::new(), depth + 1),
             Node::List(items) => {
                 items.retain_mut(|(_, item)| self.keep(item, ty, depth));
                 !items.is_empty()

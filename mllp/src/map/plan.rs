@@ -27,12 +27,65 @@ pub struct Plan {
     pub subjects: Vec<Option<Step>>,
     /// The same of the visit.
     pub encounters: Vec<Option<Step>>,
+    /// What names mean in types.
+    pub members: Members,
+    /// Tables of codes that code looks into: equipment and use of telecommunication.
+    pub telecom: [Option<u16>; 2],
     /// What could not be understood. Empty for the tables that are compiled in.
     pub problems: Vec<String>,
 }
 
 /// A member's name.
 pub type Name = u16;
+
+/// What names mean in types: by the type's address and the name.
+pub type Members = HashMap<(usize, Name), Member, std::hash::BuildHasherDefault<Mix>>;
+
+/// What a name means in a type.
+#[derive(Debug, Clone, Copy)]
+pub struct Member {
+    /// The element's place in the type.
+    pub at: u8,
+    /// One of several types of one element.
+    pub choice: bool,
+    /// `_name`, of a primitive.
+    pub beside: bool,
+    /// Its type.
+    pub ty: &'static TypeDef,
+}
+
+/// Where a type is looked up.
+pub fn address(ty: &'static TypeDef) -> usize {
+    std::ptr::from_ref(ty).addr()
+}
+
+/// Hashes addresses and small numbers.
+#[derive(Default)]
+pub struct Mix(u64);
+
+impl std::hash::Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+}
 
 /// A structure of messages: its segments in their order, in groups.
 #[derive(Debug, Default)]
@@ -43,6 +96,8 @@ pub struct Structure {
     pub groups: Vec<Group>,
     /// Places of segments.
     pub positions: Vec<Position>,
+    /// For each resource the first position that makes it.
+    pub homes: HashMap<Role, usize>,
 }
 
 /// A group of a structure.

@@ -6,13 +6,10 @@ use resources::model::ResourceType;
 
 use super::{
     Mapped, Site,
-    groups::{self, Grouped, Placed},
+    groups::{self, Grouped},
     native::Native,
     part::Part,
-    plan::{
-        Base, MessageRow, Part as Piece, Path, Place, Plan, Role, Row, Source, Structure, Table,
-        Test, Within,
-    },
+    plan::{Base, Path, Plan, Role, Row, Source, Structure, Table},
     tree::{Building, Keys, Node, Object},
 };
 use crate::message::{Message, Note, Segment};
@@ -26,18 +23,20 @@ pub struct Run<'m> {
     pub(super) notes: Vec<Note>,
     pub(super) grouped: Grouped,
     /// For each group instance what was made in it.
-    scopes: Vec<Vec<(Role, usize)>>,
+    pub(super) scopes: Vec<Vec<(Role, usize)>>,
     /// References that are made at the end: resource, element, to what, group instance, segment.
-    pending: Vec<(usize, &'m Path, Role, usize, usize)>,
+    pub(super) pending: Vec<(usize, &'m Path, Role, usize, usize)>,
     /// Fields that reached something: segment, field, path, resource.
     pub(super) reached: Vec<(usize, u16, &'m str, usize)>,
     /// Locations that were made, by what they are.
     pub(super) locations: HashMap<String, usize>,
     /// Segments by name, the first of each.
-    first: HashMap<&'m str, usize>,
+    pub(super) first: HashMap<&'m str, usize>,
     /// The message's structure.
-    structure: Option<&'m Structure>,
+    pub(super) structure: Option<&'m Structure>,
     pub(super) event: String,
+    /// The system of identifiers that name no authority.
+    pub(super) sender: std::cell::OnceCell<String>,
 }
 
 /// Where a row looks.
@@ -129,6 +128,7 @@ impl<'m> Run<'m> {
             first,
             structure,
             event,
+            sender: std::cell::OnceCell::new(),
         }
     }
 
@@ -159,177 +159,7 @@ impl<'m> Run<'m> {
         place
     }
 
-    fn message_row(
-        &mut self,
-        row: &'m MessageRow,
-        segment: Segment<'m>,
-        placed: Placed,
-        many: bool,
-    ) {
-        let whole = Part::repetition(segment.field(0));
-        let mut context = Context {
-            segment,
-            instance: placed.instance,
-            field: 0,
-            number: 0,
-            repetition: whole,
-            value: whole,
-            own: whole,
-            resource: usize::MAX,
-        };
-        if let Some(test) = &row.condition
-            && !self.test(test, &context)
-        {
-            return;
-        }
-        let resource = match self.find(row.role, placed, segment.at(), many) {
-            Some(found) => found,
-            None => self.create(row, segment.at(), placed),
-        };
-        context.resource = resource;
-        self.segment_table(&self.plan.segments[row.table as usize], context);
-        for reference in &row.references {
-            let is_own = reference.from.kind == row.role.kind;
-            let from = match is_own {
-                true => Some(resource),
-                false => self.in_scope(reference.from, placed.instance),
-            };
-            if let Some(from) = from {
-                let (instance, at) = (placed.instance, segment.at());
-                self.pending
-                    .push((from, &reference.path, reference.to, instance, at));
-            }
-        }
-    }
-
-    /// The resource that a segment adds to, if another segment made it.
-    fn find(&self, role: Role, placed: Placed, segment: usize, many: bool) -> Option<usize> {
-        let mut level = placed.instance;
-        loop {
-            let made = self.scopes[level].iter().rev();
-            let found = made
-                .filter(|(known, _)| *known == role)
-                .map(|(_, at)| *at)
-                .next();
-            if let Some(at) = found {
-                let made = &self.out[at];
-                let again = made.position == placed.position && made.segment != segment;
-                return (!again || !many).then_some(at);
-            }
-            if level == 0 {
-                return None;
-            }
-            level = self.grouped.instances[level].parent;
-        }
-    }
-
-    fn create(&mut self, row: &MessageRow, segment: usize, placed: Placed) -> usize {
-        let at = self.out.len();
-        self.out.push(Building {
-            kind: row.role.kind,
-            root: Object::default(),
-            role: row.shown.to_string(),
-            segment,
-            of_value: false,
-            position: placed.position,
-            instance: placed.instance,
-            dropped: false,
-            nulls: Vec::new(),
-            merged: at,
-        });
-        // Known in its group and those around it, up to the first that may repeat.
-        let mut level = placed.instance;
-        loop {
-            self.scopes[level].push((row.role, at));
-            let group = self.grouped.instances[level].group;
-            if level == 0 || self.repeats(group) {
-                return at;
-            }
-            level = self.grouped.instances[level].parent;
-        }
-    }
-
-    fn repeats(&self, group: u16) -> bool {
-        self.structure
-            .is_some_and(|structure| structure.groups[group as usize].many)
-    }
-
-    /// The resource of a role that can be seen from a group.
-    pub(super) fn in_scope(&self, role: Role, instance: usize) -> Option<usize> {
-        let mut by_kind = None;
-        let mut level = instance;
-        loop {
-            for (known, at) in self.scopes[level].iter().rev() {
-                if *known == role {
-                    return Some(*at);
-                }
-                if known.kind == role.kind && by_kind.is_none() {
-                    by_kind = Some(*at);
-                }
-            }
-            if level == 0 {
-                break;
-            }
-            level = self.grouped.instances[level].parent;
-        }
-        by_kind.or_else(|| {
-            let mut all = self.out.iter().enumerate();
-            let fits = |one: &Building| one.kind == role.kind && !one.of_value;
-            let first = all.find(|(_, one)| fits(one))?.0;
-            (!all.any(|(_, one)| fits(one))).then_some(first)
-        })
-    }
-
-    fn references(&mut self) {
-        for (from, path, to, instance, segment) in std::mem::take(&mut self.pending) {
-            // What the segment itself made, else what can be seen from its group.
-            let mut made = self.out.iter().enumerate();
-            let own = made
-                .find(|(_, one)| one.kind == to.kind && one.segment == segment && !one.of_value);
-            if let Some(to) = own
-                .map(|(at, _)| at)
-                .or_else(|| self.in_scope(to, instance))
-                && to != from
-            {
-                let mut keys = Keys::of(segment, 0, 0);
-                if let Some(slot) = self.out[from].root.make(&path.last, &mut keys)
-                    && *slot == Node::Empty
-                {
-                    *slot = Node::Link(to);
-                }
-            }
-        }
-        let patient = Role {
-            kind: ResourceType::PATIENT,
-            number: 1,
-        };
-        let encounter = ResourceType::from_name("Encounter").map(|kind| Role { kind, number: 1 });
-        for at in 0..self.out.len() {
-            if self.out[at].of_value && self.out[at].kind.name() != "RelatedPerson" {
-                continue;
-            }
-            for (to, steps) in [
-                (Some(patient), &self.plan.subjects),
-                (encounter, &self.plan.encounters),
-            ] {
-                let number = self.out[at].kind.number() as usize - 1;
-                let (Some(to), Some(step)) = (to, steps.get(number).copied().flatten()) else {
-                    continue;
-                };
-                if self.out[at].root.get(step.name).is_some() || self.out[at].kind == to.kind {
-                    continue;
-                }
-                if let Some(to) = self.in_scope(to, self.out[at].instance) {
-                    let root = &mut self.out[at].root;
-                    if let Some(slot) = root.make(&[step], &mut Keys::default()) {
-                        *slot = Node::Link(to);
-                    }
-                }
-            }
-        }
-    }
-
-    fn segment_table(&mut self, table: &'m Table, mut context: Context<'m>) {
+    pub(super) fn segment_table(&mut self, table: &'m Table, mut context: Context<'m>) {
         let mut rows = &table.rows[..];
         while let Some(first) = rows.first() {
             let number = first.number;
@@ -446,6 +276,19 @@ impl<'m> Run<'m> {
         }
     }
 
+    /// How many parts a value has.
+    fn parts(&self, own: Part<'m>) -> u16 {
+        let delimiters = self.message.delimiters();
+        let mark = match own.depth {
+            0 => Some(delimiters.component),
+            1 => delimiters.subcomponent,
+            _ => None,
+        };
+        let raw = own.value.raw().as_bytes();
+        let more = mark.map_or(0, |mark| raw.iter().filter(|byte| **byte == mark).count());
+        (more + 1).try_into().unwrap_or(u16::MAX)
+    }
+
     /// The text that a table of a primitive makes.
     fn table_text(&mut self, table: &'m Table, context: &Context<'m>) -> Option<Cow<'m, str>> {
         table.rows.iter().find_map(|row| {
@@ -469,7 +312,11 @@ impl<'m> Run<'m> {
     /// What a table of a data type makes: mostly one, several if its paths begin with an index.
     fn objects(&mut self, table: &'m Table, context: &Context<'m>) -> Vec<(u8, Object)> {
         let mut made: Vec<(u8, Object)> = Vec::new();
+        let count = self.parts(context.own);
         for row in &table.rows {
+            if row.number > count && !row.on_empty {
+                continue;
+            }
             let mut context = *context;
             context.value = context.own;
             context.own = context.own.part(row.number);
@@ -587,139 +434,6 @@ impl<'m> Run<'m> {
             merged: at,
         });
         at
-    }
-
-    fn joined(&mut self, pieces: &'m [Piece], context: &Context<'m>) -> Cow<'m, str> {
-        if let [Piece::Text(text)] = pieces {
-            return Cow::Borrowed(text);
-        }
-        let mut joined = String::new();
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => joined.push_str(text),
-                Piece::Value(place) => {
-                    if let Some(part) = self.look(*place, context) {
-                        joined.push_str(&part.text());
-                    }
-                }
-            }
-        }
-        Cow::Owned(joined)
-    }
-
-    /// What stands at a place.
-    pub(super) fn look(&self, place: Place, context: &Context<'m>) -> Option<Part<'m>> {
-        let of = |segment: Segment<'m>| {
-            let field = segment.field(place.number as usize);
-            let repetition = Part::repetition(field.repetitions().next().unwrap_or(field));
-            repetition.part(place.part)
-        };
-        match place.within {
-            Within::Own => Some(context.own),
-            Within::Value => {
-                // In a segment's row this is the repetition, whatever its data type is called.
-                Some(context.value.part(place.number).part(place.part))
-            }
-            Within::Segment if place.number == context.field && place.number > 0 => {
-                Some(context.repetition.part(place.part))
-            }
-            Within::Segment => Some(of(context.segment)),
-            Within::Other(name) => self.other(name, context).map(of),
-        }
-    }
-
-    /// Another segment: of the innermost group that has a place for it.
-    pub(super) fn other(&self, name: [u8; 3], context: &Context<'m>) -> Option<Segment<'m>> {
-        let name = std::str::from_utf8(&name).ok()?;
-        let first = *self.first.get(name)?;
-        let structure = self.structure?;
-        let mut level = context.instance;
-        while level > 0 {
-            let group = &structure.groups[self.grouped.instances[level].group as usize];
-            let positions = &structure.positions[group.from as usize..group.to as usize];
-            if group.many && positions.iter().any(|position| &*position.segment == name) {
-                return self.near(name, context.segment.at(), level);
-            }
-            level = self.grouped.instances[level].parent;
-        }
-        self.message.segment(first)
-    }
-
-    /// The nearest segment of a name before, else after a place, within a group instance.
-    fn near(&self, name: &str, at: usize, level: usize) -> Option<Segment<'m>> {
-        let within = |at: &usize| match self.grouped.placed.get(*at).copied().flatten() {
-            Some(placed) => self.is_within(placed.instance, level),
-            None => true,
-        };
-        let is_it = |at: &usize| {
-            let segment = self.message.segment(*at);
-            segment.is_some_and(|segment| segment.name() == name)
-        };
-        let count = self.grouped.placed.len();
-        let before = (0..at).rev().take_while(within).find(is_it);
-        let found = before.or_else(|| (at + 1..count).take_while(within).find(is_it));
-        self.message.segment(found?)
-    }
-
-    fn is_within(&self, instance: usize, level: usize) -> bool {
-        let mut at = instance;
-        loop {
-            if at == level {
-                return true;
-            }
-            if at == 0 {
-                return false;
-            }
-            at = self.grouped.instances[at].parent;
-        }
-    }
-
-    /// Whether a condition holds.
-    pub(super) fn test(&self, test: &Test, context: &Context<'m>) -> bool {
-        match test {
-            Test::Valued(place) => match (place.within, place.number) {
-                (Within::Segment, 0) => true,
-                (Within::Other(name), 0) => {
-                    self.first
-                        .contains_key(std::str::from_utf8(&name).unwrap_or_default())
-                        && self.other(name, context).is_some()
-                }
-                _ => self
-                    .look(*place, context)
-                    .is_some_and(|part| part.is_valued()),
-            },
-            Test::In(place, texts) => self.look(*place, context).is_some_and(|part| {
-                let text = part.text();
-                texts.iter().any(|one| **one == *text)
-            }),
-            Test::Numeric(place) => self
-                .look(*place, context)
-                .is_some_and(|part| super::leaf::number(&part.text()).is_some()),
-            Test::Same(left, right) => {
-                let text = |place| self.look(place, context).map(|part| part.text());
-                text(*left) == text(*right)
-            }
-            Test::Count(place, ordering, number) => {
-                let segment = match place.within {
-                    Within::Other(name) => self.other(name, context),
-                    _ => Some(context.segment),
-                };
-                let count = segment.map_or(0, |segment| {
-                    let field = segment.field(place.number as usize);
-                    field.repetitions().filter(|one| one.is_valued()).count()
-                });
-                ordering.holds(count, *number)
-            }
-            Test::Length(place, ordering, number) => {
-                let length = self
-                    .look(*place, context)
-                    .map_or(0, |part| part.text().chars().count());
-                ordering.holds(length, *number)
-            }
-            Test::Not(inner) => !self.test(inner, context),
-            Test::All(all) => all.iter().all(|one| self.test(one, context)),
-            Test::Any(any) => any.iter().any(|one| self.test(one, context)),
-        }
     }
 }
 

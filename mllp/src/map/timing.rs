@@ -1,8 +1,8 @@
 //! Times that are said by several values: how long, from when, how often.
 
 use super::{
-    compile::names,
     leaf::number,
+    names,
     run::{Context, Run},
     tree::{Node, Object},
 };

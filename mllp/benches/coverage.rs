@@ -1,5 +1,5 @@
-//! What of a folder of messages reaches FHIR: `cargo run --example coverage -- FOLDER [FILE…]`.
-//! With files named after the folder it prints what each becomes.
+//! What of a folder of messages reaches FHIR: `cargo test -p mllp --bench coverage -- FOLDER [FILE…]`.
+//! With parts of names after the folder it prints what each such file becomes.
 
 use std::{
     collections::BTreeMap,
