@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use mllp::message::Reading;
+use mllp::{map::Overlay, message::Reading};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{StartError, listen, local};
@@ -91,11 +91,17 @@ fn one(config: &Config, at: usize, from: &Hl7Channel) -> Result<Channel, StartEr
     let default = Reading::default();
     let overlay = match &from.overlay {
         None => None,
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| ConfigError {
-            place: path.display().to_string(),
-            key: format!("hl7.channels[{at}].overlay"),
-            reason: format!("cannot be read: {error}"),
-        })?),
+        Some(path) => {
+            let refuse = |reason: String| ConfigError {
+                place: path.display().to_string(),
+                key: format!("hl7.channels[{at}].overlay"),
+                reason,
+            };
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| refuse(format!("cannot be read: {error}")))?;
+            Overlay::parse(&text).map_err(|lines| refuse(lines.join("; ")))?;
+            Some(text)
+        }
     };
     Ok(Channel {
         name: from.name.clone(),

@@ -204,11 +204,9 @@ async fn a_message_and_its_effect_are_one_commit(f: &Fixture) {
         matches!(repeated, Err(StoreError::Duplicate(first)) if first == id(1)),
         "{repeated:?}"
     );
-    let there = f.store.current(
-        &[(ResourceType::PATIENT, "p"), (ResourceType::PATIENT, "q")],
-        &ALL,
-    );
-    let there: Vec<bool> = there.await.unwrap().iter().map(Option::is_some).collect();
+    let keys = [(ResourceType::PATIENT, "p"), (ResourceType::PATIENT, "q")];
+    let there = f.store.current(&keys, &ALL).await.unwrap();
+    let there: Vec<bool> = there.iter().map(Option::is_some).collect();
     assert_eq!(there, [true, false]);
     // And the other way round: a write that cannot be leaves the message as it was.
     let mut fresh = new(3, "d", "two");

@@ -344,7 +344,14 @@ impl Inbox {
                 return Reply::frame(ack_of(&applied, message, id, channel), true);
             }
             Ended::Stopped => return Reply::close(),
-            Ended::Later(reason) => return down(&case, &reason, None),
+            Ended::Later(reason) => {
+                // Another server may have been faster.
+                let earlier = self.engine.earlier_message(&head.sender, &head.control, key);
+                return match earlier.await {
+                    Ok(Some((id, true))) => self.again_original(&case, id).await,
+                    _ => down(&case, &reason, None),
+                };
+            }
             Ended::Failed(code, problems) => (code, problems),
         };
         let frame = answer::write(message, (code, &problems), id, (&channel.zone, None));
