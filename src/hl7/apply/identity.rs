@@ -398,7 +398,7 @@ impl Work<'_> {
                 )])));
             }
             let first = first.clone();
-            self.items[at].settle(&first);
+            self.settle(at, &first);
             return Ok(());
         }
         let guard = vec![("identifier".to_owned(), tokens.join(","))];

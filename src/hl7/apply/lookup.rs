@@ -15,8 +15,6 @@ const NUMBERED: &[&str] = &[
     "Account",
     "ServiceRequest",
     "MedicationRequest",
-    "MedicationDispense",
-    "MedicationAdministration",
     "DiagnosticReport",
     "Immunization",
     "DocumentReference",
@@ -56,6 +54,7 @@ const CHILDREN: &[(&str, &[&str])] = &[
             "medicationCodeableConcept",
             "whenHandedOver",
             "whenPrepared",
+            "identifier",
         ],
     ),
     (
@@ -167,11 +166,16 @@ impl Work<'_> {
         }
         let kind = item.kind;
         let owner = self.owner(at);
-        let wanted = numbers(kind, &item.made);
+        let wanted = match kind.name() {
+            // The number is that of the prescription, of which there may be several.
+            "MedicationDispense" | "MedicationAdministration" => Vec::new(),
+            _ => numbers(kind, &item.made),
+        };
         let is_numbered = NUMBERED.contains(&kind.name());
         if !wanted.is_empty() && (is_numbered || kind == ResourceType::APPOINTMENT) {
+            // An account may be that of several.
             let patient = owner
-                .filter(|_| is_numbered)
+                .filter(|_| is_numbered && kind.name() != "Account")
                 .map(|owner| self.items[owner].reference());
             return self
                 .identify_by_number(at, &wanted, patient.as_deref())

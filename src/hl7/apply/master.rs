@@ -64,10 +64,10 @@ impl Work<'_> {
                 let root = self.root(at);
                 let item = &mut self.items[root];
                 match item.kind.name() {
-                    "Practitioner" | "PractitionerRole" | "HealthcareService" => {
-                        if !is_active || item.content.has("active") {
-                            item.content.set("active", json!(is_active));
-                        }
+                    "Practitioner" | "PractitionerRole" | "HealthcareService"
+                        if !is_active || item.content.has("active") =>
+                    {
+                        item.content.set("active", json!(is_active));
                     }
                     "Location" if !is_active => {
                         let is_within = item.content.has("partOf") || entries.len() == 1;

@@ -16,6 +16,7 @@ mod queries;
 mod results;
 mod siu;
 mod snapshot;
+mod srm;
 mod time;
 mod undo;
 mod visit;
@@ -40,8 +41,8 @@ use work::Work;
 
 /// Types of messages that are taken.
 const TAKEN: &[&str] = &[
-    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "QBP", "RAS",
-    "RDE", "RDS", "SIU", "SRM", "VXU",
+    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "PPR", "QBP",
+    "RAS", "RDE", "RDS", "RGV", "SIU", "SRM", "VXU",
 ];
 
 /// Attempts after which a message that loses races waits for its next turn.
@@ -128,12 +129,7 @@ impl Applier {
         record: Record<'_>,
     ) -> Result<Applied, Failure> {
         check(context.header)?;
-        let told = match context.header.code.as_str() {
-            // What is asked for is mapped as what is told.
-            "SRM" => siu::told(message, &context.header.event),
-            _ => None,
-        };
-        let mapped = self.map_all(told.as_ref().unwrap_or(message), context);
+        let mapped = self.map_all(message, context);
         self.apply_mapped(message, &mapped, context, record).await
     }
 
@@ -268,7 +264,7 @@ fn check(header: &Header) -> Result<(), Failure> {
     let is_known = match code {
         "ADT" => adt::event(event).is_some(),
         "SIU" => siu::event(event).is_some(),
-        "SRM" => siu::is_request(event),
+        "SRM" => srm::is_request(event),
         _ => true,
     };
     match is_known {
@@ -289,12 +285,14 @@ impl Work<'_> {
             "ORU" | "OUL" => self.results().await?,
             "MDM" => self.documents().await?,
             "VXU" => self.vaccinations().await?,
-            "ORM" | "OML" | "OMG" | "OMP" | "RDE" | "RDS" | "RAS" => self.orders().await?,
+            "ORM" | "OML" | "OMG" | "OMP" | "RDE" | "RDS" | "RGV" | "RAS" => self.orders().await?,
             "MFN" => self.master_files().await?,
             "QBP" => self.query().await?,
             "SIU" => self.schedule().await?,
             "SRM" => return self.request(record).await,
             _ => {
+                self.only_fill(&["Patient", "Encounter", "Account"]);
+                self.leave_out_no_visits();
                 self.look_up().await?;
                 self.lay_all();
             }

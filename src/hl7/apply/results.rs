@@ -73,6 +73,7 @@ impl Work<'_> {
             }
         }
         self.look_up().await?;
+        self.complete_documents();
         self.lay_all();
         let documents = self.of(kind_of("DocumentReference"));
         let Some(at) = documents.first().map(|at| self.root(*at)) else {
@@ -103,6 +104,29 @@ impl Work<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A document of which only the head comes keeps the content that it has.
+    fn complete_documents(&mut self) {
+        for at in self.of(kind_of("DocumentReference")) {
+            let is_new = self.items[self.root(at)].version == 0;
+            let Some(made) = self.items[at].made.as_object_mut() else {
+                continue;
+            };
+            let Some(Json::Array(contents)) = made.get_mut("content") else {
+                continue;
+            };
+            let has_none = |one: &Json| one.get("attachment").is_none();
+            if !is_new && contents.iter().all(has_none) {
+                made.remove("content");
+                continue;
+            }
+            for one in contents {
+                if has_none(one) {
+                    *one = json!({"attachment": one});
+                }
+            }
+        }
     }
 
     fn relate(&mut self, at: usize, parent: usize, how: &str) {
@@ -149,6 +173,16 @@ impl Work<'_> {
     pub fn segment_of(&self, at: usize, name: &str) -> Option<Segment<'_>> {
         let segment = self.message.segment(self.items[at].segment?)?;
         (segment.name() == name).then_some(segment)
+    }
+
+    /// The first segment of a name from that of an item on; before it there is no other ORC.
+    fn following(&self, at: usize, name: &str) -> Option<Segment<'_>> {
+        let start = self.items[at].segment?;
+        let mut from = self.message.segments().skip(start).enumerate();
+        let (_, found) = from.find(|(number, segment)| {
+            segment.name() == name || *number > 0 && segment.name() == "ORC"
+        })?;
+        (found.name() == name).then_some(found)
     }
 
     /// Gives the observations of a report numbers, so that they are found when they come again.
@@ -207,7 +241,7 @@ impl Work<'_> {
     /// that result.
     async fn link_parents(&mut self) -> Result<(), Lost> {
         for report in self.of(kind_of("DiagnosticReport")) {
-            let Some(obr) = self.segment_of(report, "OBR") else {
+            let Some(obr) = self.following(report, "OBR") else {
                 continue;
             };
             let (result, order) = (obr.field(26), obr.field(29));

@@ -1,24 +1,21 @@
-//! Appointments: SIU tells what has happened, SRM asks for it.
+//! SIU: what has happened to appointments.
 //!
 //! A fact is never refused. It is first written as one that keeps to the time that is free; if the
 //! time is somebody else's, it is written over that, marked, and a Task asks somebody to look.
 
-use mllp::{
-    Message,
-    ack::{Code, Problem},
-};
 use resources::model::ResourceType;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Applied, Lost, Record,
+    Lost,
     identity::{Identifier, json_of},
     time::{date_time, instant},
     work::{Item, Work, content, kind_of},
 };
-use crate::{access::Booking, engine::Error};
+use crate::access::Booking;
 
-const APPOINTMENT: ResourceType = ResourceType::APPOINTMENT;
+/// What it is about.
+pub const APPOINTMENT: ResourceType = ResourceType::APPOINTMENT;
 
 /// The extension of an Appointment with the time (MSH-7) of the message that it was changed by.
 pub const SENT: &str = "urn:rotunda:StructureDefinition:hl7-sent";
@@ -142,7 +139,7 @@ impl Work<'_> {
 
     /// Gives an Appointment what the tables leave open: its status by the event, its time, and
     /// those who take part.
-    fn complete(&mut self, at: usize, act: Act) {
+    pub fn complete(&mut self, at: usize, act: Act) {
         let root = self.root(at);
         let before = self.items[root].content.clone();
         let is_new = self.items[root].version == 0;
@@ -411,14 +408,15 @@ impl Work<'_> {
 
     /// S23 and S24: the time of those named is closed, or open again.
     async fn block(&mut self, is_blocked: bool) -> Result<(), Lost> {
-        let Some(at) = self.first(APPOINTMENT) else {
+        let slot = self.first(ResourceType::SLOT);
+        let Some(at) = slot.or_else(|| self.first(APPOINTMENT)) else {
             return Err(content(
                 "SCH",
                 "100",
                 "the segment with the time is missing",
             ));
         };
-        let numbers = super::lookup::numbers(APPOINTMENT, &self.items[at].made);
+        let numbers = super::lookup::numbers(self.items[at].kind, &self.items[at].made);
         let mut made = self.items[at].made.clone();
         self.complete_time(&mut made, &super::content::Content::default());
         for item in &mut self.items {
@@ -558,198 +556,6 @@ impl Work<'_> {
     }
 }
 
-/// What SRM asks for: the same as an SIU event, and the answer's event.
-const REQUESTS: &[(&str, &str)] = &[
-    ("S01", "S12"), // book
-    ("S02", "S13"), // move
-    ("S03", "S14"), // change
-    ("S04", "S15"), // cancel
-    ("S05", "S16"), // discontinue
-    ("S06", "S17"), // delete
-    ("S07", "S18"),
-    ("S08", "S19"),
-    ("S09", "S20"),
-    ("S10", "S21"),
-    ("S11", "S22"),
-];
-
-/// True if an SRM of this event is taken.
-pub fn is_request(event: &str) -> bool {
-    REQUESTS.iter().any(|(own, _)| *own == event)
-}
-
-/// The message of SIU that tells what an SRM asks for.
-pub fn told(message: &Message, event: &str) -> Option<Message> {
-    let (_, told) = REQUESTS.iter().find(|(own, _)| *own == event)?;
-    let marks = message.delimiters();
-    let (field, component) = (char::from(marks.field), char::from(marks.component));
-    let mut text = String::with_capacity(message.text().len() + 64);
-    for segment in message.segments() {
-        match segment.name() {
-            "MSH" => {
-                let mut fields: Vec<&str> = segment.raw().split(field).collect();
-                let kind = format!("SIU{component}{told}{component}SIU_S12");
-                if let Some(own) = fields.get_mut(8) {
-                    *own = &kind;
-                }
-                // The text is decoded.
-                let charset = "UNICODE UTF-8";
-                fields.resize(fields.len().max(18), "");
-                fields[17] = charset;
-                text.push_str(&fields.join(&field.to_string()));
-            }
-            "ARQ" => {
-                let own = |number: usize| segment.field(number).raw();
-                // ARQ-11 is a range in which the time may lie; the time itself is that of AIS.
-                let all = [
-                    "SCH",
-                    own(1),
-                    own(2),
-                    own(3),
-                    own(4),
-                    own(5),
-                    own(6),
-                    own(7),
-                    own(8),
-                    own(9),
-                    own(10),
-                    "",
-                    own(15),
-                    own(16),
-                    own(17),
-                    own(18),
-                    own(15),
-                    own(16),
-                    own(17),
-                    own(18),
-                    own(19),
-                ];
-                text.push_str(&all.join(&field.to_string()));
-            }
-            _ => text.push_str(segment.raw()),
-        }
-        text.push('\r');
-    }
-    Message::parse(text.into(), &mllp::message::Reading::default()).ok()
-}
-
-impl Work<'_> {
-    /// SRM: done by the rules that bind everybody, and answered with SRR.
-    pub async fn request(&mut self, record: Record<'_>) -> Result<Applied, Lost> {
-        let event = self.event();
-        let told = REQUESTS
-            .iter()
-            .find(|(own, _)| *own == event)
-            .map(|(_, told)| *told);
-        let act = told.and_then(self::event).unwrap_or(Act::Told);
-        self.only_fill(&[
-            "Patient",
-            "Encounter",
-            "Account",
-            "ServiceRequest",
-            "Coverage",
-        ]);
-        let Some(at) = self.first(APPOINTMENT) else {
-            return Err(content(
-                "ARQ",
-                "100",
-                "the segment with the request is missing",
-            ));
-        };
-        self.look_up().await?;
-        let root = self.root(at);
-        let is_new = self.items[root].version == 0;
-        if is_new && event != "S01" {
-            let text = "there is no appointment with this number";
-            return self
-                .refuse(record, vec![problem_at("ARQ-2", "204", text)])
-                .await;
-        }
-        if !is_new && event == "S01" {
-            let status = self.items[root].content.text("status").unwrap_or_default();
-            if !matches!(status.as_str(), "cancelled" | "proposed" | "waitlist") {
-                let text = "there is an appointment with this number already";
-                return self
-                    .refuse(record, vec![problem_at("ARQ-1", "205", text)])
-                    .await;
-            }
-        }
-        let is_tentative = {
-            let arq = self.message.first("ARQ");
-            arq.is_some_and(|arq| arq.field(8).text().eq_ignore_ascii_case("tentative"))
-        };
-        self.items[at].made["status"] = json!(if is_tentative { "pending" } else { "booked" });
-        self.complete(at, act);
-        self.lay_all();
-        let answer = self.schedule_answer(root);
-        self.answer = Some(answer);
-        match self.commit(record).await {
-            Err(Lost::Taken(error)) => self.refuse(record, refusals(&error)).await,
-            Err(Lost::Failed(super::Failure::Content(problems))) => {
-                self.refuse(record, problems).await
-            }
-            other => other,
-        }
-    }
-
-    /// A request that lost: nothing is done but that it is answered.
-    async fn refuse(
-        &mut self,
-        record: Record<'_>,
-        problems: Vec<Problem>,
-    ) -> Result<Applied, Lost> {
-        for item in &mut self.items {
-            item.is_left_out = true;
-        }
-        let event = self.event();
-        for problem in &problems {
-            let (place, text) = (problem.place.clone(), problem.text.clone());
-            self.note(&place, text);
-        }
-        let structure = format!("SRR_{event}");
-        let writer = self.reply(&["SRR", &event, &structure], Code::AE, &problems);
-        self.answer = Some(writer.finish());
-        self.commit(record).await
-    }
-
-    fn schedule_answer(&self, root: usize) -> bytes::Bytes {
-        let event = self.event();
-        let structure = format!("SRR_{event}");
-        let mut writer = self.reply(&["SRR", &event, &structure], Code::AA, &[]);
-        let content = &self.items[root].content;
-        let status = match content.text("status").as_deref() {
-            Some("pending") => "Pending",
-            Some("cancelled") => "Cancelled",
-            Some("entered-in-error") => "Deleted",
-            Some("noshow") => "Noshow",
-            _ => "Booked",
-        };
-        let arq = self.message.first("ARQ");
-        let own = |number: usize| arq.map_or("", |arq| arq.field(number).raw());
-        let id = self.items[root].id.clone();
-        let mut sch = writer.segment("SCH");
-        sch.raw(1, own(1));
-        match own(2) {
-            "" => sch.components(2, &[&id, "ROTUNDA"]),
-            filler => sch.raw(2, filler),
-        };
-        sch.raw(
-            6,
-            match own(6) {
-                "" => own(7),
-                reason => reason,
-            },
-        );
-        sch.components(25, &[status, status, "HL70278"]);
-        drop(sch);
-        if let (Some(start), Some(end)) = (content.text("start"), content.text("end")) {
-            let mut tq1 = writer.segment("TQ1");
-            tq1.text(1, "1").text(7, &dtm(&start)).text(8, &dtm(&end));
-        }
-        writer.finish()
-    }
-}
-
 /// A FHIR time as DTM.
 pub fn dtm(text: &str) -> String {
     let (date, offset) = match text.len() {
@@ -758,30 +564,6 @@ pub fn dtm(text: &str) -> String {
     };
     let date: String = date.chars().filter(char::is_ascii_digit).collect();
     format!("{date}{}", offset.replace(':', ""))
-}
-
-fn problem_at(place: &str, code: &'static str, text: &str) -> Problem {
-    Problem::error(place, code, text)
-}
-
-/// Why a request has lost: the time, then what is free instead.
-fn refusals(error: &Error) -> Vec<Problem> {
-    let issues = error.issues.iter();
-    issues
-        .map(|issue| {
-            let code = issue.detail.as_ref().map_or("", |detail| detail.code);
-            let text = match code {
-                "" => issue.diagnostics.clone(),
-                code => format!("{code}: {}", issue.diagnostics),
-            };
-            Problem {
-                place: "ARQ".to_owned(),
-                code: "207",
-                text,
-                is_error: code != "alternative",
-            }
-        })
-        .collect()
 }
 
 fn reason(value: mllp::Value<'_>) -> Option<Json> {

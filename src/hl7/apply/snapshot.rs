@@ -68,6 +68,7 @@ pub fn lay(content: &mut Content, made: &Json, nulls: &[String], mode: Mode) {
             ("identifier", Some(before)) => identifiers(&before, value),
             ("extension", Some(before)) => extensions(&before, value),
             ("participant", Some(before)) if is_visit => participants(&before, value),
+            ("subject", Some(before)) if value.is_array() => added(&before, value),
             (name, Some(before)) if ADDED.contains(&name) => added(&before, value),
             (name, Some(Json::Object(before))) if JOINED.contains(&name) => joined(&before, value),
             _ => value.clone(),

@@ -193,7 +193,7 @@ fn did(reversed: Reversed, before: &Content, after: &Content) -> bool {
     match reversed {
         Reversed::Admit => here.contains(&new.as_str()) && !here.contains(&old.as_str()),
         Reversed::Discharge => new == "finished" && old != "finished",
-        Reversed::Plan => new == "planned" && old != "planned",
+        Reversed::Plan => new == "planned" && old != "planned" && !here.contains(&old.as_str()),
         Reversed::Transfer => {
             let (old, new) = (beds(before, "active"), beds(after, "active"));
             old != new && !old.is_empty() && !new.is_empty()

@@ -3,6 +3,7 @@
 mod adt;
 mod merges;
 mod orders;
+mod others;
 mod results;
 mod samples;
 mod schedule;

@@ -37,7 +37,11 @@ async fn samples_of_our_own(database: Database) {
         if REFUSED.iter().any(|start| name.starts_with(start)) || !name.ends_with(".hl7") {
             continue;
         }
-        let applied = ward.hear(std::fs::read(&path).unwrap()).await;
+        let raw = std::fs::read(&path).unwrap();
+        let applied = match ALONE.contains(&name.as_str()) {
+            true => Ward::new(database).await.hear(raw).await,
+            false => ward.hear(raw).await,
+        };
         if let Err(failure) = applied {
             wrong.push(format!("{name}: {failure:?}"));
         }
@@ -45,6 +49,9 @@ async fn samples_of_our_own(database: Database) {
     assert_eq!(wrong, Vec::<String>::new());
     assert_eq!(ward.fixture.differences().await, Vec::<String>::new());
 }
+
+/// What contradicts other samples: a visit's number or a person's that others have.
+const ALONE: &[&str] = &["delims_custom_escape.hl7", "many_repeats.hl7"];
 
 /// For the file of each of the other origins: nothing panics, and whatever is refused is so with a
 /// place and a code.

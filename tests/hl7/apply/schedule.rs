@@ -22,7 +22,7 @@ fn sch(number: &str, start: &str, end: &str, status: &str) -> String {
     )
 }
 
-const AIP: &str = "AIP|1|A|5678^Attending^Ada|ATND||20261215093000+0100|||30|min";
+const AIP: &str = "AIP|1|A|5678^Attending^Ada|ATND";
 
 async fn tell(ward: &Ward, event: &str, time: &str, sch: &str) -> rotunda::hl7::Applied {
     ward.tell(
