@@ -83,8 +83,9 @@ async fn messages_are_browsed_retried_and_dropped() {
             .unwrap()
             .contains("MSA|AA|C1")
     );
-    let raw = to.send("GET", &format!("/admin/messages/{id}/raw"), None, &[]);
-    assert_eq!(raw.await.unwrap().body, ADT.as_bytes());
+    let path = format!("/admin/messages/{id}/raw");
+    let raw = to.send("GET", &path, None, &[]).await.unwrap();
+    assert_eq!(raw.body, ADT.as_bytes());
     // What is done is not retried; replayed it does nothing twice.
     let retry = format!("/admin/messages/{id}/retry");
     assert_eq!(status(&mut to, "POST", &retry).await, 409);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mllp::{
     header::Header,
     message::{Message, Reading},
-    out::{Related, appointment, order, patient, pharmacy, result},
+    out::{Related, appointment, order, patient, pharmacy, result, siu},
 };
 use resources::model::ResourceType;
 use serde_json::Value as Json;
@@ -93,7 +93,7 @@ impl Told<'_> {
         let event = appointment::event(self.before, &now, form.forms)?;
         let related = self.related();
         let (control, time, before) = (self.control, self.now, self.before);
-        Some(appointment::siu(
+        Some(siu::appointment(
             form, control, time, event, before, &now, &related,
         ))
     }
@@ -103,9 +103,7 @@ impl Told<'_> {
         let event = appointment::slot_event(self.before, self.after)?;
         let (form, related) = (&self.destination.form, self.related());
         let (control, time) = (self.control, self.now);
-        Some(appointment::block(
-            form, control, time, event, &now, &related,
-        ))
+        Some(siu::block(form, control, time, event, &now, &related))
     }
 
     fn patient(&self) -> Result<Option<Bytes>, String> {
