@@ -16,6 +16,20 @@ pub struct Access {
     decision: Decision,
     rights: Rights,
     caller: Option<Arc<Caller>>,
+    booking: Booking,
+}
+
+/// How far the rules of booking bind what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Booking {
+    /// All of them do.
+    #[default]
+    Ruled,
+    /// What happened elsewhere is kept: hours, notice and the order of states refuse nothing, only
+    /// time that somebody else has does.
+    Fact,
+    /// A fact that takes its time even from those who have it.
+    Over,
 }
 
 /// What is decided.
@@ -73,6 +87,7 @@ impl Access {
             decision: Decision::System(reason),
             rights: Rights::NONE,
             caller: None,
+            booking: Booking::Ruled,
         }
     }
 
@@ -82,6 +97,7 @@ impl Access {
             decision: Decision::Compartment { kind, id },
             rights: Rights::NONE,
             caller: None,
+            booking: Booking::Ruled,
         }
     }
 
@@ -92,6 +108,7 @@ impl Access {
             decision: Decision::Granted(grants),
             rights: Rights::NONE,
             caller: None,
+            booking: Booking::Ruled,
         }
     }
 
@@ -115,6 +132,18 @@ impl Access {
             rights,
             ..self.clone()
         }
+    }
+
+    /// The same, for what happened elsewhere and is told afterwards.
+    #[must_use]
+    pub fn of_facts(mut self, booking: Booking) -> Self {
+        self.booking = booking;
+        self
+    }
+
+    /// How far the rules of booking bind.
+    pub const fn booking(&self) -> Booking {
+        self.booking
     }
 
     /// What is decided.

@@ -13,6 +13,7 @@ use crate::{fetch::FetchSettings, limits::Limits};
 mod address;
 mod audit;
 mod auth;
+mod hl7;
 mod http;
 mod mail;
 mod read;
@@ -22,6 +23,10 @@ mod tests;
 pub use address::address;
 pub use audit::Audit;
 pub use auth::{Auth, Oidc};
+pub use hl7::{
+    Hl7, Hl7Acknowledge, Hl7AfterFailure, Hl7Asking, Hl7Channel, Hl7Destination, Hl7Events,
+    Hl7Listener, Hl7Medications, Hl7Orders, Hl7Tls, Hl7WhenDown,
+};
 pub use http::{ClientHeader, Http, Tls};
 pub use mail::Mail;
 pub use read::Sources;
@@ -50,6 +55,8 @@ pub struct Config {
     pub fetch: FetchSettings,
     /// Booking.
     pub scheduling: Scheduling,
+    /// HL7 v2.
+    pub hl7: Hl7,
 }
 
 /// Booking.
@@ -298,6 +305,9 @@ impl Config {
         }
         for (key, reason) in self.fetch.problems() {
             found.push((format!("fetch.{key}"), reason));
+        }
+        for (key, reason) in self.hl7.problems() {
+            found.push((format!("hl7.{key}"), reason));
         }
         for (key, reason) in self.scheduling.problems() {
             found.push((format!("scheduling.{key}"), reason));

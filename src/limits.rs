@@ -83,6 +83,25 @@ pub struct Limits {
     pub commit_queue: usize,
     /// Milliseconds that shutdown waits for requests in flight.
     pub shutdown_ms: u64,
+    /// Open connections of each MLLP listener. An idle one costs a file descriptor and two
+    /// kilobytes, with TLS thirty.
+    pub mllp_connections: usize,
+    /// Bytes of an HL7 message. Documents inside OBX-5 are the largest.
+    pub mllp_frame_bytes: usize,
+    /// Bytes of all larger HL7 messages together that are being received or answered.
+    pub mllp_buffered_bytes: usize,
+    /// Milliseconds without a byte after which an MLLP connection is closed: engines keep theirs
+    /// open for the night.
+    pub mllp_idle_ms: u64,
+    /// Milliseconds from the first byte of an HL7 message to its last.
+    pub mllp_frame_ms: u64,
+    /// Messages of one MLLP connection that are worked on before more are read.
+    pub mllp_pipelined: usize,
+    /// HL7 messages that wait in memory for their turn. More wait in the store, and are fetched in
+    /// their order.
+    pub mllp_waiting: usize,
+    /// HL7 messages that are applied at the same time.
+    pub mllp_parallel: usize,
 }
 
 /// Bytes of a URL or of headers that every connection can be given room for.
@@ -121,6 +140,14 @@ impl Default for Limits {
             query_ms: 10_000,
             commit_queue: 4_096,
             shutdown_ms: 30_000,
+            mllp_connections: 8_192,
+            mllp_frame_bytes: 16 << 20,
+            mllp_buffered_bytes: 256 << 20,
+            mllp_idle_ms: 3_600_000,
+            mllp_frame_ms: 120_000,
+            mllp_pipelined: 256,
+            mllp_waiting: 20_000,
+            mllp_parallel: 64,
         }
     }
 }
@@ -163,6 +190,11 @@ impl Limits {
             ("requests", self.requests),
             ("connections", self.connections),
             ("commit_queue", self.commit_queue),
+            ("mllp_connections", self.mllp_connections),
+            ("mllp_frame_bytes", self.mllp_frame_bytes),
+            ("mllp_pipelined", self.mllp_pipelined),
+            ("mllp_waiting", self.mllp_waiting),
+            ("mllp_parallel", self.mllp_parallel),
         ] {
             if value == 0 {
                 found.push((key, "must be at least 1".to_owned()));
@@ -172,6 +204,8 @@ impl Limits {
             ("header_ms", self.header_ms),
             ("request_ms", self.request_ms),
             ("query_ms", self.query_ms),
+            ("mllp_idle_ms", self.mllp_idle_ms),
+            ("mllp_frame_ms", self.mllp_frame_ms),
         ] {
             if value == 0 {
                 let reason = "must be at least 1: nothing is done in no time";
@@ -204,6 +238,10 @@ impl Limits {
         if self.bodies_bytes < self.bundle_bytes.max(self.resource_bytes) {
             let reason = "must be at least bundle_bytes and resource_bytes";
             found.push(("bodies_bytes", reason.to_owned()));
+        }
+        if self.mllp_buffered_bytes < self.mllp_frame_bytes {
+            let reason = "must be at least mllp_frame_bytes";
+            found.push(("mllp_buffered_bytes", reason.to_owned()));
         }
         if self.bundle_bytes > u32::MAX as usize {
             found.push(("bundle_bytes", "must be below 4 GiB".to_owned()));

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["auth", "fetch", "limits", "network"]),
     ("search", &["access", "limits"]),
     ("scheduling", &[]),
+    ("tls", &[]),
     (
         "store",
         &["access", "clock", "limits", "scheduling", "search"],
@@ -45,8 +46,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "access", "audit", "auth", "clock", "engine", "fetch", "limits", "mail", "network",
+            "access", "audit", "auth", "clock", "engine", "fetch", "hl7", "limits", "mail",
+            "network", "tls",
         ],
+    ),
+    (
+        "hl7",
+        &["access", "clock", "engine", "limits", "network", "tls"],
     ),
     ("import", &["access", "engine", "store"]),
     ("upkeep", &["access", "store"]),

@@ -55,6 +55,15 @@ fn named(name: &str) -> Named {
     })
 }
 
+/// The character set of a name of table 0211, or of the web.
+pub fn named_encoding(name: &str) -> Option<&'static Encoding> {
+    match named(name) {
+        Named::One(encoding) => Some(encoding),
+        Named::Ascii => Some(encoding_rs::WINDOWS_1252),
+        Named::Switched | Named::Unknown => None,
+    }
+}
+
 /// Reads bytes as what MSH-18 says, or the setting if it says nothing, or else what they are.
 pub(crate) fn decode(raw: &[u8], reading: &Reading, notes: &mut Vec<Note>) -> Decoded {
     let mut note = |text: String| {

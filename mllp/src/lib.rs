@@ -9,7 +9,7 @@
 
 pub mod ack;
 pub mod batch;
-mod charset;
+pub mod charset;
 pub mod frame;
 pub mod header;
 pub mod map;

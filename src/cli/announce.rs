@@ -32,6 +32,15 @@ pub fn identity(server: &Server, store: &str, format: LogFormat) {
     println!("token for scripts: rotunda token --role administrator --ttl 1h{store}");
 }
 
+/// Where HL7 messages are received.
+pub fn mllp(server: &Server, format: LogFormat) {
+    if format == LogFormat::Text {
+        for address in server.mllp_addresses() {
+            println!("HL7 v2 messages (MLLP): {address}");
+        }
+    }
+}
+
 /// The first administrator.
 pub fn first(First { login, password }: &First, format: LogFormat) {
     match format {

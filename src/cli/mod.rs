@@ -4,6 +4,7 @@ mod announce;
 mod client;
 mod config;
 mod export;
+mod hl7;
 mod import;
 mod key;
 mod maintenance;
@@ -59,6 +60,9 @@ enum Command {
     Role(role::Command),
     /// Print a bearer token for scripts; list and revoke tokens
     Token(token::Arguments),
+    /// HL7 v2: send, listen, parse, map; messages and queues
+    #[command(subcommand)]
+    Hl7(hl7::Command),
     /// Check or print the configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -195,6 +199,7 @@ async fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Key(command) => key::run(command).await,
         Command::Role(command) => role::run(command).await,
         Command::Token(arguments) => token::run(arguments).await,
+        Command::Hl7(command) => hl7::run(command).await,
         Command::Config(command) => config::run(&command),
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         upkeep::latest_time,
     },
     clock::SystemClock,
+    engine::MessageDesk,
     server::{self, Purpose},
     store::Store,
 };
@@ -75,6 +76,16 @@ impl Office {
         drop(desk);
         server::close(store).await;
         done.and(noted).map(|()| ExitCode::SUCCESS)
+    }
+
+    /// The messages of the store.
+    pub fn messages(&self) -> MessageDesk {
+        MessageDesk::new(Arc::clone(&self.store))
+    }
+
+    /// Whether scripts read what is printed.
+    pub fn json(&self) -> bool {
+        self.json
     }
 
     /// Prints a list: as JSON, or a line for each in the words of `line`.

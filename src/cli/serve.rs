@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Settings, announce, check};
 use crate::{
-    config::{Config, LogFormat, address, without_password},
+    config::{Config, Hl7Listener, LogFormat, address, without_password},
     server::{self, Server},
 };
 
@@ -19,6 +19,10 @@ pub struct Arguments {
     /// Address of health and metrics [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     admin_listen: Option<SocketAddr>,
+    /// Receive HL7 v2 messages (MLLP) on this address, without TLS; loopback only; port 0 takes a
+    /// free port
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    mllp: Option<SocketAddr>,
     /// Load the demo hospital, if it is not there yet
     #[arg(long)]
     demo: bool,
@@ -37,6 +41,9 @@ impl Arguments {
         }
         if let Some(address) = self.admin_listen {
             config.http.admin_listen = address;
+        }
+        if let Some(address) = self.mllp {
+            config.hl7.listeners.push(Hl7Listener::plain(address));
         }
         config.http.open |= self.open;
         check(&config)?;
@@ -87,6 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let store = without_password(&config.store_url()?);
     println!("{}", announcement(&server, &store, config.log.format));
+    announce::mllp(&server, config.log.format);
     announce::warn(&config);
     announce::identity(&server, &store, config.log.format);
     if let Some(first) = &first {
@@ -133,6 +141,7 @@ fn announcement(server: &Server, store: &str, format: LogFormat) -> String {
             "authentication": server.auth().is_some(),
             "listen": server.address().to_string(),
             "admin": admin.to_string(),
+            "mllp": server.mllp_addresses().iter().map(ToString::to_string).collect::<Vec<_>>(),
             "store": store,
         })
         .to_string(),

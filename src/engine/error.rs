@@ -172,6 +172,12 @@ impl From<StoreError> for Error {
                 "others changed the same resources at the same moment; send the request again",
                 Some(1),
             ),
+            StoreError::Duplicate(_) | StoreError::Settled => (
+                Kind::Conflict,
+                "duplicate",
+                "the message has been worked on by somebody else at the same moment",
+                Some(1),
+            ),
             StoreError::Unavailable(_) | StoreError::Open(_) => (
                 Kind::Unavailable,
                 "transient",

@@ -15,11 +15,15 @@ mod cursor;
 mod definitions;
 mod draft;
 mod error;
+mod following;
 mod fulltext;
 mod hierarchy;
 mod history;
 mod includes;
 mod indexing;
+mod matching;
+mod message_desk;
+mod messages;
 mod narrative;
 mod operation;
 mod operations;
@@ -53,6 +57,9 @@ use race::Queues;
 pub use booking::{BookingCall, BookingReply, Published, ScheduleVerified, Tended, Tidied};
 pub use bundle::BundleOptions;
 pub use error::{Error, ErrorKind};
+pub use following::{QueueOrders, Step, Steps, Turn};
+pub use message_desk::{MessageDesk, Treatment};
+pub use messages::Received;
 pub use operation::{
     AccessReportRequest, Done, DoneStatus, EverythingRequest, HistoryRequest, HistoryScope,
     IfMatch, MetaScope, Operation, Resource, Return, SearchRequest, Target, ValidateRequest,
@@ -62,7 +69,13 @@ pub use settings::Settings;
 
 pub use crate::{
     scheduling::ics::MEDIA_TYPE as CALENDAR,
-    search::{Scope, condition},
+    search::{Scope, condition, encode as query},
+    store::{
+        Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, MessageChange,
+        MessageFilter, MessageHead, MessageId, MessageOutcome, MessageState, NewDelivery,
+        NewMessage, Settled, StoredDelivery, StoredMessage, VersionRef, WaitingMessage,
+        content_hash,
+    },
 };
 
 /// The key under which the secret of page tokens is kept in the store.

@@ -23,7 +23,7 @@ use super::{
     subset::is_subsetted,
 };
 use crate::{
-    access::Access,
+    access::{Access, Booking},
     store::{Change, Expected, Guard, Stored, Write},
 };
 
@@ -196,6 +196,7 @@ impl Planner<'_> {
         }
         if found.is_none()
             && !self.engine.settings.update_create
+            && self.access.booking() == Booking::Ruled
             && matches!(resolved, Resolved::Id(..))
         {
             return Err(Error::new(

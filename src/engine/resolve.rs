@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// As [`Engine::find`], from names and values.
-    async fn find_by(
+    pub(super) async fn find_by(
         &self,
         kind: ResourceType,
         params: &[(String, String)],
@@ -298,6 +298,16 @@ impl Engine {
         if let (Verb::Update, Some(id)) = (draft.verb, draft.body_id())
             && id != stored.head.id
         {
+            if draft.if_none_match_any {
+                return Err(Error::new(
+                    ErrorKind::PreconditionFailed,
+                    "conflict",
+                    format!(
+                        "the condition matches {}/{}, and If-None-Match: * forbids that",
+                        draft.kind, stored.head.id
+                    ),
+                ));
+            }
             return Err(Error::invalid(format!(
                 "the condition matches {}/{}, but the resource has the id '{id}'; \
                  leave the id out or send that of the match",

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     access::{Access, Right},
     audit::Item,
-    store::{Commit, Guard, StoreError, Stored, Write},
+    store::{Commit, Guard, MessageChange, StoreError, Stored, Write},
 };
 
 /// What one draft comes to.
@@ -52,6 +52,18 @@ pub enum Attempt {
     /// The same request had come before, and was carried out then.
     Repeated,
 }
+
+/// What is committed beside the writes.
+#[derive(Clone, Copy, Default)]
+pub struct Riders<'r> {
+    /// The key of the request.
+    pub once: Option<&'r Once>,
+    /// Makes the change of a message's record of what is done.
+    pub record: Option<Record<'r>>,
+}
+
+/// Makes the change of a message's record of what is done for it.
+pub type Record<'r> = &'r (dyn Fn(&[Done]) -> MessageChange + Send + Sync);
 
 /// Gives the document of a draft, references resolved.
 pub type Documents<'f, 'd> = &'f (dyn Fn(usize) -> Result<Cow<'d, Doc>, Error> + Sync);
@@ -156,7 +168,8 @@ impl Engine {
             let resolved = all(self.resolve(drafts, &Unseen::default(), access).await)?;
             let documents = |at: usize| drafts[at].doc();
             let planned = self.plan(drafts, &resolved, &documents, access).await?;
-            let attempt = self.attempt(drafts, all(planned)?, (generation, once), access);
+            let riders = Riders { once, record: None };
+            let attempt = self.attempt(drafts, all(planned)?, (generation, riders), access);
             match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
@@ -304,7 +317,7 @@ impl Engine {
         &self,
         drafts: &[Draft<'_>],
         planned: Vec<Planned>,
-        (generation, once): (i64, Option<&Once>),
+        (generation, Riders { once, record }): (i64, Riders<'_>),
         access: &Access,
     ) -> Result<Attempt, Error> {
         let mut commit = Commit {
@@ -327,11 +340,15 @@ impl Engine {
             claims.extend(one.claims);
             done.push(one.done);
         }
+        commit.messages.extend(record.map(|record| record(&done)));
         if commit.writes.is_empty() {
             self.record_unchanged(access, audited).await?;
-            return Ok(Attempt::Done(done, Changes::new()));
+            if commit.messages.is_empty() {
+                return Ok(Attempt::Done(done, Changes::new()));
+            }
+        } else {
+            commit.audit = self.audit_row(access, audited);
         }
-        commit.audit = self.audit_row(access, audited);
         commit.claims = claims.iter().map(|claimed| claimed.set.clone()).collect();
         commit.now = self.clock.now() / 1_000;
         commit.receipt = once.map(|once| once.receipt(&done, self.clock.now()));

@@ -36,7 +36,6 @@ mod search;
 mod serve;
 mod stall;
 mod target;
-mod tls;
 mod write;
 
 use std::{
@@ -55,10 +54,10 @@ use axum::{
 use futures_util::FutureExt;
 use resources::{Doc, doc::Bounds};
 
+pub use crate::tls::{Tls, TlsError, TlsFiles};
 pub use admin::{Health, Metrics, admin_router};
 pub use client::{ClientAddress, ClientHeader, PeerAddress, Proxies};
 pub use serve::{Connections, serve, serve_with};
-pub use tls::{Tls, TlsError, TlsFiles};
 
 use crate::{auth::Auth, engine::Engine, mail::Mailer};
 use compress::Coding;

@@ -17,20 +17,18 @@ use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     time::timeout,
 };
 use tower::Service;
 
-use super::{
-    client::PeerAddress,
-    files,
-    stall::StallBound,
-    tls::{Handshakes, Tls},
+use super::{client::PeerAddress, files, stall::StallBound};
+use crate::{
+    limits::Limits,
+    tls::{Handshakes, Tls, farewell},
 };
-use crate::limits::Limits;
 
 /// The bounds of a listener.
 #[derive(Debug, Clone)]
@@ -272,26 +270,4 @@ where
     let more_to_come = ended.is_err() || (!closing && refused);
     let stream = http.into_parts().io.into_inner().into_inner();
     farewell(stream, more_to_come).await;
-}
-
-/// Closes in such a way that the client knows that nothing was cut off, and that one that still
-/// sends gets the answer: without draining, the kernel resets the connection, and the answer is
-/// lost on the way.
-pub(super) async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, more_to_come: bool) {
-    const TIME: Duration = Duration::from_secs(1);
-    const BYTES: usize = 4 << 20;
-    let close = async {
-        if stream.shutdown().await.is_err() || !more_to_come {
-            return;
-        }
-        let mut waste = vec![0; 16 << 10];
-        let mut drained = 0;
-        while drained < BYTES {
-            match stream.read(&mut waste).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => drained += read,
-            }
-        }
-    };
-    let _ = timeout(TIME, close).await;
 }

@@ -4,9 +4,11 @@ mod audit;
 mod booking;
 mod demo;
 mod federated;
+mod hl7;
 mod identity;
 pub mod log;
 mod mail;
+mod outbound;
 mod risk;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -24,6 +26,7 @@ use crate::{
     config::{self, Config, ConfigError, without_password},
     engine::{self, Engine},
     fetch::FetchError,
+    hl7::{Pump, outbound::Outbound},
     http,
     import::ImportError,
     mail::MailError,
@@ -31,6 +34,7 @@ use crate::{
 };
 
 pub use demo::identity::Cast;
+pub use hl7::channels;
 pub use risk::risks;
 
 /// What an engine is opened for.
@@ -84,6 +88,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}; {advice}", advice = advice(.1))]
     Listen(SocketAddr, io::Error),
+    /// Messages cannot be sent as it is configured.
+    #[error("hl7.destinations: {0}")]
+    Outbound(String),
     /// The demo hospital could not be loaded.
     #[error("the demo hospital cannot be loaded: {0}")]
     Demo(#[from] ImportError),
@@ -165,6 +172,8 @@ pub struct Server {
     sealer: Arc<Sealer>,
     stop: watch::Sender<bool>,
     listeners: [JoinHandle<usize>; 2],
+    hl7: Option<hl7::Running>,
+    outbound: Option<Outbound>,
     /// Ends with the server.
     _upkeep: JoinSet<()>,
 }
@@ -223,6 +232,8 @@ impl Server {
             config.scheduling.clone(),
         ));
         upkeep.spawn(booking::tend(Arc::downgrade(&engine)));
+        let outbound = outbound::start(config, &engine).await?;
+        let hl7 = hl7::start(config, &engine, &mut upkeep).await?;
         let listeners = [
             serve(fhir, tls, http::router(Arc::clone(&engine), settings)),
             serve(
@@ -241,6 +252,8 @@ impl Server {
             sealer,
             stop,
             listeners,
+            hl7,
+            outbound,
             _upkeep: upkeep,
         })
     }
@@ -277,6 +290,16 @@ impl Server {
         self.admin
     }
 
+    /// Where HL7 messages are received.
+    pub fn mllp_addresses(&self) -> &[SocketAddr] {
+        self.hl7.as_ref().map_or(&[], |running| &running.addresses)
+    }
+
+    /// What receives HL7 messages, if anything does.
+    pub fn pump(&self) -> Option<&Arc<Pump>> {
+        self.hl7.as_ref().map(|running| &running.pump)
+    }
+
     /// Loads the demo hospital, unless it was loaded before.
     ///
     /// # Errors
@@ -304,9 +327,20 @@ impl Server {
     /// None at present; what was cut off is logged.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> Result<(), StartError> {
         let _ = self.stop.send(true);
-        let listeners = self.listeners.each_ref().map(JoinHandle::abort_handle);
+        let mut listeners: Vec<AbortHandle> = self
+            .listeners
+            .iter()
+            .map(JoinHandle::abort_handle)
+            .collect();
+        let mut pump = None;
+        let mut mllp = Vec::new();
+        if let Some(running) = self.hl7 {
+            running.pump.stop();
+            listeners.extend(running.listeners.iter().map(JoinHandle::abort_handle));
+            (pump, mllp) = (Some(running.pump), running.listeners);
+        }
         let mut finish = pin!(async {
-            for listener in self.listeners {
+            for listener in self.listeners.into_iter().chain(mllp) {
                 report(listener.await);
             }
         });
@@ -316,6 +350,15 @@ impl Server {
                 // Their connections end with them.
                 listeners.iter().for_each(AbortHandle::abort);
                 finish.await;
+            }
+        }
+        if let Some(outbound) = self.outbound {
+            outbound.stop().await;
+        }
+        if let Some(pump) = pump {
+            let left = pump.drain().await;
+            if left > 0 {
+                tracing::warn!(left, "HL7 messages were still being worked on at shutdown");
             }
         }
         if let Err(error) = self.engine.recorder().flush().await {

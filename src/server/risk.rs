@@ -30,6 +30,15 @@ pub fn risks(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
+    for listener in &config.hl7.listeners {
+        if listener.behind_tunnel {
+            found.push(format!(
+                "what comes to {} is believed to have come through a tunnel: messages go in clear \
+                 from its end to here, and no certificate says who sends them",
+                listener.listen
+            ));
+        }
+    }
     if (is_exposed || http.behind_proxy) && !http.open && key_is_beside(config) {
         found.push(
             "the master key is in the folder of the database: whoever copies one has the other; \

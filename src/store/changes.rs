@@ -41,6 +41,11 @@ impl Seen {
             told: HashSet::new(),
         }
     }
+
+    /// The place in the log at or below which nothing is news.
+    pub(super) fn position(&self) -> i64 {
+        self.position
+    }
 }
 
 impl Store {

@@ -1,5 +1,6 @@
 //! Why the store could not do what was asked.
 
+use super::messages::MessageId;
 use crate::scheduling::claim::Refusal;
 
 /// Why the store could not do what was asked.
@@ -25,6 +26,12 @@ pub enum StoreError {
     /// The receipt of the commit is there already; nothing happened.
     #[error("the request has been answered before")]
     Repeated,
+    /// The same message has come before; this is its number. Nothing happened.
+    #[error("the message has come before, as {0}")]
+    Duplicate(MessageId),
+    /// A message of the commit is not in the state that the commit expects; nothing happened.
+    #[error("a message of the commit was worked on by somebody else")]
+    Settled,
     /// The database does not answer; it may later. Whether a commit happened is not known.
     #[error("the database is not available: {0}")]
     Unavailable(String),

@@ -20,8 +20,8 @@ macro_rules! migrations {
     };
 }
 
-static SQLITE: &[Migration] = migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation", 4 "0004_identity", 5 "0005_audit", 6 "0006_claims"];
-static POSTGRES: &[Migration] = migrations!["postgres": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation", 4 "0004_identity", 5 "0005_audit", 6 "0006_claims"];
+static SQLITE: &[Migration] = migrations!["sqlite": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation", 4 "0004_identity", 5 "0005_audit", 6 "0006_claims", 7 "0007_messages"];
+static POSTGRES: &[Migration] = migrations!["postgres": 1 "0001_core", 2 "0002_fulltext", 3 "0003_generation", 4 "0004_identity", 5 "0005_audit", 6 "0006_claims", 7 "0007_messages"];
 
 /// The table that says which steps a database has had; good for both dialects.
 pub(super) const TABLE: &str =

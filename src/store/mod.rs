@@ -12,6 +12,7 @@ mod generation;
 mod hash;
 mod maintain;
 mod mend;
+mod messages;
 mod migration;
 mod options;
 mod parameters;
@@ -37,6 +38,11 @@ use resources::{
 pub use audit::{AuditRow, AuditSeal, NewAuditRow, SealWalk};
 pub use changes::Seen;
 pub use error::StoreError;
+pub use messages::{
+    Advanced, Delivered, DeliveryFilter, DeliveryHead, DeliveryState, Followed, MessageChange,
+    MessageFilter, MessageHead, MessageId, MessageOutcome, MessageState, NewDelivery, NewMessage,
+    Settled, StoredDelivery, StoredMessage, VersionRef, WaitingMessage, content_hash,
+};
 pub use options::Options;
 pub use records::{Expect, Record, RecordChange};
 pub use text::Unreadable;
@@ -570,6 +576,11 @@ impl Store {
             self.set_setting(PROBE, b"1").await?;
         }
         Ok(())
+    }
+
+    /// Whether no other server can have the database open.
+    pub fn is_alone(&self) -> bool {
+        matches!(self.backend, Backend::Sqlite(_))
     }
 
     /// False from when the disk refused a write until it takes one.

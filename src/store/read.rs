@@ -313,6 +313,23 @@ pub(super) async fn log_between<S: Session>(
         .collect()
 }
 
+/// As [`log_between`], of one type.
+pub(super) async fn log_of<S: Session>(
+    session: &mut S,
+    kind: ResourceType,
+    (after, up_to): (i64, i64),
+    limit: usize,
+) -> Result<Vec<LogEntry>, StoreError> {
+    let mut sql = Sql::new(session.dialect(), "SELECT ");
+    sql.push(LOG)
+        .push(" FROM version v CROSS JOIN resource r WHERE r.rid=v.rid AND (v.rid >> 44)=");
+    sql.int(kind.number()).push(" AND v.vid>").int(after);
+    sql.push(" AND v.vid<=").int(up_to);
+    sql.push(" ORDER BY v.vid LIMIT ").int(limit as i64);
+    let rows = session.rows(&sql).await?;
+    rows.into_iter().map(log_entry).collect()
+}
+
 /// Whether the log has anything after a position.
 pub(super) async fn goes_beyond<S: Session>(
     session: &mut S,

@@ -198,6 +198,33 @@ impl Row {
         }
     }
 
+    /// A number, or nothing.
+    pub fn maybe_int(&mut self) -> Result<Option<i64>, StoreError> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Int(value) => Ok(Some(value)),
+            other => Err(unexpected("a number", &other)),
+        }
+    }
+
+    /// A text, or nothing.
+    pub fn maybe_text(&mut self) -> Result<Option<String>, StoreError> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Text(value) => Ok(Some(value)),
+            other => Err(unexpected("a text", &other)),
+        }
+    }
+
+    /// Bytes, or nothing.
+    pub fn maybe_bytes(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Bytes(value) => Ok(Some(value)),
+            other => Err(unexpected("bytes", &other)),
+        }
+    }
+
     /// Whatever a sort criterion gives: bytes, a number or a text, in bytes that keep the order.
     pub fn sort_key(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(match self.next()? {

@@ -6,7 +6,12 @@ use resources::{
     model::ResourceType,
 };
 
-use super::{audit::NewAuditRow, error::StoreError, text::Unreadable};
+use super::{
+    audit::NewAuditRow,
+    error::StoreError,
+    messages::{MessageChange, MessageId},
+    text::Unreadable,
+};
 use crate::{
     scheduling::claim::ClaimSet,
     search::plan::{Clause, Position},
@@ -94,6 +99,8 @@ pub struct Commit {
     pub now: i64,
     /// What is answered if the same request comes again; nothing happens if it has come already.
     pub receipt: Option<NewReceipt>,
+    /// What becomes of messages.
+    pub messages: Vec<MessageChange>,
 }
 
 impl Commit {
@@ -111,6 +118,8 @@ impl Commit {
             guards: _,
             generation: _,
             audit: _,
+            // Read on connections that keep no state.
+            messages: _,
             now: _,
         } = self;
         writes.is_empty() && claims.is_empty() && receipt.is_none()
@@ -194,6 +203,9 @@ pub struct Guard {
 pub struct Committed {
     /// The new heads, in the order of [`Commit::writes`].
     pub heads: Vec<Head>,
+    /// For each message that came: an earlier one of the same sender with the same control id and
+    /// other bytes.
+    pub reused: Vec<Option<MessageId>>,
 }
 
 /// One hit of a search.

@@ -9,6 +9,7 @@ mod demo;
 mod drills;
 mod first;
 mod kept;
+mod messages;
 mod program;
 mod rest;
 mod smart;

@@ -31,6 +31,7 @@ mod claims;
 mod durability;
 mod fixture;
 mod guards;
+mod messages;
 mod model;
 mod oracle;
 mod readers;

@@ -25,7 +25,7 @@ use crate::{
         operation::{Done, Return, Target},
         race::Race,
         resolve::Resolved,
-        submit::{Attempt, all},
+        submit::{Attempt, Record, Riders, all},
     },
 };
 
@@ -52,7 +52,7 @@ impl Engine {
         let reads: Vec<&Entry<'_>> = entries.iter().filter(|entry| entry.is_read()).collect();
         let check = |entry| self.check_request(entry, options, access);
         checked(&reads, check).await?;
-        let done = self.carry_out(&writes, &reads, access).await?;
+        let done = self.carry_out(&writes, &reads, None, access).await?;
         let mut done_at: HashMap<usize, Done> = writes.places.iter().copied().zip(done).collect();
 
         let mut fetched: HashMap<usize, Result<Fetched, Error>> = HashMap::new();
@@ -88,14 +88,37 @@ impl Engine {
         Ok(bundle.finish())
     }
 
+    /// Carries out the writes of a transaction Bundle for a message, and changes the message's
+    /// record in the same commit: neither happens without the other. `record` gets what is done,
+    /// in the order of the entries, and may be asked several times, when others were faster.
+    ///
+    /// # Errors
+    /// Whatever is wrong with an entry; nothing was changed then.
+    pub async fn transact_for(
+        &self,
+        bundle: &[u8],
+        record: Record<'_>,
+        access: &Access,
+    ) -> Result<Vec<Done>, Error> {
+        let bounds = self.settings.limits.bundle_bounds();
+        let doc = Doc::parse_bytes(bundle, &bounds)
+            .map_err(|error| Error::invalid(format!("not acceptable JSON: {error}")))?;
+        let entries = all(entries(doc.root(), &self.settings.base_url).collect())?;
+        let writes = Writes::new(&entries, Return::Minimal)?;
+        let ordered = |done: &[Done]| record(&writes.in_order(done.to_vec()));
+        let done = self.carry_out(&writes, &[], Some(&ordered), access).await?;
+        Ok(writes.in_order(done))
+    }
+
     /// Commits all writes; repeats what lost a race.
     async fn carry_out(
         &self,
         writes: &Writes<'_>,
         reads: &[&Entry<'_>],
+        record: Option<Record<'_>>,
         access: &Access,
     ) -> Result<Vec<Done>, Error> {
-        let done = self.carry_out_writes(writes, reads, access).await;
+        let done = self.carry_out_writes(writes, reads, record, access).await;
         if let (Err(error), false) = (&done, writes.drafts.is_empty()) {
             self.record_refused(access, &writes.drafts, error).await?;
         }
@@ -106,6 +129,7 @@ impl Engine {
         &self,
         writes: &Writes<'_>,
         reads: &[&Entry<'_>],
+        record: Option<Record<'_>>,
         access: &Access,
     ) -> Result<Vec<Done>, Error> {
         let mut race = Race::new(self);
@@ -123,7 +147,8 @@ impl Engine {
             let coming = Coming::new(planned.iter().flat_map(|one| &one.writes));
             let check = |entry| self.check_there(entry, &coming, access);
             checked(reads, check).await?;
-            let attempt = self.attempt(&writes.drafts, planned, (generation, None), access);
+            let riders = Riders { once: None, record };
+            let attempt = self.attempt(&writes.drafts, planned, (generation, riders), access);
             match attempt.await? {
                 Attempt::Done(done, changes) => {
                     self.parameters_changed(changes).await;
@@ -187,6 +212,13 @@ impl<'e> Writes<'e> {
         };
         writes.check_conditions()?;
         Ok(writes)
+    }
+
+    /// What is done, in the order of the entries.
+    fn in_order(&self, done: Vec<Done>) -> Vec<Done> {
+        let mut placed: Vec<(usize, Done)> = self.places.iter().copied().zip(done).collect();
+        placed.sort_by_key(|(at, _)| *at);
+        placed.into_iter().map(|(_, done)| done).collect()
     }
 
     /// The results, their errors placed at their entries.

@@ -1,8 +1,9 @@
 //! Users, clients, keys, roles, tokens and sessions over REST, for administrators and their
-//! scripts: `/admin/users …`. What may be done decides `auth::manage`.
+//! scripts: `/admin/users …`. What may be done decides `auth::manage`. Messages of HL7 v2 too.
 
 mod draft;
 mod kinds;
+mod messages;
 mod path;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::{
         role::Role,
         user::User,
     },
+    engine::Engine,
 };
 
 use path::Place;
@@ -41,6 +43,7 @@ pub fn is_under(path: &str) -> bool {
 /// A request of an administrator.
 struct Request<'r> {
     desk: &'r Management,
+    engine: &'r Engine,
     parts: &'r Parts,
     place: Place<'r>,
     body: Bytes,
@@ -70,12 +73,15 @@ pub async fn answer(
     let auth = server.settings.auth.as_ref().ok_or_else(Failure::is_open)?;
     let request = Request {
         desk: auth.management(),
+        engine: &server.engine,
         parts,
         place: Place::read(parts.uri.path())?,
         body: body::read(body, &parts.headers, LONGEST, working).await?,
     };
     let reply = route(&request).await;
-    if !matches!(parts.method, Method::GET | Method::HEAD) {
+    // Who looks at a message sees what it says of a patient.
+    let shows_patients = matches!(request.place.kind, "messages" | "deliveries");
+    if shows_patients || !matches!(parts.method, Method::GET | Method::HEAD) {
         let caller = Caller {
             identity: Arc::clone(&admitted.identity),
             address: authenticate::address(parts),
@@ -103,6 +109,9 @@ async fn route(request: &Request<'_>) -> Result<Reply, Failure> {
         "roles" if request.place.action.is_none() => kinds::answer::<Role>(request).await,
         "tokens" if request.place.action.is_none() => kinds::tokens(request).await,
         "sessions" if request.place.action.is_none() => kinds::sessions(request).await,
+        "messages" => messages::received(request).await,
+        "deliveries" => messages::sent(request).await,
+        "queues" => messages::queues(request).await,
         _ => Err(path::nothing()),
     }
 }

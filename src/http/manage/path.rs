@@ -47,7 +47,8 @@ pub fn nothing() -> Failure {
         StatusCode::NOT_FOUND,
         "not-found",
         "There is nothing to manage at this address. There are /admin/users, /admin/clients, \
-         /admin/keys, /admin/roles, /admin/tokens and /admin/sessions.",
+         /admin/keys, /admin/roles, /admin/tokens, /admin/sessions, /admin/messages, \
+         /admin/deliveries and /admin/queues.",
     )
 }
 

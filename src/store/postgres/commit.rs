@@ -23,6 +23,7 @@ use super::{
     },
     claimed::Claims,
     failure::{code, failure},
+    messages::{self, Messages},
     pool::{Lease, Pool},
     turns::{Alone, Turns},
 };
@@ -249,6 +250,9 @@ async fn stale(
     if let Some(known) = outdated(lease, commit).await? {
         return Ok(known);
     }
+    if let Some(known) = messages::refusal(lease, &commit.messages).await? {
+        return Ok(known);
+    }
     // Two writes of one resource, or a change that was itself undone.
     if code(&error) == "23505" {
         Ok(StoreError::Conflict(0))
@@ -315,6 +319,7 @@ struct Columns {
     deleted: usize,
     generation: Option<i64>,
     audit: Option<NewAuditRow>,
+    messages: Messages,
 }
 
 #[derive(Debug, Default)]
@@ -337,6 +342,7 @@ impl Columns {
             created,
             generation: commit.generation,
             audit: commit.audit.clone(),
+            messages: Messages::new(&commit.messages),
             ..Self::default()
         };
         for write in writes {
@@ -381,11 +387,16 @@ impl Columns {
     async fn write(&self, lease: &mut Lease, claims: &Claims) -> Result<Vec<i64>, Refusal> {
         if self.rid.is_empty() {
             let mut next = 1;
-            let parts = claims.parts(&mut next);
+            let mut parts = claims.parts(&mut next);
+            parts.extend(self.messages.parts(&mut next));
             if !parts.is_empty() {
-                let text = format!("WITH {} SELECT 1", parts.join(","));
-                let query = sqlx::query(AssertSqlSafe(text));
-                lease.query(claims.bind(query)).await?;
+                let text = format!(
+                    "WITH {} SELECT 1 WHERE 1/(CASE WHEN 1=1{} THEN 1 ELSE 0 END)=1",
+                    parts.join(","),
+                    self.messages.complete()
+                );
+                let query = claims.bind(sqlx::query(AssertSqlSafe(text)));
+                lease.query(self.messages.bind(query)).await?;
             }
             if let Some(row) = &self.audit {
                 let text = format!("INSERT INTO audit (seq,ts,body) {}", audited(1));
@@ -469,12 +480,15 @@ impl Columns {
                 ", audited AS (INSERT INTO audit (seq,ts,body) {values})"
             ));
         }
-        for part in claims.parts(&mut next) {
+        let mut parts = claims.parts(&mut next);
+        parts.extend(self.messages.parts(&mut next));
+        for part in parts {
             text.push_str(", ");
             text.push_str(&part);
         }
         // Not the number expected: divides by zero, which undoes all.
         text.push_str(" SELECT vid FROM w WHERE 1/(CASE WHEN 1=1");
+        text.push_str(&self.messages.complete());
         if changed > 0 {
             text.push_str(&format!(
                 " AND (SELECT count(*) FROM moved)=${next}::bigint"
@@ -515,7 +529,7 @@ impl Columns {
         if let Some(row) = &self.audit {
             query = query.bind(row.at).bind(&row.body);
         }
-        query = claims.bind(query);
+        query = self.messages.bind(claims.bind(query));
         if changed > 0 {
             query = query.bind(changed as i64);
         }
@@ -538,6 +552,7 @@ impl Columns {
         });
         Committed {
             heads: heads.collect(),
+            reused: Vec::new(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! PostgreSQL: one set-based statement for a commit, joins in the order of the text.
 
+mod batch;
 mod claimed;
 mod commit;
 mod failure;
 mod follow;
+mod messages;
 mod pool;
 mod turns;
 
@@ -24,6 +26,7 @@ use super::{
     types::{Commit, Committed},
     view::View,
 };
+use batch::Batches;
 use commit::Numbers;
 use follow::Frontier;
 pub(super) use follow::Log;
@@ -36,6 +39,7 @@ pub(super) struct Postgres {
     pool: Arc<Pool>,
     numbers: Arc<Numbers>,
     turns: Arc<Turns>,
+    batches: Batches,
     frontiers: [Mutex<Frontier>; 2],
     size: usize,
     millis: u64,
@@ -63,6 +67,7 @@ impl Postgres {
             answer_time,
         );
         let opened = Self {
+            batches: Batches::start(&pool, options.queue_commits),
             pool,
             numbers: Arc::default(),
             turns: Arc::default(),
@@ -133,7 +138,12 @@ impl Postgres {
 
     /// Commits; returns when it is on disk. Goes on if the caller goes away: nobody has to
     /// find out what became of half a conversation with the database.
-    pub async fn commit(&self, commit: Commit, view: View) -> Result<Committed, StoreError> {
+    pub async fn commit(&self, mut commit: Commit, view: View) -> Result<Committed, StoreError> {
+        if Batches::only(&commit).is_some()
+            && let Some(change) = commit.messages.pop()
+        {
+            return self.timed(self.batches.commit(change).await);
+        }
         let (numbers, turns) = (Arc::clone(&self.numbers), Arc::clone(&self.turns));
         let (pool, cap) = (Arc::clone(&self.pool), self.cap);
         let alone = Alone::new(&commit, self.claim_locks);
@@ -168,7 +178,16 @@ impl Postgres {
         lease.take_your_time();
         lease.run("SET statement_timeout = 0".to_owned()).await?;
         let mut done = Ok(());
-        for table in ["resource", "version", "entry", "audit", "claim"] {
+        for table in [
+            "resource",
+            "version",
+            "entry",
+            "audit",
+            "claim",
+            "message",
+            "message_patient",
+            "delivery",
+        ] {
             done = done.and(lease.run(format!("VACUUM (ANALYZE) {table}")).await);
         }
         lease.discard();
@@ -177,6 +196,7 @@ impl Postgres {
 
     /// Finishes what is under way and closes.
     pub async fn close(&self) {
+        self.batches.close().await;
         self.pool.close(self.size).await;
     }
 }

@@ -16,15 +16,23 @@ use super::{
         claims::{self, Claimed},
         error::StoreError,
         generation,
+        messages::MessageId,
         options::Options,
         query,
         read::change_number,
         sql::rid_range,
         types::{Change, Committed, Head, Write},
     },
+    messages,
     session::{Handle, failure, now},
     writer::{Text, Waiting},
 };
+
+/// A commit that may happen.
+pub(super) struct Checked<'w> {
+    claimed: Cow<'w, Claimed>,
+    reused: Vec<Option<MessageId>>,
+}
 
 /// What the writer knows from one commit to the next.
 pub(super) struct Applier {
@@ -71,6 +79,16 @@ impl Applier {
 
     /// Whether the commit may happen, and which time it gets. Changes nothing.
     pub fn check<'w>(
+        &self,
+        connection: &Connection,
+        waiting: &'w Waiting,
+    ) -> Result<Checked<'w>, StoreError> {
+        let reused = messages::check(connection, &waiting.commit.messages)?;
+        let claimed = self.check_resources(connection, waiting)?;
+        Ok(Checked { claimed, reused })
+    }
+
+    fn check_resources<'w>(
         &self,
         connection: &Connection,
         waiting: &'w Waiting,
@@ -135,7 +153,7 @@ impl Applier {
         &mut self,
         connection: &Connection,
         waiting: &Waiting,
-        claimed: &Claimed,
+        Checked { claimed, reused }: Checked<'_>,
     ) -> Result<Committed, StoreError> {
         let mut heads = Vec::with_capacity(waiting.commit.writes.len());
         let writes = waiting.commit.writes.iter().zip(&waiting.texts);
@@ -157,10 +175,16 @@ impl Applier {
             now(claims::write(
                 &mut Handle(connection),
                 &waiting.commit,
-                claimed,
+                &claimed,
             ))?;
         }
-        Ok(Committed { heads })
+        messages::write(
+            connection,
+            &waiting.commit.messages,
+            &waiting.messages,
+            &reused,
+        )?;
+        Ok(Committed { heads, reused })
     }
 
     fn head(&mut self, connection: &Connection, write: &Write) -> rusqlite::Result<Head> {

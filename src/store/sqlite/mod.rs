@@ -3,6 +3,7 @@
 mod apply;
 mod checkpoint;
 mod file;
+mod messages;
 mod newest;
 mod reader;
 mod session;

@@ -19,6 +19,7 @@ use super::{
         claims::Claimed,
         error::StoreError,
         hash::{self, Hash},
+        messages::MessageChange,
         options::Options,
         text,
         types::{Commit, Committed},
@@ -26,6 +27,7 @@ use super::{
     },
     apply::Applier,
     checkpoint::Checkpointer,
+    messages::Packed,
     newest::Newest,
     reader::{About, Readers},
     session::{Handle, failure},
@@ -51,6 +53,8 @@ pub(super) struct Waiting {
     pub view: View,
     /// The texts of `commit.writes`, which has them no more.
     pub texts: Vec<Text>,
+    /// What `commit.messages` have to be packed, packed.
+    pub messages: Vec<Packed>,
     /// Claims that were checked elsewhere: see [`Options::without_claim_locks`].
     pub planned: Option<Claimed>,
     /// Bytes of the texts before they were packed: the work on a text's index grows with those.
@@ -139,7 +143,8 @@ impl Writer {
         let size = commit.writes.iter().map(|write| write.body.len() + 512);
         let audit = commit.audit.as_ref().map_or(0, |row| row.body.len());
         let answer = commit.receipt.as_ref().map_or(0, |kept| kept.answer.len());
-        let size = size.sum::<usize>() + audit + answer;
+        let messages = commit.messages.iter().map(MessageChange::size);
+        let size = size.sum::<usize>() + audit + answer + messages.sum::<usize>();
         // Here and not on the writer's thread, for which all others wait.
         let texts = commit.writes.iter_mut().map(|write| {
             let text = std::mem::take(&mut write.body);
@@ -149,11 +154,13 @@ impl Writer {
             }
         });
         let texts = texts.collect();
+        let messages = commit.messages.iter().map(Packed::new).collect();
         let (reply, answer) = oneshot::channel();
         self.send(Job::Commit(Box::new(Waiting {
             commit,
             view,
             texts,
+            messages,
             planned,
             size,
             reply,
@@ -385,7 +392,7 @@ impl Thread {
         let mut results = Vec::with_capacity(batch.len());
         for waiting in batch {
             let result = match self.applier.check(&self.connection, waiting) {
-                Ok(claimed) => match self.applier.write(&self.connection, waiting, &claimed) {
+                Ok(checked) => match self.applier.write(&self.connection, waiting, checked) {
                     Ok(committed) => Ok(committed),
                     Err(error) => {
                         roll_back(&self.connection);

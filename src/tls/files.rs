@@ -4,11 +4,17 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject as _},
+};
+use rustls::{
+    RootCertStore,
+    crypto::CryptoProvider,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
 /// Where certificate and key are.
@@ -22,8 +28,10 @@ pub struct TlsFiles {
 
 /// Why TLS cannot be offered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("http.tls.{key}: {file}: {reason}", file = .file.display())]
+#[error("{section}.tls.{key}: {file}: {reason}", file = .file.display())]
 pub struct TlsError {
+    /// Whose TLS: `http`, `hl7.listeners`.
+    pub section: &'static str,
     /// `certificate` or `key`
     pub key: &'static str,
     /// The file.
@@ -80,6 +88,7 @@ impl TlsFiles {
 
     fn bad_certificate(&self, reason: String) -> TlsError {
         TlsError {
+            section: "http",
             key: "certificate",
             file: self.certificate.clone(),
             reason,
@@ -88,11 +97,37 @@ impl TlsFiles {
 
     fn bad_key(&self, reason: String) -> TlsError {
         TlsError {
+            section: "http",
             key: "key",
             file: self.key.clone(),
             reason,
         }
     }
+}
+
+/// Checks certificates of clients against the authorities in a file.
+pub fn verifier(
+    path: &Path,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let refuse = |reason: String| TlsError {
+        section: "hl7.listeners",
+        key: "client_authorities",
+        file: path.to_owned(),
+        reason,
+    };
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| refuse(told(&error, "certificate")))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in found {
+        roots
+            .add(certificate)
+            .map_err(|error| refuse(format!("has a certificate that cannot be used: {error}")))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| refuse(format!("cannot be used: {error}")))
 }
 
 fn told(error: &pem::Error, wanted: &str) -> String {

@@ -12,8 +12,7 @@ use rustls::ServerConfig;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::Tls;
-use crate::http::serve::farewell;
+use super::{Tls, farewell};
 
 /// Time for a handshake.
 const TIME: Duration = Duration::from_secs(10);

@@ -1,9 +1,15 @@
-//! TLS: a certificate and its key from files, kept current while connections go on.
+//! TLS: a certificate and its key from files, kept current while connections go on; for
+//! HTTP and for HL7, where clients have certificates too.
 
+mod farewell;
 mod files;
 mod handshake;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use rustls::{
@@ -16,8 +22,9 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+pub use farewell::farewell;
 pub use files::{TlsError, TlsFiles};
-pub(super) use handshake::Handshakes;
+pub use handshake::Handshakes;
 
 use files::Stamp;
 
@@ -27,6 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// What connections are secured with.
 pub struct Tls {
     files: TlsFiles,
+    clients: Option<PathBuf>,
     current: ArcSwap<ServerConfig>,
 }
 
@@ -36,8 +44,30 @@ impl Tls {
     /// # Errors
     /// They cannot be read, are no PEM, or do not belong together.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let current = ArcSwap::from_pointee(server_config(&files)?);
-        Ok(Self { files, current })
+        let current = ArcSwap::from_pointee(server_config(&files, None)?);
+        Ok(Self {
+            files,
+            clients: None,
+            current,
+        })
+    }
+
+    /// Reads certificate and key, and, as PEM, the authorities of whose certificates each client
+    /// must have one.
+    ///
+    /// # Errors
+    /// They cannot be read, are no PEM, or do not belong together.
+    pub fn load_with_clients(files: TlsFiles, clients: PathBuf) -> Result<Self, TlsError> {
+        let config = server_config(&files, Some(&clients)).map_err(|error| TlsError {
+            section: "hl7.listeners",
+            ..error
+        })?;
+        let current = ArcSwap::from_pointee(config);
+        Ok(Self {
+            files,
+            clients: Some(clients),
+            current,
+        })
     }
 
     /// Reads the files again, for connections from now on; those that are open stay. If the files
@@ -46,7 +76,8 @@ impl Tls {
     /// # Errors
     /// As [`Tls::load`].
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.current.store(Arc::new(server_config(&self.files)?));
+        let fresh = server_config(&self.files, self.clients.as_deref())?;
+        self.current.store(Arc::new(fresh));
         Ok(())
     }
 
@@ -97,7 +128,8 @@ impl Tls {
         }
     }
 
-    fn current(&self) -> Arc<ServerConfig> {
+    /// What is in force for new connections.
+    pub fn current(&self) -> Arc<ServerConfig> {
         self.current.load_full()
     }
 }
@@ -113,19 +145,29 @@ async fn next(hangup: &mut Option<tokio::signal::unix::Signal>) {
     }
 }
 
-/// TLS 1.3, or 1.2 for those who know no better; HTTP/1.1; no early data, which could be replayed.
+/// TLS 1.3, or 1.2 for those who know no better; HTTP/1.1 where clients need no certificate; no early data, which could be replayed.
 /// Tickets end with the certificate.
-fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+fn server_config(files: &TlsFiles, clients: Option<&Path>) -> Result<ServerConfig, TlsError> {
     let (chain, key) = files.read()?;
     let refuse = |error: rustls::Error| files.mismatch(&error);
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(refuse)?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
         .map_err(refuse)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut config = match clients {
+        None => {
+            let mut config = builder
+                .with_no_client_auth()
+                .with_single_cert(chain, key)
+                .map_err(refuse)?;
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            config
+        }
+        Some(path) => builder
+            .with_client_cert_verifier(files::verifier(path, provider)?)
+            .with_single_cert(chain, key)
+            .map_err(refuse)?,
+    };
     config.ticketer = Ticketer::new().map_err(refuse)?;
     Ok(config)
 }
