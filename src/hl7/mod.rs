@@ -15,6 +15,7 @@ mod inbox;
 mod lines;
 mod listener;
 mod meters;
+mod pace;
 mod pump;
 
 pub use apply::{Applied, Applier, Context, Failure};

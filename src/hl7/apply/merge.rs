@@ -464,7 +464,9 @@ impl Work<'_> {
         let mut all = content.list("identifier");
         for own in &mut all {
             let is_current = Identifier::of(own).is_some_and(|own| {
-                current.iter().any(|one| one.system == own.system && one.value == own.value)
+                current
+                    .iter()
+                    .any(|one| one.system == own.system && one.value == own.value)
             });
             if let (true, Some(own)) = (is_current, own.as_object_mut()) {
                 own.remove("use");
