@@ -280,3 +280,53 @@ fn a_no_show_comes_within_a_week() {
     assert_eq!(config(10_080), Vec::new());
     assert_eq!(config(10_081)[0].0, "scheduling.no_show_after_minutes");
 }
+
+#[test]
+fn listeners_of_hl7_are_not_open_by_mistake() {
+    const TLS: &str = "tls = { certificate = \"a\", key = \"b\", client_authorities = \"c\" }\n";
+    let of = |text: &str| {
+        let config = read(text, &[]).unwrap();
+        let found = config.problems().into_iter().map(|(key, _)| key);
+        found.collect::<Vec<String>>()
+    };
+    let listener = |text: &str| format!("[[hl7.listeners]]\n{text}\n");
+    let everywhere = "listen = \"0.0.0.0:2575\"\n";
+    let tunnel = "behind_tunnel = true\n";
+    let cases: [(String, &[&str]); 8] = [
+        (listener("listen = \"127.0.0.1:2575\""), &[]),
+        (listener(everywhere), &["hl7.listeners[0].listen"]),
+        (listener(&format!("{everywhere}{TLS}")), &[]),
+        (
+            listener(&format!("{everywhere}{tunnel}")),
+            &["hl7.listeners[0].peers"],
+        ),
+        (
+            listener(&format!("{everywhere}{tunnel}peers = [\"10.0.0.0/8\"]")),
+            &[],
+        ),
+        (
+            listener(&format!("{everywhere}channels = [\"lab\"]\n{TLS}")),
+            &["hl7.listeners[0].channels"],
+        ),
+        (
+            "[[hl7.channels]]\nname = \"a\"\n[[hl7.channels]]\nname = \"a\"\n".to_owned(),
+            &["hl7.channels[1].name"],
+        ),
+        (
+            "[[hl7.channels]]\nname = \"a b\"\ncertificates = [\"x\"]\ntime_zone = \"Mars\"\n\
+             charset = \"klingon\"\nprocessing = [\"Q\"]\nblock_seconds = 99999\n"
+                .to_owned(),
+            &[
+                "hl7.channels[0].name",
+                "hl7.channels[0].certificates",
+                "hl7.channels[0].time_zone",
+                "hl7.channels[0].charset",
+                "hl7.channels[0].processing",
+                "hl7.channels[0].block_seconds",
+            ],
+        ),
+    ];
+    for (text, wanted) in cases {
+        assert_eq!(of(&text), wanted, "{text}");
+    }
+}

@@ -104,12 +104,6 @@ impl Default for Channel {
     }
 }
 
-/// Messages that Rotunda knows what to do with, by their code.
-const KNOWN: &[&str] = &[
-    "ADT", "BAR", "DFT", "MDM", "MFN", "OMG", "OML", "OMP", "ORM", "ORU", "OUL", "QBP", "QRY",
-    "RAS", "RDE", "RDS", "RGV", "SIU", "SRM", "VXU",
-];
-
 impl Channel {
     /// Whether a message of this sender, that came with this certificate, is this channel's.
     pub fn is_for(&self, header: &Header, certificate: Option<&[u8; 32]>) -> bool {
@@ -142,8 +136,7 @@ impl Channel {
         let kind = header.kind();
         let is_code = |one: &str| one.eq_ignore_ascii_case(&header.code);
         let (place, code) = match self.types.is_empty() {
-            true if KNOWN.iter().copied().any(is_code) => return problems,
-            true => ("MSH-9.1", "200"),
+            true => return problems,
             false => {
                 let types = || self.types.iter().map(String::as_str);
                 if types().any(is_code) || types().any(|one| one.eq_ignore_ascii_case(&kind)) {

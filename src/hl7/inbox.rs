@@ -18,7 +18,7 @@ use bytes::Bytes;
 use mllp::{Message, header::Header};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
-use super::{apply::Applier, channel::Channel, lines::Lines};
+use super::{apply::Applier, channel::Channel, lines::Lines, pace::Pace};
 use crate::engine::{Engine, MessageHead, MessageId};
 
 pub(super) use work::Stored;
@@ -106,6 +106,7 @@ pub struct Inbox {
     engine: Arc<Engine>,
     applier: Applier,
     lines: Arc<Lines>,
+    pace: Pace,
     channels: HashMap<String, Arc<Channel>>,
     /// Messages that may be applied at the same time.
     working: Semaphore,
@@ -133,6 +134,7 @@ impl Inbox {
             applier: Applier::new(Arc::clone(&engine)),
             engine,
             lines,
+            pace: Pace::new(),
             channels: named.collect(),
             working: Semaphore::new(parallel.max(1)),
             under_way: Mutex::default(),

@@ -18,6 +18,7 @@ mod lines;
 mod listener;
 mod meters;
 pub mod outbound;
+mod pace;
 mod pump;
 
 pub use apply::{Applied, Applier, Context, Failure};

@@ -252,7 +252,7 @@ impl Applier {
 }
 
 /// Refuses what is not taken here.
-fn check(header: &Header) -> Result<(), Failure> {
+pub(super) fn check(header: &Header) -> Result<(), Failure> {
     let code = header.code.as_str();
     let event = header.event.as_str();
     if !TAKEN.contains(&code) {

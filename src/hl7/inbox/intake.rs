@@ -18,6 +18,7 @@ use super::{Alone, Begun, Case, Inbox, Peer, Reply, answer};
 use crate::{
     engine::{MessageHead, MessageId, MessageOutcome, MessageState, NewMessage, content_hash},
     hl7::{
+        apply::{self, Failure},
         channel::{Answering, Channel},
         lines::{self, Entered, Turn},
         meters,
@@ -132,7 +133,12 @@ impl Inbox {
             let problem = Problem::error("MSH-3", "207", text);
             return self.refuse_message(&message, &header, None, &[problem]);
         };
-        let problems = channel.problems(&header);
+        let mut problems = channel.problems(&header);
+        if problems.is_empty()
+            && let Err(Failure::Refused(refused)) = apply::check(&header)
+        {
+            problems = refused;
+        }
         if !problems.is_empty() {
             meters::count(&channel.name, "refused");
             return self.refuse_message(&message, &header, Some(channel), &problems);
@@ -159,6 +165,7 @@ impl Inbox {
                 (id, Place::Original(turn))
             }
             Answering::Enhanced { .. } => {
+                self.pace.received();
                 let (id, entered) = self.lines.enter_or_spill(&lines, started);
                 (id, Place::Enhanced(entered))
             }

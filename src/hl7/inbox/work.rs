@@ -138,6 +138,7 @@ impl Inbox {
                 () = turn.come() => {}
                 () = inbox.stopped() => return,
             }
+            let leave = inbox.pace.leave().await;
             let Ok(permit) = inbox.working.acquire().await else {
                 return;
             };
@@ -146,7 +147,8 @@ impl Inbox {
             }
             let busy = inbox.busy();
             inbox.work(stored, &turn).await;
-            drop((permit, busy));
+            drop((permit, busy, turn));
+            leave.done().await;
         });
     }
 
@@ -197,6 +199,21 @@ impl Inbox {
             let ended = self
                 .attempts(&message, &context, &record, channel.block)
                 .await;
+            // The store may have been down all the time: then it is not the message that failed.
+            let ended = match ended {
+                Ended::Later(_) => {
+                    if let Err(error) = self.engine.health().await {
+                        tracing::debug!(message = %id, %error, "the store is down");
+                        tokio::select! {
+                            () = tokio::time::sleep(PAUSE) => continue,
+                            () = self.stopped() => return,
+                        }
+                    }
+                    self.attempts(&message, &context, &record, Duration::ZERO)
+                        .await
+                }
+                ended => ended,
+            };
             let (code, problems) = match ended {
                 Ended::Applied(applied) => {
                     meters::count(&channel.name, "applied");

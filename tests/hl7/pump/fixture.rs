@@ -18,6 +18,13 @@ pub struct Home {
     _folder: Option<tempfile::TempDir>,
 }
 
+impl Home {
+    /// A database that somebody else keeps.
+    pub fn of(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+}
+
 /// A new, empty database.
 pub async fn home(database: Database) -> Home {
     match database {

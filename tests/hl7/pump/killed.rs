@@ -13,7 +13,7 @@ use std::{
 };
 
 use mllp::frame::Event;
-use rotunda::engine::{MessageFilter, MessageState};
+use rotunda::engine::MessageState;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    fixture::{home, open},
+    fixture::{Fixture, Plan, home},
     wire::{Wire, adt, read},
 };
 use crate::fixture::Database;
@@ -123,15 +123,9 @@ async fn what_was_acknowledged_is_there_once(database: Database) {
             done.unwrap();
         }
     }
-    // What is stored has its effect after the last start.
-    let (mut child, _) = start(&home.url, folder.path()).await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    child.kill().await.unwrap();
-    let (store, engine) = open(&home.url).await;
-    let all = engine
-        .messages(&MessageFilter::default(), 1_000_000)
-        .await
-        .unwrap();
+    // What is stored has its effect after the next start.
+    let f = Fixture::at(home, Plan::default()).await;
+    let all = f.settled().await;
     let mut found: HashSet<&str> = HashSet::new();
     for message in &all {
         let control = message.head.control.as_str();
@@ -150,6 +144,5 @@ async fn what_was_acknowledged_is_there_once(database: Database) {
             "{code} of {control} was a lie"
         );
     }
-    drop(engine);
-    rotunda::server::close(store).await;
+    f.stop().await;
 }

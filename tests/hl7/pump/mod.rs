@@ -2,7 +2,9 @@
 //! lost.
 
 mod acknowledgements;
+mod down;
 mod duplicates;
+mod failed;
 mod fixture;
 mod frames;
 mod killed;

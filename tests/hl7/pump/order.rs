@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use resources::model::ResourceType;
 use rotunda::engine::{MessageChange, MessageState, Settled};
 use tokio::task::JoinSet;
 
@@ -12,13 +13,13 @@ use super::{
 use crate::fixture::Database;
 
 on_both_databases!(
-    patients_interleaved_over_connections_are_all_done,
+    patients_interleaved_over_connections_keep_their_order,
     what_waited_at_a_stop_is_done_after_it,
     a_failed_message_can_be_tried_again_or_dropped,
 );
 
 /// Each patient's messages go over one connection, as a sender that wants their order sends them.
-async fn patients_interleaved_over_connections_are_all_done(database: Database) {
+async fn patients_interleaved_over_connections_keep_their_order(database: Database) {
     let mut plan = Plan::default();
     // Most have to wait in the store.
     plan.settings.held = 50;
@@ -45,16 +46,24 @@ async fn patients_interleaved_over_connections_are_all_done(database: Database) 
     }
     let all = f.settled().await;
     assert_eq!(all.len(), 3_000);
-    let mut rounds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut rounds: BTreeMap<String, Vec<(String, i64)>> = BTreeMap::new();
     for message in &all {
         assert_eq!(message.state, MessageState::Done);
         let (round, patient) = message.head.control.split_once('-').unwrap();
-        rounds
-            .entry(patient.to_owned())
-            .or_default()
-            .push(round.to_owned());
+        let made = message.outcome.made.iter();
+        let made = made.filter(|made| made.kind == ResourceType::PATIENT);
+        let versions: Vec<i64> = made.map(|made| made.version).collect();
+        let [version] = versions[..] else {
+            panic!("{:?}", message.outcome)
+        };
+        let patient = rounds.entry(patient.to_owned()).or_default();
+        patient.push((round.to_owned(), version));
     }
-    assert!(rounds.values().all(|rounds| rounds == &["0", "1", "2"]));
+    let wanted = [("0", 1), ("1", 2), ("2", 3)].map(|(round, n)| (round.to_owned(), n));
+    assert!(
+        rounds.values().all(|rounds| rounds == &wanted),
+        "{rounds:?}"
+    );
     assert_eq!(f.pump.held(), 0);
     f.stop().await;
 }
@@ -125,9 +134,10 @@ async fn a_failed_message_can_be_tried_again_or_dropped(database: Database) {
     assert!(f.pump.retry(first.head.id).await.unwrap());
     assert!(f.pump.drop_message(second.head.id).await.unwrap());
     assert!(!f.pump.retry(other.head.id).await.unwrap());
-    let states: Vec<MessageState> = f.settled().await.iter().map(|one| one.state).collect();
+    let all = f.settled().await;
+    let states: Vec<MessageState> = all.iter().map(|one| one.state).collect();
     use MessageState::{Done, Dropped};
-    assert_eq!(states, [Done, Dropped, Done, Done]);
+    assert_eq!(states, [Done, Dropped, Done, Done], "{all:?}");
     wire.ask(&adt("4", "7", ("", ""))).await;
     assert_eq!(f.messages().await[4].outcome.notes, []);
     f.stop().await;

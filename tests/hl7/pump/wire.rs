@@ -82,9 +82,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.answer().await
     }
 
-    /// The codes of all answers that come until it is quiet.
-    pub async fn codes(&mut self) -> Vec<String> {
+    /// The codes of this many answers, and of those that come after them until it is quiet.
+    pub async fn codes(&mut self, count: usize) -> Vec<String> {
         let mut codes = Vec::new();
+        while codes.len() < count {
+            codes.push(self.answer().await.code.as_str().to_owned());
+        }
         while let Some(event) = self.event(QUIET).await {
             match event {
                 Event::Frame(bytes) => codes.push(read(bytes).code.as_str().to_owned()),
@@ -111,7 +114,7 @@ pub fn read(bytes: Bytes) -> Acknowledged {
 pub fn adt(control: &str, patient: &str, acks: (&str, &str)) -> String {
     format!(
         "MSH|^~\\&|APP|SITE|ROTUNDA|HERE|20261124120000+0000||ADT^A08^ADT_A01|{control}|P|2.5.1|||{}|{}\r\
-         EVN|A08|20261124120000+0000\rPID|1||{patient}^^^SITE^MR||Doe^Jane||19700101|F\r\
+         EVN|A08|20261124120000+0000\rPID|1||{patient}^^^SITE^MR||Doe^J{control}||19700101|F\r\
          PV1|1|N\r",
         acks.0, acks.1
     )
