@@ -9,5 +9,6 @@ mod fixture;
 mod frames;
 mod killed;
 mod order;
+mod peers;
 mod pins;
 mod wire;

@@ -29,7 +29,9 @@ fn python() -> Command {
 /// Sends messages by python-hl7 on one connection; the codes and control ids of the answers.
 async fn send(port: u16, tls: &[String], messages: Vec<String>) -> Vec<String> {
     let mut client = python();
-    client.args(["send", "127.0.0.1", &port.to_string()]).args(tls);
+    client
+        .args(["send", "127.0.0.1", &port.to_string()])
+        .args(tls);
     let client = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut client = client.expect("tests/run.sh makes the venv");
     let sent = tokio::task::spawn_blocking(move || -> Output {
@@ -49,7 +51,9 @@ async fn send(port: u16, tls: &[String], messages: Vec<String>) -> Vec<String> {
 async fn exchange(database: Database, plan: Plan, tls: &[String]) {
     let f = Fixture::new(database, plan).await;
     let ids = 0..MESSAGES;
-    let messages = ids.clone().map(|n| adt(&format!("C{n}"), &n.to_string(), ("", "")));
+    let messages = ids
+        .clone()
+        .map(|n| adt(&format!("C{n}"), &n.to_string(), ("", "")));
     let answers = send(f.address.port(), tls, messages.collect()).await;
     let expected: Vec<String> = ids.map(|n| format!("AA C{n}")).collect();
     assert_eq!(answers, expected);

@@ -24,9 +24,9 @@ use crate::fixture::Database;
 
 on_both_databases!(a_channel_is_its_senders_certificate);
 
-const NAME: &str = "hl7.example.org";
+pub const NAME: &str = "hl7.example.org";
 
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: tempfile::TempDir,
 }
@@ -34,7 +34,7 @@ struct Authority {
 type Pair = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -63,8 +63,18 @@ impl Authority {
         path
     }
 
+    /// Authority, certificate and key of a client, as files.
+    pub fn client_files(&self, name: &str) -> [PathBuf; 3] {
+        let (certificate, key) = self.issue(name);
+        [
+            self.file("authority.pem", &self.issuer.pem()),
+            self.file("client.pem", &certificate.pem()),
+            self.file("client-key.pem", &key.serialize_pem()),
+        ]
+    }
+
     /// The server's TLS.
-    fn tls(&self) -> Arc<Tls> {
+    pub fn tls(&self) -> Arc<Tls> {
         let (certificate, key) = self.issue(NAME);
         let files = TlsFiles {
             certificate: self.file("certificate.pem", &certificate.pem()),
