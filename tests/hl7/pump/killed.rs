@@ -94,7 +94,7 @@ async fn send(
                 .unwrap()
                 .insert(answer.control_id, answer.code.as_str().to_owned());
         }
-        again = (number % 10 == 0).then_some(message);
+        again = number.is_multiple_of(10).then_some(message);
     }
 }
 
