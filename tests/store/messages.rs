@@ -10,7 +10,7 @@ use rotunda::store::{
 };
 use tokio::task::JoinSet;
 
-use crate::fixture::{ALL, Fixture, create};
+use crate::fixture::{ALL, Fixture, create, update};
 
 on_both_databases!(
     a_message_comes_back_as_it_came,
@@ -208,6 +208,25 @@ async fn a_message_and_its_effect_are_one_commit(f: &Fixture) {
     let there = f.store.current(&keys, &ALL).await.unwrap();
     let there: Vec<bool> = there.iter().map(Option::is_some).collect();
     assert_eq!(there, [true, false]);
+    // With a change of what is there, which is another statement.
+    receive(f, new(4, "e", "three")).await.unwrap();
+    let head = f.store.current(&keys[..1], &ALL).await.unwrap();
+    let head = head[0].as_ref().unwrap().head.clone();
+    let change = |writes, n| Commit {
+        writes,
+        messages: vec![settled(n, MessageState::Done, Some(outcome()))],
+        ..Commit::default()
+    };
+    let write = update(&head, Vec::new(), Vec::new());
+    f.store
+        .commit(change(vec![write.clone()], 4), &ALL)
+        .await
+        .unwrap();
+    receive(f, new(5, "f", "four")).await.unwrap();
+    let lost = f.store.commit(change(vec![write], 5), &ALL).await;
+    assert!(matches!(lost, Err(StoreError::Conflict(0))), "{lost:?}");
+    let five = f.store.message(id(5)).await.unwrap().unwrap();
+    assert_eq!(five.state, MessageState::Waiting);
     // And the other way round: a write that cannot be leaves the message as it was.
     let mut fresh = new(3, "d", "two");
     fresh.outcome = outcome();

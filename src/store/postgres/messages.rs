@@ -177,7 +177,7 @@ impl Messages {
     }
 
     /// What writes them, each a part of a `WITH`; the arguments are numbered from `next`.
-    /// `received` has the messages that came, with what came before them; `stored` and `moved`
+    /// `received` has the messages that came, with what came before them; `stored` and `settled`
     /// the numbers of those that were stored and settled, `sent` of deliveries.
     pub fn parts(&self, next: &mut usize) -> Vec<String> {
         let mut parts = Vec::new();
@@ -220,7 +220,7 @@ impl Messages {
                 "bytea", "smallint", "smallint", "integer", "bigint", "boolean", "bytea", "bytea",
             ]);
             parts.push(format!(
-                "moved AS (
+                "settled AS (
                    UPDATE message m
                    SET state=s.state, attempts=s.attempts, next=s.next,
                        ack=CASE WHEN s.known THEN s.ack ELSE m.ack END,
@@ -348,7 +348,7 @@ impl Messages {
         let mut text = String::new();
         for (part, count) in [
             ("stored", self.received.id.len()),
-            ("moved", self.settled.id.len()),
+            ("settled", self.settled.id.len()),
             ("sent", self.delivered.n.len()),
             ("advanced", self.advanced.key.len()),
         ] {
@@ -369,7 +369,7 @@ impl Messages {
             rows.push("SELECT 1::bigint, id, NULL::bytea, NULL::boolean FROM stored");
         }
         if !self.settled.id.is_empty() {
-            rows.push("SELECT 1::bigint, id, NULL::bytea, NULL::boolean FROM moved");
+            rows.push("SELECT 1::bigint, id, NULL::bytea, NULL::boolean FROM settled");
         }
         if rows.is_empty() {
             rows.push("SELECT 2::bigint, NULL::bytea, NULL::bytea, NULL::boolean");
