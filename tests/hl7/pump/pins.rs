@@ -36,6 +36,9 @@ type Pair = (CertificateDer<'static>, PrivateKeyDer<'static>);
 impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Else its name is that of what it issues, which OpenSSL takes for self-signed.
+        let name = &mut params.distinguished_name;
+        name.push(rcgen::DnType::CommonName, "Authority");
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         Self {
