@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("key_file", &[]),
     ("clock", &[]),
     ("limits", &[]),
-    ("fetch", &[]),
+    ("fetch", &["tls"]),
     ("mail", &[]),
     ("network", &[]),
     ("config", &["auth", "fetch", "limits", "network"]),

@@ -4,9 +4,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     path::Path,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -16,14 +14,11 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    time::timeout,
-};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
 
 use super::{FetchError, target::Target};
+use crate::tls::Outgoing;
 
 /// Time for one of several addresses.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
@@ -72,17 +67,17 @@ pub async fn connect(
     target: &Target,
     addresses: &[IpAddr],
     tls: &Arc<ClientConfig>,
-) -> Result<TokioIo<Stream>, FetchError> {
+) -> Result<TokioIo<Outgoing>, FetchError> {
     let tcp = connect_any(addresses, target.port()).await?;
     let _ = tcp.set_nodelay(true);
     if !target.is_secure() {
-        return Ok(TokioIo::new(Stream::Plain(tcp)));
+        return Ok(TokioIo::new(Outgoing::Plain(tcp)));
     }
     let secured = TlsConnector::from(Arc::clone(tls))
         .connect(target.server_name()?, tcp)
         .await
         .map_err(|error| FetchError::Tls(error.to_string()))?;
-    Ok(TokioIo::new(Stream::Secure(Box::new(secured))))
+    Ok(TokioIo::new(Outgoing::Secure(Box::new(secured))))
 }
 
 async fn connect_any(addresses: &[IpAddr], port: u16) -> Result<TcpStream, FetchError> {
@@ -96,52 +91,4 @@ async fn connect_any(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Fetch
         }
     }
     Err(failed)
-}
-
-/// With or without TLS.
-pub enum Stream {
-    /// Without: for hosts that the operator named.
-    Plain(TcpStream),
-    /// With.
-    Secure(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Secure(stream) => Pin::new(stream).poll_read(cx, into),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, from),
-            Self::Secure(stream) => Pin::new(stream).poll_write(cx, from),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -4,6 +4,7 @@
 mod farewell;
 mod files;
 mod handshake;
+mod outgoing;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,6 +26,7 @@ use tokio::{
 pub use farewell::farewell;
 pub use files::{TlsError, TlsFiles};
 pub use handshake::Handshakes;
+pub use outgoing::Outgoing;
 
 use files::Stamp;
 

@@ -1,12 +1,6 @@
 //! A connection to a receiver.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use mllp::frame::{Decoder, Event, Limits, encode};
@@ -16,13 +10,14 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 
 use super::destination::TlsFiles;
+use crate::tls::Outgoing;
 
 /// Time to connect, and to write a message.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
@@ -89,7 +84,7 @@ fn client_config(files: &TlsFiles) -> Result<ClientConfig, String> {
 
 /// An open connection.
 pub struct Wire {
-    stream: Stream,
+    stream: Outgoing,
     decoder: Decoder,
     buffer: Vec<u8>,
 }
@@ -104,10 +99,10 @@ impl Wire {
             let tcp = TcpStream::connect(address).await?;
             tcp.set_nodelay(true)?;
             io::Result::Ok(match &security.0 {
-                None => Stream::Plain(tcp),
+                None => Outgoing::Plain(tcp),
                 Some((connector, name)) => {
                     let secured = connector.connect(name.clone(), tcp).await?;
-                    Stream::Secure(Box::new(secured))
+                    Outgoing::Secure(Box::new(secured))
                 }
             })
         };
@@ -161,52 +156,6 @@ impl Wire {
                 };
             }
             self.decoder.push(&self.buffer[..read]);
-        }
-    }
-}
-
-/// With or without TLS.
-enum Stream {
-    Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Secure(stream) => Pin::new(stream).poll_read(cx, into),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, from),
-            Self::Secure(stream) => Pin::new(stream).poll_write(cx, from),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Secure(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
