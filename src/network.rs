@@ -1,8 +1,18 @@
-//! Blocks of addresses.
+//! Blocks of addresses, and what listeners see of clients.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, io, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// True if a connection could not be accepted because its client has gone: the listener is well.
+pub fn is_about_the_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
 
 /// A block of addresses, written `10.0.0.0/8` or `fd00::/8`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -247,22 +247,34 @@ pub fn time_of_day(text: &str) -> Result<String, String> {
     Ok(format!("{hour}:{minute}:{second}{dot}{fraction}"))
 }
 
-/// A moment written with the offset that `zone` has then.
-pub fn of_instant(milliseconds: i64, zone: &TimeZone) -> Option<String> {
-    let moment = jiff::Timestamp::from_millisecond(milliseconds).ok()?;
-    let offset = zone.to_offset(moment);
-    let local = offset.to_datetime(moment);
-    let text = format!(
-        "{:04}{:02}{:02}{:02}{:02}{:02}{}{:02}{:02}",
+/// A moment as v2 has it: to the second, or to the millisecond if it has one, with the offset.
+pub(crate) fn zoned(time: jiff::Timestamp, zone: &TimeZone) -> String {
+    let offset = zone.to_offset(time);
+    let local: jiff::civil::DateTime = offset.to_datetime(time);
+    let minutes = offset.seconds() / 60;
+    let millis = local.millisecond();
+    let fraction = match millis {
+        0 => String::new(),
+        _ => format!(".{millis:03}"),
+    };
+    format!(
+        "{:04}{:02}{:02}{:02}{:02}{:02}{fraction}{}{:02}{:02}",
         local.year(),
         local.month(),
         local.day(),
         local.hour(),
         local.minute(),
         local.second(),
-        if offset.seconds() < 0 { '-' } else { '+' },
-        offset.seconds().abs() / 3600,
-        offset.seconds().abs() / 60 % 60
-    );
+        if minutes < 0 { '-' } else { '+' },
+        minutes.abs() / 60,
+        minutes.abs() % 60,
+    )
+}
+
+/// A moment written with the offset that `zone` has then.
+pub fn of_instant(milliseconds: i64, zone: &TimeZone) -> Option<String> {
+    // To the second, as the standard's moments are.
+    let moment = jiff::Timestamp::from_second(milliseconds.div_euclid(1_000)).ok()?;
+    let text = zoned(moment, zone);
     date_time(&text, zone).ok().map(|time| time.text)
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{
-    DeliveryFilter, Engine, Error, MessageChange, MessageFilter, MessageId, MessageState,
-    NewMessage, StoredDelivery, StoredMessage, WaitingMessage,
+    Engine, Error, MessageChange, MessageId, MessageState, NewMessage, StoredMessage,
+    WaitingMessage,
 };
 use crate::{
     access::Access,
@@ -98,38 +98,6 @@ impl Engine {
         limit: usize,
     ) -> Result<Vec<WaitingMessage>, Error> {
         Ok(self.store.messages_in(state, after, limit).await?)
-    }
-
-    /// Messages, newest first, without their bytes.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn messages(
-        &self,
-        filter: &MessageFilter,
-        limit: usize,
-    ) -> Result<Vec<StoredMessage>, Error> {
-        Ok(self.store.messages(filter, limit).await?)
-    }
-
-    /// How many messages are in each state other than done.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn message_counts(&self) -> Result<Vec<(MessageState, u64)>, Error> {
-        Ok(self.store.message_counts().await?)
-    }
-
-    /// Messages to be sent, in the order of sending.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn deliveries(
-        &self,
-        filter: &DeliveryFilter,
-        limit: usize,
-    ) -> Result<Vec<StoredDelivery>, Error> {
-        Ok(self.store.deliveries(filter, limit).await?)
     }
 
     /// Removes up to `limit` messages that came before a time (milliseconds since 1970) and that

@@ -1,7 +1,6 @@
 //! A listener: connections accepted up to a bound, secured if they have to be.
 
 use std::{
-    io,
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -22,7 +21,10 @@ use super::{
     inbox::{Inbox, Peer},
     meters,
 };
-use crate::{network::Network, tls::Tls};
+use crate::{
+    network::{self, Network},
+    tls::Tls,
+};
 
 /// Time for a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -89,7 +91,7 @@ async fn accept_all(
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok((stream, peer)) => (stream, peer.ip()),
-            Err(error) if is_about_the_client(&error) => continue,
+            Err(error) if network::is_about_the_client(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "an HL7 connection could not be accepted");
                 shared.make_room.notify_one();
@@ -126,15 +128,6 @@ async fn accept_all(
             }
         }
     }
-}
-
-fn is_about_the_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
 }
 
 async fn welcome(

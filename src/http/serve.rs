@@ -2,7 +2,6 @@
 
 use std::{
     future::{Future, poll_fn},
-    io,
     net::IpAddr,
     pin::Pin,
     sync::{
@@ -27,6 +26,7 @@ use tower::Service;
 use super::{client::PeerAddress, files, stall::StallBound};
 use crate::{
     limits::Limits,
+    network,
     tls::{Handshakes, Tls, farewell},
 };
 
@@ -153,7 +153,7 @@ async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
             }
-            Err(error) if is_about_the_client(&error) => {}
+            Err(error) if network::is_about_the_client(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 for _ in 0..MANY {
@@ -163,15 +163,6 @@ async fn accept_all(listener: &TcpListener, shared: &Arc<Shared>, most: usize) {
             }
         }
     }
-}
-
-fn is_about_the_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
 }
 
 /// Counts a connection while it is open.

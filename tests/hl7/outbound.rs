@@ -243,7 +243,11 @@ fn appointment(id: &str, patient: &str, status: &str, hour: u32) -> Value {
 
 async fn deliveries(engine: &Engine) -> Vec<StoredDelivery> {
     let filter = DeliveryFilter::default();
-    engine.deliveries(&filter, 1_000).await.unwrap()
+    engine
+        .message_desk()
+        .deliveries(&filter, 1_000)
+        .await
+        .unwrap()
 }
 
 /// The messages to be sent, when all of them are in one of the states.

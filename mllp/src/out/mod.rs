@@ -150,7 +150,7 @@ impl Destination {
     /// A time as DTM in the destination's zone.
     fn dtm(&self, millis: i64) -> String {
         match Timestamp::from_millisecond(millis) {
-            Ok(time) => types::zoned(time, &self.zone),
+            Ok(time) => crate::time::zoned(time, &self.zone),
             Err(_) => String::new(),
         }
     }

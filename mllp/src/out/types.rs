@@ -1,7 +1,7 @@
 //! Data types of FHIR as data types of v2. Each function is a form that a row of a table can
 //! name.
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value as Json;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     codes::{self, of},
     json::{all, first, kind_of, plain, text, value},
 };
-use crate::{out::Related, write::Composite};
+use crate::{out::Related, time::zoned, write::Composite};
 
 /// What a form may need beside the value.
 #[derive(Clone, Copy)]
@@ -66,30 +66,6 @@ pub(super) fn time(fhir: &str, zone: &TimeZone) -> String {
         }
         false => String::new(),
     }
-}
-
-/// To the second, or to the millisecond if it has one, with the offset.
-pub(super) fn zoned(time: Timestamp, zone: &TimeZone) -> String {
-    let offset = zone.to_offset(time);
-    let local: civil::DateTime = offset.to_datetime(time);
-    let minutes = offset.seconds() / 60;
-    let millis = local.millisecond();
-    let fraction = match millis {
-        0 => String::new(),
-        _ => format!(".{millis:03}"),
-    };
-    format!(
-        "{:04}{:02}{:02}{:02}{:02}{:02}{fraction}{}{:02}{:02}",
-        local.year(),
-        local.month(),
-        local.day(),
-        local.hour(),
-        local.minute(),
-        local.second(),
-        if minutes < 0 { '-' } else { '+' },
-        minutes.abs() / 60,
-        minutes.abs() % 60,
-    )
 }
 
 /// Who assigned an identifier.

@@ -61,6 +61,18 @@ struct Outcome {
     problems: Vec<Problem>,
 }
 
+impl Outcome {
+    /// QPD-3 names nobody.
+    fn unknown_patient() -> Self {
+        let problem = Problem::error("QPD-3", "204", "no patient has this identifier");
+        Self {
+            status: "AE",
+            total: 0,
+            problems: vec![problem],
+        }
+    }
+}
+
 impl Work<'_> {
     /// QBP.
     pub async fn query(&mut self) -> Result<(), Lost> {
@@ -161,17 +173,8 @@ impl Work<'_> {
         rows: &mut Vec<Json>,
     ) -> Result<Outcome, Lost> {
         let numbers = self.identifiers_of(number);
-        let found = match numbers.is_empty() {
-            true => None,
-            false => self.find_patient(&numbers, "QPD-3").await?,
-        };
-        let Some(found) = found else {
-            let problem = Problem::error("QPD-3", "204", "no patient has this identifier");
-            return Ok(Outcome {
-                status: "AE",
-                total: 0,
-                problems: vec![problem],
-            });
+        let Some(found) = self.find_patient(&numbers, "QPD-3").await? else {
+            return Ok(Outcome::unknown_patient());
         };
         // The domains are as those of identifiers: `^^^NATID`.
         let mut domains: Vec<String> = Vec::new();
@@ -218,17 +221,8 @@ impl Work<'_> {
 
     async fn appointments(&self, number: Value<'_>, rows: &mut Vec<Json>) -> Result<Outcome, Lost> {
         let numbers = self.identifiers_of(number);
-        let found = match numbers.is_empty() {
-            true => None,
-            false => self.find_patient(&numbers, "QPD-3").await?,
-        };
-        let Some(found) = found else {
-            let problem = Problem::error("QPD-3", "204", "no patient has this identifier");
-            return Ok(Outcome {
-                status: "AE",
-                total: 0,
-                problems: vec![problem],
-            });
+        let Some(found) = self.find_patient(&numbers, "QPD-3").await? else {
+            return Ok(Outcome::unknown_patient());
         };
         let patient = format!("Patient/{}", found.id);
         let params = [

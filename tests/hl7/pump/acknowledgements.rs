@@ -221,7 +221,12 @@ async fn a_stop_answers_what_has_come(database: Database) {
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     let (store, engine) = super::fixture::open(&home.url).await;
     let filter = rotunda::engine::MessageFilter::default();
-    let stored = engine.messages(&filter, 100).await.unwrap().len();
+    let stored = engine
+        .message_desk()
+        .messages(&filter, 100)
+        .await
+        .unwrap()
+        .len();
     assert_eq!(stored, answered);
     drop(engine);
     rotunda::server::close(store).await;

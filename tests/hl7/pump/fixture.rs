@@ -140,7 +140,12 @@ impl Fixture {
     /// All messages, in the order in which they came.
     pub async fn messages(&self) -> Vec<StoredMessage> {
         let filter = MessageFilter::default();
-        let mut all = self.engine.messages(&filter, 100_000).await.unwrap();
+        let mut all = self
+            .engine
+            .message_desk()
+            .messages(&filter, 100_000)
+            .await
+            .unwrap();
         all.reverse();
         all
     }
@@ -148,7 +153,7 @@ impl Fixture {
     /// All messages, when none waits any more.
     pub async fn settled(&self) -> Vec<StoredMessage> {
         for _ in 0..3_000 {
-            let counts = self.engine.message_counts().await.unwrap();
+            let counts = self.engine.message_desk().message_counts().await.unwrap();
             if counts
                 .iter()
                 .all(|(state, _)| *state != MessageState::Waiting)
